@@ -1,0 +1,84 @@
+"""The light building blocks of the small tier: depthwise gated blocks after NAFNet (arXiv 2204.04676)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ChannelNorm(nn.Module):
+    """Layer normalisation over the channels of a B x C x H x W tensor, cheap in ``channels_last``."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, 1e-6)
+        return y.permute(0, 3, 1, 2)
+
+
+class GatedBlock(nn.Module):
+    """NAFNet's block: depthwise 3x3 with a product gate, then a gated pointwise feed-forward.
+
+    The published block attends to channels through a mean over the whole picture. ``context=False`` leaves
+    that out, so that the result at a pixel depends on its neighbourhood alone and tiles agree with the whole.
+    Input and output: B x C x H x W. Both branches start at zero (identity).
+    """
+
+    def __init__(self, channels: int, expand: int = 2, context: bool = True) -> None:
+        super().__init__()
+        wide = channels * expand
+        self.norm1 = ChannelNorm(channels)
+        self.in1 = nn.Conv2d(channels, wide, 1)
+        self.depthwise = nn.Conv2d(wide, wide, 3, padding=1, groups=wide)
+        self.attend = nn.Conv2d(wide // 2, wide // 2, 1) if context else None
+        self.out1 = nn.Conv2d(wide // 2, channels, 1)
+        self.norm2 = ChannelNorm(channels)
+        self.in2 = nn.Conv2d(channels, wide, 1)
+        self.out2 = nn.Conv2d(wide // 2, channels, 1)
+        self.scale1 = nn.Parameter(torch.full((1, channels, 1, 1), 1e-2))
+        self.scale2 = nn.Parameter(torch.full((1, channels, 1, 1), 1e-2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = self.depthwise(self.in1(self.norm1(x))).chunk(2, dim=1)
+        y = a * b
+        if self.attend is not None:
+            y = y * self.attend(y.mean((2, 3), keepdim=True))
+        x = x + self.out1(y) * self.scale1
+        a, b = self.in2(self.norm2(x)).chunk(2, dim=1)
+        return x + self.out2(a * b) * self.scale2
+
+
+def stack(channels: int, count: int, context: bool = True) -> nn.Sequential:
+    """``count`` gated blocks in a row."""
+    return nn.Sequential(*(GatedBlock(channels, context=context) for _ in range(count)))
+
+
+class Down(nn.Conv2d):
+    """Halves height and width: a 2x2 convolution of stride 2."""
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__(inside, outside, 2, stride=2)
+
+
+class Up(nn.Module):
+    """Doubles height and width: a pointwise convolution and a pixel shuffle."""
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inside, outside * 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.conv(x), 2)
+
+
+def zero_conv(inside: int, outside: int, size: int = 1) -> nn.Conv2d:
+    """A convolution that starts at zero, so that what it feeds starts as if it were not there."""
+    conv = nn.Conv2d(inside, outside, size, padding=size // 2)
+    nn.init.zeros_(conv.weight)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return conv

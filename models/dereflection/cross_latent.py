@@ -1,0 +1,113 @@
+"""The cross-latent decoder, ``vae_2``: a VAE decoder helped by skips from the photo (DESIGN 2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import wraps
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import Tensor, nn
+
+Gate = float | Tensor
+
+
+class ZeroConv(nn.Module):
+    """A 1x1 convolution that starts at zero; the name of its one child is that of the published weights."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 1)
+        nn.init.zeros_(self.conv.weight)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+class CrossLatentDecoder(AutoencoderKL):
+    """An ``AutoencoderKL`` whose encoder hands the photo's features to its decoder, one skip per block.
+
+    With its skips at zero, as they start, or gated to zero, it decodes exactly as the VAE it was made from.
+    The encoder's bottleneck (mid block, output layers, ``quant_conv``) has no use here: it is neither kept
+    nor computed, and passed over in published checkpoints. All other names are the published ones.
+    """
+
+    unused_parts = ("encoder.mid_block", "encoder.conv_norm_out", "encoder.conv_out", "quant_conv")
+    _keys_to_ignore_on_load_unexpected: Any = [rf"^{part}\." for part in unused_parts]
+
+    @wraps(AutoencoderKL.__init__)  # type: ignore[misc]  # diffusers reads the configuration's names from it
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        channels = self.config["block_out_channels"]
+        # A skip meets the decoder where the *next* wider features arrive, hence the channels of block N + 1.
+        self.encoder.zero_convs = nn.ModuleList(
+            ZeroConv(width, channels[min(n + 1, len(channels) - 1)]) for n, width in enumerate(channels)
+        )
+        del self.encoder.mid_block, self.encoder.conv_norm_out, self.encoder.conv_out
+        self.quant_conv = None
+
+    @classmethod
+    def from_vae(cls, vae: AutoencoderKL) -> CrossLatentDecoder:
+        """A copy of ``vae`` with skips at zero: where training of the decoder starts."""
+        made: Any = cls.from_config(vae.config)
+        missing, unexpected = made.load_state_dict(vae.state_dict(), strict=False)
+        left_over = [name for name in unexpected if not name.startswith(cls.unused_parts)]
+        if left_over or any(not name.startswith("encoder.zero_convs.") for name in missing):
+            raise ValueError("This VAE's weights do not fit its configuration; load it again with diffusers.")
+        return made.to(next(vae.parameters())).train(vae.training)
+
+    def encode(self, photo: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        """The photo's skips, finest first, each at the size at which the decoder adds it.
+
+        ``photo``: B x 3 x H x W in [-1, 1], H and W multiples of 2 to the number of blocks less one.
+        """
+        encoder: Any = self.encoder
+        hidden = encoder.conv_in(photo)
+        skips = []
+        last = len(encoder.down_blocks) - 1
+        for n, (block, zero_conv) in enumerate(zip(encoder.down_blocks, encoder.zero_convs, strict=True)):
+            hidden = _run(encoder, block, hidden)
+            skip = zero_conv(hidden)
+            if n != last:
+                skip = F.interpolate(skip, scale_factor=2.0, mode="bilinear", align_corners=False)
+            skips.append(skip)
+        return tuple(skips)
+
+    def decode(  # type: ignore[override]
+        self, latent: Tensor, skips: Sequence[Tensor], gate: Gate = 1.0
+    ) -> Tensor:
+        """A latent, already divided by the scaling factor, and skips to a picture, B x 3 x H x W in [-1, 1].
+
+        ``gate`` weighs the skips, against reflections that come back through them: 1 lets them pass, 0 gives
+        the plain VAE's decoding; or a map, B x 1 x H x W of any H and W (1 x 1: one number per picture).
+        """
+        decoder: Any = self.decoder
+        hidden = latent if self.post_quant_conv is None else self.post_quant_conv(latent)
+        hidden = _run(decoder, decoder.mid_block, decoder.conv_in(hidden))
+        for block, skip in zip(decoder.up_blocks, reversed(skips), strict=True):
+            hidden = _run(decoder, block, hidden + _gated(skip, gate))
+        return decoder.conv_out(decoder.conv_act(decoder.conv_norm_out(hidden)))
+
+    def forward(  # type: ignore[override]
+        self, photo: Tensor, latent: Tensor, gate: Gate = 1.0
+    ) -> Tensor:
+        """``decode(latent, encode(photo), gate)``."""
+        return self.decode(latent, self.encode(photo), gate)
+
+
+def _gated(skip: Tensor, gate: Gate) -> Tensor:
+    if not isinstance(gate, Tensor):
+        return skip if gate == 1 else skip * gate
+    if gate.shape[-2:] not in ((1, 1), skip.shape[-2:]):
+        gate = F.interpolate(gate, skip.shape[-2:], mode="bilinear", antialias=True)
+    return skip * gate.to(skip.dtype)
+
+
+def _run(owner: Any, block: nn.Module, hidden: Tensor) -> Tensor:
+    """Run a block, under gradient checkpointing where diffusers' switch on its owner asks for it."""
+    if owner.gradient_checkpointing and torch.is_grad_enabled():
+        return owner._gradient_checkpointing_func(block, hidden)
+    return block(hidden)

@@ -1,0 +1,261 @@
+"""The full tier of dereflection: the networks of *Dereflection Any Image* (arXiv 2503.17347; DESIGN 2.1).
+
+One deterministic step on Stable Diffusion's networks: the photo's latent enters a UNet that is given zeros
+through a ControlNet, the UNet's output is the clean latent, and a decoder with skips from the photo makes the
+picture. Written from the facts of the released inference code; its weights load as they were published.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from models.dereflection.cross_latent import CrossLatentDecoder, Gate
+from models.dereflection.latent_controlnet import LatentControlNet
+from models.dereflection.zero_latent import ConstantStore, check_plain, finish
+from models.errors import ModelError
+
+Processing = Literal["native", "published"]
+PUBLISHED_SIDE = 768
+PARTS: dict[str, type[ModelMixin]] = {
+    "vae": AutoencoderKL,
+    "unet": UNet2DConditionModel,
+    "controlnet": LatentControlNet,
+    "vae_2": CrossLatentDecoder,
+}
+PROMPT_FILE, PROMPT_KEY = "prompt_embedding.safetensors", "prompt_embedding"
+WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
+
+
+class FullDereflection(nn.Module):
+    """DAI's networks; implements :class:`models.dereflection.interface.RestorationNetwork`.
+
+    Pictures are B x 3 x H x W, sRGB in [0, 1]; results are float32, unclamped, and differentiable. ``encode``
+    wants sides that are multiples of ``multiple`` (8); ``restore`` takes any size. Guidance ``tokens``,
+    B x N x ``token_dim`` or 1 x N x ``token_dim``, take the place of the constant prompt embedding, which
+    stands for "no guidance" (the published weights have learned no other prompt).
+    """
+
+    def __init__(
+        self,
+        vae: AutoencoderKL,
+        unet: UNet2DConditionModel,
+        controlnet: LatentControlNet,
+        vae_2: CrossLatentDecoder,
+        prompt_embedding: Tensor,
+    ) -> None:
+        super().__init__()
+        check_plain(unet)
+        self.multiple: int = 2 ** (len(vae.config["block_out_channels"]) - 1)
+        self.token_dim: int = unet.config["cross_attention_dim"]
+        shape = tuple(prompt_embedding.shape)
+        if len(shape) != 3 or shape[0] != 1 or shape[2] != self.token_dim:
+            raise ModelError(
+                f"The prompt embedding has the shape {shape}, but this UNet needs (1, tokens,"
+                f" {self.token_dim}); compute it with the text encoder that belongs to the UNet."
+            )
+        self.vae, self.unet, self.controlnet, self.vae_2 = vae, unet, controlnet, vae_2
+        self.prompt_embedding: Tensor
+        self.register_buffer("prompt_embedding", prompt_embedding.to(unet.dtype))
+        self._constants: ConstantStore | None = None
+
+    # Making, loading and saving
+
+    @classmethod
+    def from_stable_diffusion(
+        cls, vae: AutoencoderKL, unet: UNet2DConditionModel, prompt_embedding: Tensor
+    ) -> FullDereflection:
+        """Where training starts: ControlNet copied from the UNet, decoder from the VAE with skips at zero."""
+        controlnet, vae_2 = LatentControlNet.from_unet(unet), CrossLatentDecoder.from_vae(vae)
+        return cls(vae, unet, controlnet.to(unet.conv_in.weight), vae_2, prompt_embedding)
+
+    @classmethod
+    def tiny(cls, seed: int = 0) -> FullDereflection:
+        """Stable Diffusion 2.1's shape with few channels and random weights (230,000 numbers), for tests."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            vae = AutoencoderKL(
+                down_block_types=("DownEncoderBlock2D",) * 4,
+                up_block_types=("UpDecoderBlock2D",) * 4,
+                block_out_channels=(4, 8, 8, 8),
+                norm_num_groups=4,
+                layers_per_block=1,
+            )
+            unet = UNet2DConditionModel(
+                block_out_channels=(8, 16, 16, 16),
+                layers_per_block=1,
+                norm_num_groups=4,
+                attention_head_dim=(1, 2, 2, 2),  # the number of heads, as in Stable Diffusion 2.1's own file
+                cross_attention_dim=16,
+                use_linear_projection=True,
+            )
+            return cls.from_stable_diffusion(vae, unet, torch.randn(1, 7, 16)).eval()
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, dtype: torch.dtype | str = "float32") -> FullDereflection:
+        """Load ``vae/``, ``unet/``, ``controlnet/``, ``vae_2/`` and ``prompt_embedding.safetensors``.
+
+        Reads local safetensors files only, casts them to ``dtype``, and gives a network in evaluation mode.
+        Raises ModelError where a part is missing or does not fit its configuration.
+        """
+        folder, dtype = Path(folder), _dtype(dtype)
+        parts = {name: _load_part(folder, name, dtype) for name in PARTS}
+        prompt_file = folder / PROMPT_FILE
+        prompt = load_file(prompt_file).get(PROMPT_KEY) if prompt_file.is_file() else None
+        if prompt is None:
+            raise ModelError(
+                f"The model folder '{folder.name}' has no {PROMPT_FILE} holding `{PROMPT_KEY}`;"
+                " convert the published checkpoint again."
+            )
+        return cls(**parts, prompt_embedding=prompt).eval()
+
+    def save_pretrained(self, folder: str | Path, dtype: torch.dtype | str | None = None) -> None:
+        """Write what :meth:`from_pretrained` reads, in ``dtype``, or bit for bit as it is by default."""
+        folder = Path(folder)
+        wanted = None if dtype is None else _dtype(dtype)
+        for name in PARTS:
+            part = getattr(self, name)
+            part.save_config(folder / name)
+            weights = {key: _stored(value, wanted) for key, value in part.state_dict().items()}
+            save_file(weights, folder / name / WEIGHTS_FILE, metadata={"format": "pt"})
+        save_file({PROMPT_KEY: _stored(self.prompt_embedding, wanted)}, folder / PROMPT_FILE)
+
+    # The interface
+
+    def encode(self, photo: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Photo to its latent, B x 4 x H/8 x W/8 in the UNet's scale, and the decoder's skips."""
+        if photo.ndim != 4 or photo.shape[1] != 3 or any(side % self.multiple for side in photo.shape[-2:]):
+            raise ValueError(
+                f"The photo has the shape {tuple(photo.shape)}; give B x 3 x H x W with sides that are"
+                f" multiples of {self.multiple}, or call `restore`, which pads."
+            )
+        picture = (photo * 2 - 1).to(self.vae.dtype)
+        latent = self.vae.encode(picture).latent_dist.mode() * self.vae.config["scaling_factor"]
+        return latent, self.vae_2.encode(picture)
+
+    def step(self, latent: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """The one diffusion step: the photo's latent to the clean latent, both B x 4 x h x w."""
+        tokens = self._tokens(tokens)
+        batch = latent.shape[0]
+        everyone = tokens.expand(batch, -1, -1)
+        down, mid = self.controlnet(latent, 0, everyone)
+        if self._constants is not None and not torch.is_grad_enabled():
+            constants = self._constants.get(self.unet, (latent.shape[-2], latent.shape[-1]), tokens)
+            return finish(self.unet, constants, down, mid, everyone)
+        return self.unet(
+            torch.zeros_like(latent),
+            0,
+            encoder_hidden_states=everyone,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=mid,
+            return_dict=False,
+        )[0]
+
+    def decode(self, latent: Tensor, skips: tuple[Tensor, ...], gate: Gate = 1.0) -> Tensor:
+        """Clean latent and skips to the picture, about [0, 1]; ``gate`` as in :class:`CrossLatentDecoder`."""
+        picture = self.vae_2.decode(latent / self.vae_2.config["scaling_factor"], skips, gate)
+        return (picture.float() + 1) / 2
+
+    def restore(
+        self,
+        photo: Tensor,
+        tokens: Tensor | None = None,
+        *,
+        gate: Gate = 1.0,
+        processing: Processing = "native",
+    ) -> Tensor:
+        """Photo of any size to the restored picture of the same size.
+
+        ``processing="published"`` enlarges photos whose longest side is under 768 px to 768 first, as the
+        authors' command line does (bilinear; antialiased on the way in, not on the way out); "native", and
+        either for larger photos, works on the photo's own pixels. Sides are padded to multiples of 8 by
+        repeating the right and bottom edge. ``gate`` as in :meth:`decode`.
+        """
+        size = photo.shape[-2:]
+        if processing == "published" and max(size) < PUBLISHED_SIDE:
+            photo = F.interpolate(photo, enlarged(size[0], size[1]), mode="bilinear", antialias=True)
+        height, width = photo.shape[-2:]
+        padding = (0, -width % self.multiple, 0, -height % self.multiple)
+        latent, skips = self.encode(F.pad(photo, padding, mode="replicate"))
+        picture = self.decode(self.step(latent, tokens), skips, gate)[..., :height, :width]
+        return picture if picture.shape[-2:] == size else F.interpolate(picture, size, mode="bilinear")
+
+    def forward(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """``restore(photo, tokens)``, so that wrappers for several devices see the whole computation."""
+        return self.restore(photo, tokens)
+
+    # Constants
+
+    def keep_constants(self, on: bool = True) -> None:
+        """From now on keep the UNet's photo-independent features, by size and prompt, where no gradient is due.
+
+        For serving: while it is on, weights must not change in place. Moving or casting the network clears
+        what is kept; training mode turns it off.
+        """
+        self._constants = ConstantStore() if on else None
+
+    def train(self, mode: bool = True) -> FullDereflection:
+        if mode:
+            self.keep_constants(False)
+        return super().train(mode)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> FullDereflection:
+        if self._constants is not None:
+            self._constants.clear()
+        return super()._apply(fn, recurse)
+
+    def _tokens(self, tokens: Tensor | None) -> Tensor:
+        if tokens is None:
+            return self.prompt_embedding
+        if tokens.ndim != 3 or tokens.shape[-1] != self.token_dim:
+            raise ValueError(
+                f"Guidance tokens have the shape {tuple(tokens.shape)}; this network takes"
+                f" B x N x {self.token_dim}."
+            )
+        return tokens.to(self.prompt_embedding)
+
+
+def enlarged(height: int, width: int, longest: int = PUBLISHED_SIDE) -> tuple[int, int]:
+    """Height and width with the longest side at ``longest``, the other rounded down, as in DAI's script."""
+    return height * longest // max(height, width), width * longest // max(height, width)
+
+
+def _load_part(folder: Path, name: str, dtype: torch.dtype) -> Any:
+    if not (folder / name / "config.json").is_file():
+        raise ModelError(
+            f"The model folder '{folder.name}' has no part '{name}' (a folder with config.json and"
+            f" {WEIGHTS_FILE}); download or convert the model again."
+        )
+    load: Any = PARTS[name].from_pretrained
+    options = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
+    try:
+        part, info = load(folder / name, torch_dtype=dtype, **options)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ModelError(
+            f"The part '{name}' of the model folder '{folder.name}' cannot be read ({error});"
+            " download or convert the model again."
+        ) from error
+    wrong = [key for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in info[kind]]
+    if wrong:
+        raise ModelError(
+            f"The weights of '{name}' in the model folder '{folder.name}' do not fit its configuration"
+            f" ({len(wrong)} names, '{wrong[0]}' first); download or convert the model again."
+        )
+    return part
+
+
+def _dtype(dtype: torch.dtype | str) -> torch.dtype:
+    return getattr(torch, dtype) if isinstance(dtype, str) else dtype
+
+
+def _stored(value: Tensor, dtype: torch.dtype | None) -> Tensor:
+    # Files hold plain layout, whatever memory format the network runs in.
+    return value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()

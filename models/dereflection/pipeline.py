@@ -1,0 +1,144 @@
+"""The dereflection pipeline: one photo in, the transmission and the removed layer out; the same for both tiers."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from diffusers import ControlNetModel, UNet2DConditionModel
+from torch import Tensor, nn
+
+from models.colour import to_linear, to_srgb
+from models.dereflection.geometry import Box
+from models.dereflection.interface import TiledNetwork
+from models.dereflection.small import SmallDereflection
+from models.errors import ModelError
+from models.runtime import Runtime, apply_attention
+from models.tiles import Tile, plan, run_tiled, with_shrinking
+
+CONFIG = "pipeline.json"
+
+
+@dataclass
+class DereflectionOutput:
+    """``image`` and ``reflection``: H x W x 3 float32, sRGB in [0, 1]; ``plan``: the tiles; ``notes``: sentences."""
+
+    image: np.ndarray
+    reflection: np.ndarray
+    plan: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+
+class DereflectionPipeline:
+    """Removes the reflection from a photo of any size in one step; deterministic."""
+
+    def __init__(self, network: nn.Module, attention: str = "sdpa") -> None:
+        self.network = network
+        self.attention = attention
+        parameter = next(network.parameters())
+        self.device, self.dtype = parameter.device, parameter.dtype
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, device: str = "cpu", dtype: str = "float32", attention: str = "sdpa"
+    ) -> DereflectionPipeline:
+        """Load what :meth:`save_pretrained` wrote. ModelError where the folder is not such a pipeline."""
+        folder = Path(folder)
+        if not (folder / CONFIG).is_file():
+            raise ModelError(f"{folder.name} is not a dereflection pipeline: it has no {CONFIG}.")
+        kind = json.loads((folder / CONFIG).read_text()).get("network")
+        precision = getattr(torch, dtype)
+        if kind == "small":
+            network: nn.Module = SmallDereflection.from_pretrained(folder / "network", torch_dtype=precision)
+        elif kind == "full":
+            from models.dereflection.full import FullDereflection
+
+            network = FullDereflection.from_pretrained(folder, dtype=precision)
+        else:
+            raise ModelError(
+                f"{folder.name}/{CONFIG} names the unknown network {kind!r}: small and full are known."
+            )
+        network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+        runtime = Runtime(device, dtype, attention, "asked for by the caller")
+        for module in network.modules():
+            if isinstance(module, UNet2DConditionModel | ControlNetModel):
+                apply_attention(module, runtime)
+        return cls(network, attention)
+
+    def save_pretrained(self, folder: str | Path, dtype: str = "float16") -> None:
+        """Write the components and ``pipeline.json``; weights as safetensors in shards of at most 9 MB."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        network = copy.deepcopy(self.network).to(getattr(torch, dtype))
+        small = isinstance(network, SmallDereflection)
+        if small:
+            cast(SmallDereflection, network).save_pretrained(folder / "network", max_shard_size="9MB")
+        else:
+            cast(Any, network).save_pretrained(folder)
+        config = {"_class_name": type(self).__name__, "network": "small" if small else "full"}
+        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+
+    def cost(self, height: int, width: int) -> dict[str, float]:
+        """A rough forecast for a photo of that size: seconds, memory in MB beside the weights, tiles."""
+        network = cast(TiledNetwork, self.network)
+        tiles = len(plan(height, width, network.tile, network.overlap).tiles)
+        megapixels = height * width / 1e6
+        parameters = sum(p.numel() * p.element_size() for p in self.network.parameters()) / 1e6
+        small = isinstance(self.network, SmallDereflection)
+        # Measured on two cores (benchmarks/speed.py); a GPU is faster by far more than it matters here.
+        seconds = (0.2 + 0.8 * megapixels) if small else 130 * megapixels
+        if self.device.type != "cpu":
+            seconds /= 50
+        working = min(megapixels, network.tile**2 / 1e6) * (900 if small else 14000)
+        return {"seconds": seconds, "memory_mb": parameters + working + 60 * megapixels, "tiles": tiles}
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        photo: np.ndarray,
+        *,
+        tokens: Tensor | None = None,
+        tile: int | None = None,
+        tile_offset: tuple[int, int] = (0, 0),
+        progress: Callable[[int, int], None] | None = None,
+    ) -> DereflectionOutput:
+        """Restore ``photo``, H x W x 3 float32, sRGB in [0, 1].
+
+        ``tokens``: 1 x N x token_dim guidance tokens, or None. ``tile``: largest side of a tile in pixels
+        (halved by itself where memory is short). ``progress(done, total)`` counts tiles; what it raises ends
+        the run. Raises ValueError for a photo of another shape or with values that are not finite.
+        """
+        if photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
+            raise ValueError(f"a photo is H x W x 3, got {photo.shape}")
+        if not np.isfinite(photo).all():
+            raise ValueError("the photo has values that are not finite")
+        network, notes = cast(TiledNetwork, self.network), []
+        height, width = photo.shape[:2]
+        context = network.context(self._to_tensor(photo), tokens)
+        records: list[dict[str, Any]] = []
+
+        def restore(pixels: np.ndarray, where: Tile) -> np.ndarray:
+            part = self._to_tensor(pixels)
+            box = Box(where.top, where.left, where.height, where.width, height, width)
+            image = network.restore_tile(part, context, box, tokens).float().clamp(0, 1)
+            removed = to_srgb(to_linear(part.float()) - to_linear(image))
+            return torch.cat([image, removed], 1)[0].permute(1, 2, 0).cpu().numpy()
+
+        def run(size: int) -> np.ndarray:
+            tiles = plan(height, width, size, min(network.overlap, size // 2), offset=tile_offset)
+            records.append(tiles.record())
+            return run_tiled(restore, photo, tiles, progress=progress, channels=6)
+
+        both = with_shrinking(run, min(tile or network.tile, max(height, width)), notes=notes)
+        return DereflectionOutput(both[..., :3], both[..., 3:], records[-1], notes)
+
+    def _to_tensor(self, pixels: np.ndarray) -> Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32))
+        tensor = tensor.permute(2, 0, 1)[None].to(self.device, self.dtype)
+        return tensor.contiguous(memory_format=torch.channels_last)

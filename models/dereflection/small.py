@@ -1,0 +1,187 @@
+"""The small tier of dereflection: the whole photo first at low resolution, a light local network after.
+
+One trained encoder gives latent and skips, a small ``UNet2DConditionModel`` takes one step on the photo's own
+latent under guidance tokens, and the decoder gives a *tone map per pixel*, gain and offset, that turns the
+photo into the transmission: ``T = (1 + gain) * I + offset``. Such maps are smooth where the reflection is, so
+they can be enlarged to any size and applied to the full photo, whose own detail they keep (the idea of the
+guided filter, He et al. 2010, and of HDRnet, Gharbi et al. 2017). A local network at full resolution then
+removes what is left. Everything that changes the photo starts at zero: untrained, the network is the identity.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+
+from models.dereflection.blocks import Down, Up, stack, zero_conv
+from models.dereflection.geometry import Box, enlarge_part, pad_to
+
+Triple = tuple[int, int, int]
+Skips = tuple[Tensor, Tensor, Tensor]
+
+
+class Encoder(nn.Module):
+    """Photo to latent at 1/8, and skips at 1/2 and 1/4 (the photo itself is the first skip)."""
+
+    def __init__(self, widths: Triple, depths: Triple, latent_channels: int) -> None:
+        super().__init__()
+        a, b, c = widths
+        self.stem = nn.Conv2d(12, a, 3, padding=1)
+        self.blocks1, self.down1 = stack(a, depths[0]), Down(a, b)
+        self.blocks2, self.down2 = stack(b, depths[1]), Down(b, c)
+        self.blocks3, self.to_latent = stack(c, depths[2]), nn.Conv2d(c, latent_channels, 1)
+
+    def forward(self, photo: Tensor) -> tuple[Tensor, Skips]:
+        half = self.blocks1(self.stem(F.pixel_unshuffle(photo * 2 - 1, 2)))
+        quarter = self.blocks2(self.down1(half))
+        return self.to_latent(self.blocks3(self.down2(quarter))), (photo, half, quarter)
+
+
+class Decoder(nn.Module):
+    """Clean latent and the photo's skips to tone maps, B x 6 x H x W (gain, offset)."""
+
+    def __init__(self, widths: Triple, depths: Triple, latent_channels: int) -> None:
+        super().__init__()
+        a, b, c = widths
+        self.from_latent, self.blocks3 = nn.Conv2d(latent_channels, c, 1), stack(c, depths[2])
+        self.up2, self.blocks2 = Up(c, b), stack(b, depths[1])
+        self.up1, self.blocks1 = Up(b, a), stack(a, depths[0])
+        self.skip2, self.skip1 = nn.Conv2d(b, b, 1), nn.Conv2d(a, a, 1)
+        self.head = zero_conv(a, 24, 3)
+
+    def forward(self, latent: Tensor, skips: Skips) -> Tensor:
+        _, half, quarter = skips
+        x = self.blocks3(self.from_latent(latent))
+        x = self.blocks2(self.up2(x) + self.skip2(quarter))
+        x = self.blocks1(self.up1(x) + self.skip1(half))
+        return F.pixel_shuffle(self.head(x), 2)
+
+
+class Local(nn.Module):
+    """Photo and coarse result at full resolution to what has still to be added to the result.
+
+    Its view is about 30 px to each side and it takes no mean over the picture, so tiles agree with the whole.
+    """
+
+    def __init__(self, widths: tuple[int, int], depth: int) -> None:
+        super().__init__()
+        a, b = widths
+        self.stem = nn.Conv2d(24, a, 3, padding=1)
+        self.before, self.down = stack(a, depth, context=False), Down(a, b)
+        self.inner, self.up = stack(b, depth, context=False), Up(b, a)
+        self.after, self.head = stack(a, depth, context=False), zero_conv(a, 12, 3)
+
+    def forward(self, photo: Tensor, coarse: Tensor) -> Tensor:
+        x = self.before(self.stem(F.pixel_unshuffle(torch.cat([photo * 2 - 1, coarse - photo], 1), 2)))
+        x = self.after(x + self.up(self.inner(self.down(x))))
+        return F.pixel_shuffle(self.head(x), 2)
+
+
+def apply_tone(photo: Tensor, maps: Tensor) -> Tensor:
+    """``(1 + gain) * photo + offset``; ``maps`` is B x 6 x H x W, the gain's three channels first."""
+    gain, offset = maps.chunk(2, dim=1)
+    return photo * (1 + gain) + offset
+
+
+class SmallDereflection(ModelMixin, ConfigMixin):
+    """The embedded network; implements :class:`models.dereflection.interface.RestorationNetwork`.
+
+    ``working_size`` is the longest side, in pixels, at which the whole photo is looked at. ``tokens`` are
+    B x N x ``token_dim``; a learned null token stands for "no guidance".
+    """
+
+    multiple = 32
+    tile_multiple = 4
+    config_name = "config.json"
+
+    @register_to_config
+    def __init__(
+        self,
+        widths: Triple = (32, 64, 128),
+        depths: Triple = (1, 2, 3),
+        latent_channels: int = 32,
+        step_widths: Triple = (96, 128, 160),
+        token_dim: int = 128,
+        local_widths: tuple[int, int] = (32, 64),
+        local_depth: int = 2,
+        working_size: int = 320,
+        tile: int = 768,
+        overlap: int = 64,
+    ) -> None:
+        super().__init__()
+        self.token_dim, self.tile, self.overlap = token_dim, tile, overlap
+        self.encoder = Encoder(tuple(widths), tuple(depths), latent_channels)  # type: ignore[arg-type]
+        self.unet = UNet2DConditionModel(
+            in_channels=latent_channels,
+            out_channels=latent_channels,
+            block_out_channels=tuple(step_widths),
+            layers_per_block=1,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            mid_block_type="UNetMidBlock2DCrossAttn",
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            cross_attention_dim=token_dim,
+            attention_head_dim=tuple(max(1, w // 32) for w in step_widths),
+            norm_num_groups=min(32, *step_widths),
+        )
+        nn.init.zeros_(self.unet.conv_out.weight)
+        nn.init.zeros_(self.unet.conv_out.bias)  # type: ignore[arg-type]
+        self.null_token = nn.Parameter(torch.zeros(1, 1, token_dim))
+        self.decoder = Decoder(tuple(widths), tuple(depths), latent_channels)  # type: ignore[arg-type]
+        self.local = Local(tuple(local_widths), local_depth)  # type: ignore[arg-type]
+
+    @classmethod
+    def tiny(cls) -> SmallDereflection:
+        """A random-weight network of the same shape for tests, under 100 KB."""
+        return cls((8, 8, 8), (1, 1, 1), 4, (8, 8, 8), 8, (8, 8), 1, working_size=64, tile=96, overlap=32)
+
+    def encode(self, photo: Tensor) -> tuple[Tensor, Skips]:
+        """Photo, B x 3 x H x W in [0, 1] with sides that are multiples of 32, to latent at 1/8 and skips."""
+        return self.encoder(photo)
+
+    def step(self, latent: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """The one diffusion step: the UNet at timestep 0 adds to the photo's latent what makes it clean."""
+        if tokens is None:
+            tokens = self.null_token.expand(latent.shape[0], -1, -1)
+        tokens = tokens.to(latent.dtype)
+        return latent + self.unet(latent, 0, encoder_hidden_states=tokens, return_dict=False)[0]
+
+    def decode(self, latent: Tensor, skips: Skips) -> Tensor:
+        """Clean latent to the picture at the size that was encoded."""
+        return apply_tone(skips[0], self.decoder(latent, skips))
+
+    def restore(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """``decode(step(encode(photo)))`` at the size given; the local network has no part in it."""
+        latent, skips = self.encode(photo)
+        return self.decode(self.step(latent, tokens), skips)
+
+    def tone_maps(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """The whole photo's tone maps, B x 6 x H x W, at the size given."""
+        latent, skips = self.encode(photo)
+        return self.decoder(self.step(latent, tokens), skips)
+
+    def finish(self, photo: Tensor, maps: Tensor) -> Tensor:
+        """A full-resolution photo (or tile) and its enlarged tone maps to the result; sides multiples of 4."""
+        coarse = apply_tone(photo, maps)
+        return coarse + self.local(photo, coarse.clamp(0, 1))
+
+    def context(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """Look at the whole photo, 1 x 3 x H x W of any size: its tone maps, reduced to ``working_size``."""
+        height, width = photo.shape[-2:]
+        scale = min(1.0, self.config.working_size / max(height, width))
+        small = (max(1, round(height * scale)), max(1, round(width * scale)))
+        if small != (height, width):
+            photo = F.interpolate(photo, small, mode="bilinear", antialias=True)
+        return self.tone_maps(pad_to(photo, self.multiple), tokens)[..., : small[0], : small[1]]
+
+    def restore_tile(
+        self, photo: Tensor, context: Tensor | None, box: Box, tokens: Tensor | None = None
+    ) -> Tensor:
+        """One tile of the photo at full resolution, under the whole photo's tone maps."""
+        if context is None:
+            raise ValueError("the small network restores tiles under the context of the whole photo")
+        height, width = photo.shape[-2:]
+        maps = enlarge_part(context, box)
+        return self.finish(*(pad_to(x, self.tile_multiple) for x in (photo, maps)))[..., :height, :width]

@@ -1,0 +1,231 @@
+"""Device, precision, attention backend (probed, and reported), CPU threads, memory and seeding.
+
+torch is imported on first use only: the app must answer before it is loaded.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("float32", "bfloat16", "float16")
+Heads = tuple[tuple[int, int], ...]  # (number of heads, channels of each)
+HEADS: Heads = ((8, 40), (4, 32))
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how models run; `reason` says in a sentence why that attention backend was chosen."""
+
+    device: str  # "cpu", "cuda", "cuda:1", …
+    dtype: str  # one of DTYPES
+    attention: str  # "xformers" or "sdpa"
+    reason: str
+
+
+def probe(heads: Heads = HEADS, device: str | None = None, dtype: str | None = None) -> Runtime:
+    """Choose device, precision and attention backend; the answer is computed once and kept.
+
+    `heads` lists the (number, channels) of the attention heads that will run: xformers is tried with exactly
+    those, for self- and cross-attention, and its results are compared with PyTorch's SDPA; whatever goes
+    wrong, SDPA is used and the reason kept. Also holds torch to the CPUs this process may use.
+    Raises ModelError for a device that is not there or a precision that does not run on it.
+    """
+    where = resolve_device(device)
+    use_threads()
+    return _probe(tuple((int(n), int(size)) for n, size in heads), where, resolve_dtype(where, dtype))
+
+
+@cache
+def _probe(heads: Heads, device: str, dtype: str) -> Runtime:
+    try:
+        for count, size in heads:
+            _try_xformers(count, size, device, dtype)
+    except Exception as error:  # a missing package, library, kernel or a wrong result: all mean "not here"
+        # xformers lists every kernel over many lines; the first says enough.
+        lines = str(error).strip().splitlines() or [""]
+        detail = " ".join(f"{type(error).__name__}: {lines[0]}".split()).rstrip(": ")
+        return Runtime(device, dtype, "sdpa", "PyTorch's attention is used: xformers does not run on "
+                                              f"{device} in {dtype} ({detail})")
+    return Runtime(device, dtype, "xformers",
+                   f"xformers ran and agreed with PyTorch's attention on {device} in {dtype}, heads "
+                   + ", ".join(f"{count} x {size}" for count, size in heads))
+
+
+def _try_xformers(count: int, size: int, device: str, dtype: str) -> None:
+    """Run xformers as diffusers' XFormersAttnProcessor does: heads folded into the batch."""
+    import torch
+
+    xformers = import_module("xformers.ops")
+    generator = torch.Generator().manual_seed(0)
+    for keys in (256, 77):  # self-attention; cross-attention to a prompt
+        query, key, value = (
+            torch.randn(2 * count, length, size, generator=generator).to(device, torch_dtype(dtype))
+            for length in (256, keys, keys))
+        expected = torch.nn.functional.scaled_dot_product_attention(query, key, value).float()
+        result = xformers.memory_efficient_attention(query, key, value, scale=1 / math.sqrt(size)).float()
+        if not torch.allclose(result, expected, atol=2e-2):
+            raise ArithmeticError(f"with {count} heads of {size} its results differ from PyTorch's")
+
+
+def resolve_device(device: str | None = None) -> str:
+    """`device`, checked, or the best one there is. Raises ModelError for one that is not there."""
+    import torch
+
+    if device in (None, "auto"):
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    assert device is not None
+    kind, _, index = device.partition(":")
+    if kind == "cpu":
+        return "cpu"
+    if kind != "cuda":
+        raise ModelError(f"'{device}' is not a device Limpid knows: use cpu, cuda or cuda:<number>.")
+    if not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count():
+        raise ModelError(f"The device '{device}' is not available here: use cpu, or install a PyTorch build "
+                         "for your GPU and its driver.")
+    return device
+
+
+def resolve_dtype(device: str, dtype: str | None = None) -> str:
+    """The name of the precision to run in: `dtype`, checked, or float32 on a CPU, bfloat16 on a GPU
+    that computes in it, float16 on an older GPU. Raises ModelError for one that does not run there."""
+    if dtype in (None, "auto"):
+        if not device.startswith("cuda"):
+            return "float32"
+        import torch
+
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    assert dtype is not None
+    if dtype not in DTYPES:
+        raise ModelError(f"'{dtype}' is not a precision Limpid knows: use one of {', '.join(DTYPES)}.")
+    if dtype == "float16" and device == "cpu":
+        raise ModelError("float16 is not for CPUs: use float32 or bfloat16 there.")
+    return dtype
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """The torch dtype of a name in DTYPES. Raises ModelError for another name."""
+    import torch
+
+    if name not in DTYPES:
+        raise ModelError(f"'{name}' is not a precision Limpid knows: use one of {', '.join(DTYPES)}.")
+    result: torch.dtype = getattr(torch, name)
+    return result
+
+
+def apply_attention(module: Any, runtime: Runtime) -> None:
+    """Set the attention processors of a UNet2DConditionModel or ControlNetModel to the probed backend.
+
+    Only those two: `enable_xformers_memory_efficient_attention` on a whole pipeline would also replace linear
+    attention (other maths) and the VAE's 512-wide head (no kernel). Raises TypeError for other modules.
+    """
+    from diffusers.models.attention_processor import AttnProcessor2_0, XFormersAttnProcessor
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    if not isinstance(module, UNet2DConditionModel | ControlNetModel):
+        raise TypeError(f"apply_attention is for UNet2DConditionModel and ControlNetModel, "
+                        f"not {type(module).__name__}: its attention must stay as it is")
+    module.set_attn_processor(XFormersAttnProcessor() if runtime.attention == "xformers"
+                              else AttnProcessor2_0())
+
+
+def usable_cpus() -> int:
+    """CPUs this process may use: its affinity, and the container's quota where there is one."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            count = min(count, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):
+        pass  # no cgroup v2 here, so no quota to respect
+    return max(1, count)
+
+
+def use_threads(count: int | None = None) -> int:
+    """Hold torch to `count` CPU threads (default: OMP_NUM_THREADS if set, else `usable_cpus()`).
+
+    Without this, torch in a container of 2 CPUs on a host of 64 starts 64 threads. Returns the number.
+    """
+    import torch
+
+    if count is None:
+        named = os.environ.get("OMP_NUM_THREADS", "")
+        count = int(named) if named.isdigit() and int(named) > 0 else usable_cpus()
+    if torch.get_num_threads() != count:
+        torch.set_num_threads(count)
+    return count
+
+
+def report() -> dict[str, Any]:
+    """What is live, for /health and the page's footer: JSON values only. Loads torch; probes once."""
+    import torch
+
+    runtime = probe()
+    on_gpu = runtime.device.startswith("cuda")
+    return {
+        **asdict(runtime),
+        "device_name": torch.cuda.get_device_name(runtime.device) if on_gpu else f"{usable_cpus()} CPU cores",
+        "threads": torch.get_num_threads(),
+        "versions": {name: _version(name) for name in ("torch", "diffusers", "xformers")},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def peak_memory_mb(device: str) -> float:
+    """Highest memory use since the last `reset_peak`, in MiB.
+
+    GPU: what torch allocated there. CPU: resident memory of the whole process, Python and libraries included.
+    """
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**10
+    except OSError:
+        pass  # no /proc: not Linux
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def reset_peak(device: str) -> None:
+    """Start a new measurement for `peak_memory_mb`. Where the system cannot (no Linux /proc), the CPU's
+    peak stays that of the whole process."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass
+
+
+def seeded(seed: int, device: str = "cpu") -> torch.Generator:
+    """A torch generator whose numbers depend on `seed` alone."""
+    import torch
+
+    return torch.Generator(device).manual_seed(seed)

@@ -1,0 +1,1 @@
+"""The code that makes the hosted checkpoints: data, stages, evaluation."""

@@ -1,0 +1,97 @@
+"""A stage is data: the YAML configuration of a run, checked by pydantic, with a base and overrides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class DataConfig(Strict):
+    """Where the photos are. Paths are relative to ``root``; a missing folder is an error."""
+
+    root: Path = Path("data")
+    clean: list[str] = ["train/clean"]  # folders of sharp photos, searched below
+    pairs: dict[str, float] = {}  # folder with input/ and target/ -> its weight among the real pairs
+    pair_share: float = Field(0.15, ge=0, le=1)  # share of real pairs in the samples
+    store_side: int = Field(288, ge=16)  # shorter side at which photos are kept in memory
+    sizes: list[int] = [256]  # side of a sample in pixels; one is drawn for each step
+    smallest: float = Field(0.6, gt=0, le=1)  # smallest side of a crop, share of the photo's shorter side
+    crop: int = 0  # with objective "local": side of the crops the local network sees
+    whole: int = 256  # with objective "local": side at which the whole photo is looked at first
+    limit: int | None = None  # use at most so many photos
+    hold_out: float = Field(0.1, ge=0, lt=1)  # share of photos and of pairs kept for validation, by name
+    glass: dict[str, Any] = {}  # what differs from training.data.glass.GlassConfig
+
+
+class OptimizerConfig(Strict):
+    lr: float = 4e-4
+    weight_decay: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.98)
+    warmup: int = 100  # steps
+    decay: float = Field(0.3, ge=0, le=1)  # share of the steps, at the end, over which the rate falls to zero
+    clip: float = 1.0  # largest norm of the gradient
+    ema: float = Field(0.998, ge=0, lt=1)
+
+
+class RunConfig(Strict):
+    """One stage of training."""
+
+    name: str
+    task: Literal["dereflection"] = "dereflection"
+    objective: Literal["whole", "local"] = "whole"
+    model: dict[str, Any] = {}  # arguments of the network, where it is made anew
+    init_from: str | None = None  # a pipeline folder or a catalog id: a warm start, kept as lineage
+    train: list[str] = [""]  # prefixes of the parameters that are trained; "" is all
+    losses: dict[str, float] = {"charbonnier": 1.0, "gradient": 0.5}
+    data: DataConfig = DataConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    seed: int = 0
+    steps: int = Field(1000, ge=1)
+    batch: int = Field(8, ge=1)  # effective batch, over all processes and accumulation
+    micro_batch: int = Field(8, ge=1)  # what one process holds at once; accumulation is derived
+    precision: Literal["no", "bf16", "fp16"] = "bf16"
+    checkpoint_every: int = Field(200, ge=1)
+    keep: int = Field(2, ge=1)  # checkpoints kept
+    validate_every: int = Field(200, ge=1)
+    validation_size: int = 256
+    validation_samples: int = 24
+    log_every: int = Field(10, ge=1)
+    out: Path = Path("runs")
+
+
+def load_config(file: Path, overrides: list[str] | None = None) -> RunConfig:
+    """Read a YAML stage; ``base: other.yaml`` is merged under it, ``a.b=value`` overrides (YAML values) over it."""
+    tree = _read(file)
+    for text in overrides or []:
+        key, sign, value = text.partition("=")
+        if not sign:
+            raise ValueError(f"--set takes key=value, for example optimizer.lr=1e-4; got {text!r}.")
+        node = tree
+        *path, last = key.split(".")
+        for part in path:
+            node = node.setdefault(part, {})
+        node[last] = yaml.safe_load(value)
+    return RunConfig(**tree)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise FileNotFoundError(f"There is no configuration {file}.")
+    tree = yaml.safe_load(file.read_text()) or {}
+    base = tree.pop("base", None)
+    return _merge(_read(file.parent / base), tree) if base else tree
+
+
+def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merge(base[key], value) if both else value
+    return merged

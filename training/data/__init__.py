@@ -1,0 +1,1 @@
+"""Photos held in memory, the simulators that degrade them, and real pairs."""

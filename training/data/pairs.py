@@ -1,0 +1,42 @@
+"""Real pairs: a folder with ``input/`` and ``target/``, matched by file stem."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from training.data.draws import Draws
+from training.data.manifest import list_images
+from training.data.photos import Crop, read_photo
+
+
+def match_pairs(folder: Path) -> list[tuple[Path, Path]]:
+    """(input, target) by stem, sorted. A file without its partner is an error that names it."""
+    sides = {side: {p.stem: p for p in list_images(folder / side)} for side in ("input", "target")}
+    lonely = sorted(set(sides["input"]) ^ set(sides["target"]))
+    if lonely:
+        raise FileNotFoundError(
+            f"{folder} has files without a partner of the same name in input/ and target/: {', '.join(lonely[:5])}"
+        )
+    return [(sides["input"][stem], sides["target"][stem]) for stem in sorted(sides["input"])]
+
+
+class PairStore:
+    """Real pairs in memory; both sides get the same crop. A pair of different sizes is an error."""
+
+    def __init__(self, pairs: list[tuple[Path, Path]], side: int) -> None:
+        self.files = pairs
+        self.pairs = [(read_photo(a, side), read_photo(b, side)) for a, b in pairs]
+        for (a, b), (file, other) in zip(self.pairs, pairs, strict=True):
+            if a.shape != b.shape:
+                raise ValueError(f"{file} and {other} differ in size: real pairs must be aligned.")
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def draw(self, draws: Draws, size: int, smallest: float) -> tuple[Tensor, Tensor]:
+        """A random crop of a random pair: input and target, each 3 x size x size in [0, 1]."""
+        a, b = self.pairs[draws.integer(len(self.pairs))]
+        crop = Crop.draw(draws, *a.shape[-2:], smallest)
+        return crop.take(a, size), crop.take(b, size)

@@ -1,0 +1,73 @@
+"""Photos kept in memory as uint8 at a reduced size, and random crops of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from training.data.draws import Draws
+
+
+def read_photo(file: Path, side: int | None = None) -> Tensor:
+    """An upright sRGB photo as 3 x H x W uint8, its shorter side reduced to ``side`` (never enlarged)."""
+    with Image.open(file) as opened:
+        image = ImageOps.exif_transpose(opened).convert("RGB")
+    if side is not None and min(image.size) > side:
+        scale = side / min(image.size)
+        size = (max(side, round(image.width * scale)), max(side, round(image.height * scale)))
+        image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A rectangle in fractions of the photo, and whether it is flipped left to right."""
+
+    top: float
+    left: float
+    height: float
+    width: float
+    flip: bool
+
+    @staticmethod
+    def draw(draws: Draws, height: int, width: int, smallest: float, stretch: float = 1.2) -> Crop:
+        """A nearly square crop whose side is ``smallest`` .. 1 of the shorter side of the photo."""
+        side = min(height, width) * draws.uniform(smallest, 1.0)
+        ratio = draws.log_uniform(1 / stretch, stretch) ** 0.5
+        h, w = min(1.0, side * ratio / height), min(1.0, side / ratio / width)
+        return Crop(draws.uniform(0, 1 - h), draws.uniform(0, 1 - w), h, w, draws.chance(0.5))
+
+    def take(self, photo: Tensor, size: int) -> Tensor:
+        """The crop of a 3 x H x W uint8 photo as float32 in [0, 1], resized to 3 x size x size."""
+        height, width = photo.shape[-2:]
+        top, left = round(self.top * height), round(self.left * width)
+        bottom, right = top + max(1, round(self.height * height)), left + max(1, round(self.width * width))
+        part = photo[:, top:bottom, left:right].float() / 255
+        if part.shape[-2:] != (size, size):
+            part = F.interpolate(part[None], (size, size), mode="bilinear", antialias=True)[0]
+        return part.flip(-1) if self.flip else part
+
+
+class PhotoStore:
+    """All photos of a run, decoded once. ``side`` bounds the memory: about 3 * side * side * 1.4 bytes each."""
+
+    def __init__(self, files: Sequence[Path], side: int) -> None:
+        self.files = list(files)
+        with ThreadPoolExecutor() as pool:
+            self.photos = list(pool.map(lambda f: read_photo(f, side), self.files))
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def draw(self, draws: Draws, size: int, smallest: float) -> Tensor:
+        """A random crop of a random photo: 3 x size x size, float32, sRGB in [0, 1]."""
+        photo = self.photos[draws.integer(len(self.photos))]
+        return Crop.draw(draws, *photo.shape[-2:], smallest).take(photo, size)

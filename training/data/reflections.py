@@ -1,0 +1,88 @@
+"""Samples for dereflection: simulated glass over sharp photos, mixed with real pairs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from training.config import DataConfig
+from training.data.draws import Draws
+from training.data.glass import GlassConfig, draw_sample, simulate
+from training.data.manifest import list_images, manifest_hash
+from training.data.pairs import PairStore, match_pairs
+from training.data.photos import PhotoStore
+
+Batch = dict[str, Tensor]
+VALIDATION_STREAM = 1
+
+
+def held_out(name: str, share: float) -> bool:
+    """Whether a file belongs to the validation split: by a hash of its stem, the same in every run."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF < share
+
+
+class Reflections:
+    """The training samples of a run, or with ``validation=True`` those held out from it.
+
+    ``batch(indices, size)`` gives ``input`` and ``target``, B x 3 x size x size in [0, 1], and ``real`` (B,
+    bool). Sample *i* depends on (seed, i, size) alone.
+    """
+
+    def __init__(self, config: DataConfig, seed: int, validation: bool = False) -> None:
+        self.config, self.seed, self.validation = config, seed, validation
+        self.glass = GlassConfig(**config.glass)
+        photos = [f for folder in config.clean for f in list_images(config.root / folder)]
+        if config.limit is not None:
+            photos = photos[:: max(1, len(photos) // config.limit)][: config.limit]
+        self.photos = PhotoStore(self._split(photos), config.store_side)
+        self.pairs, self.weights = [], []
+        self.files = [*photos]
+        for folder, weight in config.pairs.items():
+            pairs = match_pairs(config.root / folder)
+            self.files += [f for pair in pairs for f in pair]
+            kept = set(self._split([a for a, _ in pairs]))
+            self.pairs.append(PairStore([p for p in pairs if p[0] in kept], config.store_side))
+            self.weights.append(weight)
+
+    def _split(self, files: Sequence[Path]) -> list[Path]:
+        kept = [f for f in files if held_out(f.stem, self.config.hold_out) == self.validation]
+        return kept or list(files)  # a folder of a handful of photos may leave one side of the split empty
+
+    def manifest(self) -> str:
+        """One hash over every file of the run, both sides of the split."""
+        return manifest_hash(self.files, self.config.root)
+
+    def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
+        stream = VALIDATION_STREAM if self.validation else 0
+        rows: list[tuple[Tensor, Tensor, bool]] = [(torch.empty(0), torch.empty(0), False)] * len(indices)
+        simulated = []
+        for row, index in enumerate(indices):
+            draws = Draws(self.seed, index, stream)
+            if self.pairs and draws.chance(self.config.pair_share):
+                rows[row] = (*self._draw_pair(draws, size), True)
+            else:
+                t = self.photos.draw(draws, size, self.config.smallest)
+                r = self.photos.draw(draws, size, self.config.smallest)
+                simulated.append((row, t, r, draw_sample(draws, size, self.glass)))
+        if simulated:
+            places, t, r, samples = zip(*simulated, strict=True)
+            mixed = simulate(torch.stack(t).to(device), torch.stack(r).to(device), list(samples))
+            for place, photo, target in zip(places, mixed["input"], mixed["target"], strict=True):
+                rows[place] = (photo, target, False)
+        return {
+            "input": torch.stack([a.to(device) for a, _, _ in rows]),
+            "target": torch.stack([b.to(device) for _, b, _ in rows]),
+            "real": torch.tensor([real for _, _, real in rows], device=device),
+        }
+
+    def _draw_pair(self, draws: Draws, size: int) -> tuple[Tensor, Tensor]:
+        at = draws.uniform(0, sum(self.weights))
+        for store, weight in zip(self.pairs, self.weights, strict=True):
+            at -= weight
+            if at <= 0:
+                break
+        return store.draw(draws, size, self.config.smallest)

@@ -1,0 +1,90 @@
+"""What a finished run leaves: the pipeline in half precision, its hashes and the record of how it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.dereflection.pipeline import DereflectionPipeline
+from models.dereflection.small import SmallDereflection
+from training.config import RunConfig
+from training.curves import read_curve
+
+
+def export(
+    network: SmallDereflection, config: RunConfig, out: Path, manifest: str, lineage: dict[str, str] | None
+) -> Path:
+    """Write ``<out>/model/``: pipeline, SHA256SUMS, curves and record.json; whole or not at all."""
+    partial, target = out / "model.partial", out / "model"
+    shutil.rmtree(partial, ignore_errors=True)
+    DereflectionPipeline(network.eval()).save_pretrained(partial, dtype="float16")
+    write_sums(partial)
+    for name in ("loss.csv", "validation.csv", "curves.png"):
+        if (out / name).exists():
+            shutil.copy(out / name, partial / name)
+    record = make_record(config, out, manifest, lineage)
+    (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+    return target
+
+
+def write_sums(folder: Path) -> None:
+    """SHA256SUMS over every weights and configuration file that the pipeline loads."""
+    files = sorted(
+        p for p in folder.rglob("*") if p.suffix in (".safetensors", ".json") and p.name != "record.json"
+    )
+    lines = [
+        f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.relative_to(folder).as_posix()}\n" for f in files
+    ]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+def make_record(
+    config: RunConfig, out: Path, manifest: str, lineage: dict[str, str] | None
+) -> dict[str, Any]:
+    """Everything needed to make the run again, and what it cost."""
+    seconds = read_curve(out / "loss.csv")[-1]["seconds"] if (out / "loss.csv").exists() else 0.0
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name()
+    return {
+        "config": config.model_dump(mode="json"),
+        "seed": config.seed,
+        "data_sha256": manifest,
+        "lineage": lineage,
+        "code": code_version(),
+        "torch": torch.__version__,
+        "hardware": f"{device}, {torch.get_num_threads()} threads",
+        "training_seconds": round(seconds),
+        "finished": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
+
+
+def code_version() -> str:
+    """The commit of the code, ``+changes`` where files differ from it; "unknown" outside a checkout."""
+    try:
+        here = Path(__file__).parent
+        run = lambda *a: (
+            subprocess.run(["git", *a], cwd=here, capture_output=True, text=True, check=True).stdout
+        )  # noqa: E731
+        changed = any(line.endswith(".py") for line in run("status", "--porcelain").splitlines())
+        return run("rev-parse", "HEAD").strip() + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def cpu_name() -> str:
+    """The processor's model name."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

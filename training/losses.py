@@ -1,0 +1,62 @@
+"""Losses on pictures, B x 3 x H x W, sRGB in [0, 1]; each returns one value a sample (B)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.colour import to_linear, to_srgb
+
+
+def charbonnier(output: Tensor, target: Tensor) -> Tensor:
+    """Smooth L1: ``sqrt(d^2 + 1e-6)`` (Charbonnier et al., ICIP 1994)."""
+    return torch.sqrt((output - target) ** 2 + 1e-6).mean((1, 2, 3))
+
+
+def squared(output: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error, what PSNR measures."""
+    return ((output - target) ** 2).mean((1, 2, 3))
+
+
+def gradient(output: Tensor, target: Tensor) -> Tensor:
+    """L1 between the differences of neighbouring pixels: edges of a reflection that stay are what people see."""
+    d = output - target
+    return d.diff(dim=-1).abs().mean((1, 2, 3)) + d.diff(dim=-2).abs().mean((1, 2, 3))
+
+
+def coarse(output: Tensor, target: Tensor) -> Tensor:
+    """L1 after averaging over 8 x 8 pixels: the veil, most of the distance to the target."""
+    return F.avg_pool2d(output - target, 8).abs().mean((1, 2, 3))
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "charbonnier": charbonnier,
+    "squared": squared,
+    "gradient": gradient,
+    "coarse": coarse,
+}
+
+
+def match_exposure(target: Tensor, output: Tensor) -> Tensor:
+    """The target at the output's exposure: one least-squares gain a sample, in linear light, kept in 0.5 .. 2.
+
+    Real pairs differ in exposure from camera settings, not from the glass (DESIGN 8); without this a network
+    learns each set's habit. No gradient flows through the gain.
+    """
+    with torch.no_grad():
+        t, o = to_linear(target), to_linear(output.clamp(0, 1))
+        gain = (t * o).sum((1, 2, 3)) / (t * t).sum((1, 2, 3)).clamp(min=1e-6)
+        return to_srgb(t * gain.clamp(0.5, 2.0)[:, None, None, None])
+
+
+def combine(output: Tensor, target: Tensor, weights: Mapping[str, float]) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted sum, B, and each term's mean for the log. Unknown names are an error that lists the known."""
+    unknown = set(weights) - set(LOSSES)
+    if unknown:
+        raise ValueError(f"Unknown losses {sorted(unknown)}: choose from {sorted(LOSSES)}.")
+    terms = {name: LOSSES[name](output, target) for name in weights}
+    total = torch.stack([weights[name] * value for name, value in terms.items()]).sum(0)
+    return total, {name: value.detach().mean() for name, value in terms.items()}

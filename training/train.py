@@ -1,0 +1,210 @@
+"""Train one stage: ``accelerate launch -m training.train --config training/configs/<name>.yaml``.
+
+One loop for every stage, on a CPU, a GPU, or several processes. A run that was killed goes on from its last
+whole checkpoint when the same command is given again, and ends with the same weights as one never killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import signal
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from diffusers.training_utils import EMAModel
+
+from training.checkpoints import list_checkpoints, save_checkpoint
+from training.config import RunConfig, load_config
+from training.curves import CurveFile, plot_curves
+from training.data.draws import Draws
+from training.data.reflections import Reflections
+from training.export import export
+from training.losses import combine, match_exposure
+from training.networks import build_network
+from training.objective import build_objective
+from training.validate import Validator
+
+SIZE_STREAM = 3
+
+
+def learning_rate(step: int, config: RunConfig) -> float:
+    """Linear warm-up, constant, then a cosine to zero over the last ``decay`` of the steps."""
+    o = config.optimizer
+    start = config.steps * (1 - o.decay)
+    fall = 1.0 if step < start else 0.5 * (1 + math.cos(math.pi * (step - start) / (config.steps - start)))
+    return o.lr * min(1.0, (step + 1) / max(1, o.warmup)) * fall
+
+
+def share_of_batch(config: RunConfig, processes: int) -> tuple[int, int]:
+    """(micro batch, accumulation) that give exactly the effective batch on so many processes."""
+    if config.batch % processes:
+        raise ValueError(
+            f"batch {config.batch} cannot be shared by {processes} processes: choose a multiple."
+        )
+    share = config.batch // processes
+    micro = min(config.micro_batch, share)
+    if share % micro:
+        raise ValueError(f"each process has {share} samples a step, not a multiple of micro_batch {micro}.")
+    return micro, share // micro
+
+
+class Trainer:
+    """The state of one run. ``run()`` trains until ``config.steps`` or until asked to stop."""
+
+    def __init__(self, config: RunConfig, cpu: bool = False) -> None:
+        self.config = config
+        cuda = torch.cuda.is_available() and not cpu
+        self.accelerator = Accelerator(mixed_precision=config.precision, cpu=not cuda)
+        set_seed(config.seed)
+        self.out = config.out / config.name
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.micro, self.accumulation = share_of_batch(config, self.accelerator.num_processes)
+        self.network, self.lineage = build_network(config)
+        self.network.to(memory_format=torch.channels_last)
+        self.network.requires_grad_(False)
+        trained = [p for n, p in self.network.named_parameters() if n.startswith(tuple(config.train))]
+        if not trained:
+            raise ValueError(f"train: {config.train} matches no parameter of the network.")
+        for parameter in trained:
+            parameter.requires_grad_(True)
+        o = config.optimizer
+        optimizer = torch.optim.AdamW(trained, o.lr, o.betas, weight_decay=o.weight_decay, fused=True)
+        self.data = Reflections(config.data, config.seed)
+        objective = build_objective(self.network, config)
+        self.objective, self.optimizer = self.accelerator.prepare(objective, optimizer)
+        self.trained = trained
+        self.ema = EMAModel(trained, decay=o.ema)
+        self.ema.to(self.accelerator.device)
+        self.accelerator.register_for_checkpointing(self.ema)
+        self.validator = Validator(config) if self.accelerator.is_main_process else None
+        self.stop_asked = False
+        self.seconds = 0.0
+
+    def resume(self) -> int:
+        """Steps done, after loading the newest whole checkpoint if there is one."""
+        found = list_checkpoints(self.out)
+        if not found:
+            return 0
+        step, folder = found[-1]
+        self.accelerator.load_state(str(folder))
+        self.accelerator.print(f"resumed from {folder} at step {step}")
+        return step
+
+    def indices(self, step: int, part: int) -> list[int]:
+        """The samples of one micro batch: a slice of the step's that no other process or part has."""
+        a = self.accelerator
+        first = step * self.config.batch + (a.process_index * self.accumulation + part) * self.micro
+        return list(range(first, first + self.micro))
+
+    def train_step(self, step: int) -> dict[str, torch.Tensor]:
+        config, a = self.config, self.accelerator
+        sizes = config.data.sizes
+        size = sizes[Draws(config.seed, step, SIZE_STREAM).integer(len(sizes))]
+        rate = learning_rate(step, config)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        logged: dict[str, torch.Tensor] = {}
+        for part in range(self.accumulation):
+            indices = self.indices(step, part)
+            batch = self.data.batch(indices, size, a.device)
+            photo = batch["input"].contiguous(memory_format=torch.channels_last)
+            last = part == self.accumulation - 1
+            with nullcontext() if last else a.no_sync(self.objective):
+                output, target = self.objective(photo, batch["target"], indices)
+                output = output.float()
+                real = batch["real"][:, None, None, None]
+                target = torch.where(real, match_exposure(target, output), target)
+                each, terms = combine(output, target, config.losses)
+                loss = each.mean() / self.accumulation
+                a.backward(loss)
+            for name, value in {"loss": each.detach().mean(), **terms}.items():
+                logged[name] = logged.get(name, torch.zeros_like(value)) + value / self.accumulation
+        norm = a.clip_grad_norm_(self.trained, config.optimizer.clip)
+        if not torch.isfinite(norm):
+            raise FloatingPointError(f"the gradient is not finite at step {step}: lower optimizer.lr.")
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.ema.step(self.trained)
+        return {name: a.reduce(value, "mean") for name, value in logged.items()}
+
+    def validate(self, step: int, curve: CurveFile) -> None:
+        if self.validator is None:
+            return
+        self.ema.store(self.trained)
+        self.ema.copy_to(self.trained)
+        bare = self.accelerator.unwrap_model(self.objective)
+        with self.accelerator.autocast():
+            row = self.validator.run(bare, self.accelerator.device)
+        self.ema.restore(self.trained)
+        curve.add({"step": step, **row})
+        shown = ", ".join(f"{k} {v:.2f}" for k, v in row.items())
+        self.accelerator.print(f"step {step}: validation dB: {shown}", flush=True)
+
+    def run(self) -> bool:
+        """Train; True when the run is complete, False when it was asked to stop before."""
+        config, a = self.config, self.accelerator
+        start = self.resume()
+        losses = CurveFile(self.out / "loss.csv", start) if a.is_main_process else None
+        curve = CurveFile(self.out / "validation.csv", start if start else -1)
+        a.print(
+            f"{config.name}: {a.num_processes} process(es), {len(self.data.photos)} photos, from step {start}"
+        )
+        if start == 0:
+            self.validate(0, curve)
+        for step in range(start, config.steps):
+            began = time.perf_counter()
+            logged = self.train_step(step)
+            done = step + 1
+            self.seconds += time.perf_counter() - began
+            if losses and (done % config.log_every == 0 or done == config.steps):
+                row = {k: float(v) for k, v in logged.items()}
+                losses.add({"step": done, **row, "lr": learning_rate(step, config), "seconds": self.seconds})
+                a.print(
+                    f"step {done}: loss {row['loss']:.4f}, {self.seconds / (done - start):.2f} s/step",
+                    flush=True,
+                )
+            stop = self.stop_asked or done == config.steps
+            if done % config.checkpoint_every == 0 or stop:
+                save_checkpoint(a, self.out, done, config.keep)
+            if done % config.validate_every == 0 or done == config.steps:
+                self.validate(done, curve)
+            if self.stop_asked and done < config.steps:
+                a.print(f"stopped at step {done}; the same command goes on from there")
+                return False
+        self.ema.copy_to(self.trained)
+        if a.is_main_process:
+            plot_curves(self.out)
+            export(self.network, config, self.out, self.data.manifest(), self.lineage)
+        a.wait_for_everyone()
+        return True
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", type=Path, required=True, help="a stage, training/configs/<name>.yaml")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. data.root=photos"
+    )
+    parser.add_argument("--cpu", action="store_true", help="stay on the CPU where there is a GPU")
+    options = parser.parse_args(arguments)
+    trainer = Trainer(load_config(options.config, options.set), options.cpu)
+
+    def ask_to_stop(*_: object) -> None:
+        trainer.stop_asked = True
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    complete = trainer.run()
+    trainer.accelerator.end_training()
+    raise SystemExit(0 if complete else 143)
+
+
+if __name__ == "__main__":
+    main()

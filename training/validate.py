@@ -1,0 +1,63 @@
+"""Validation on what was held out from training: simulated, real pairs, and photos that need nothing."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from training.config import RunConfig
+from training.data.photos import Crop
+from training.data.reflections import Reflections
+
+
+def psnr(output: Tensor, target: Tensor) -> float:
+    """PSNR in dB of pictures in [0, 1], capped at 60 dB."""
+    return min(60.0, -10 * math.log10(max(1e-9, float(((output.clamp(0, 1) - target) ** 2).mean()))))
+
+
+def aligned_psnr(output: Tensor, target: Tensor) -> float:
+    """PSNR after the least-squares gain and offset of each channel (DESIGN 7); 3 x H x W in [0, 1]."""
+    o, t = output.clamp(0, 1).flatten(1).double(), target.flatten(1).double()
+    om, tm = o.mean(1, keepdim=True), t.mean(1, keepdim=True)
+    gain = ((o - om) * (t - tm)).sum(1, keepdim=True) / ((o - om) ** 2).sum(1, keepdim=True).clamp(min=1e-9)
+    return psnr((gain * (o - om) + tm).clamp(0, 1), t)
+
+
+class Validator:
+    """Fixed samples of the held-out split; ``run`` gives mean PSNR and aligned PSNR, outputs and inputs."""
+
+    def __init__(self, config: RunConfig) -> None:
+        data = Reflections(config.data.model_copy(update={"pair_share": 0.0}), config.seed, validation=True)
+        size, batch = config.validation_size, config.micro_batch
+        simulated = []
+        for at in range(0, config.validation_samples, batch):
+            part = data.batch(range(at, min(at + batch, config.validation_samples)), size)
+            simulated += list(zip(part["input"], part["target"], strict=True))
+        pairs = [pair for store in data.pairs for pair in store.pairs]
+        whole = Crop(0, 0, 1, 1, False)
+        real = [(whole.take(a, size), whole.take(b, size)) for a, b in pairs]
+        photos = data.photos.photos[:: max(1, len(data.photos) // 16)][:16]
+        sharp = [(whole.take(p, size),) * 2 for p in photos]
+        self.sets = {"simulated": simulated, "real": real, "sharp": sharp}
+        self.batch = batch
+
+    @torch.no_grad()
+    def run(self, objective: torch.nn.Module, device: torch.device) -> dict[str, float]:
+        row: dict[str, float] = {}
+        for name, samples in self.sets.items():
+            if not samples:
+                continue
+            scores = []
+            for at in range(0, len(samples), self.batch):
+                group = samples[at : at + self.batch]
+                photo = torch.stack([a for a, _ in group]).to(device)
+                target = torch.stack([b for _, b in group]).to(device)
+                output, wanted = objective(photo, target, list(range(at, at + len(group))))
+                for o, t in zip(output.float(), wanted, strict=True):
+                    scores.append((psnr(o, t), aligned_psnr(o, t)))
+            row[name] = sum(s for s, _ in scores) / len(scores)
+            if name != "sharp":
+                row[f"{name}_aligned"] = sum(s for _, s in scores) / len(scores)
+        return row
