@@ -16,6 +16,13 @@ class CurveFile:
             file.unlink()
             for row in rows:
                 self.add(row)
+            self.rows = rows
+        else:
+            self.rows = []
+
+    def last(self, name: str) -> float:
+        """A value of the last row that was kept; 0 where there is none."""
+        return self.rows[-1][name] if self.rows else 0.0
 
     def add(self, row: dict[str, float]) -> None:
         new = not self.file.exists()

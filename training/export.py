@@ -39,45 +39,47 @@ def export(
 
 def write_sums(folder: Path) -> None:
     """SHA256SUMS over every weights and configuration file that the pipeline loads."""
-    files = sorted(
-        p for p in folder.rglob("*") if p.suffix in (".safetensors", ".json") and p.name != "record.json"
-    )
-    lines = [
-        f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.relative_to(folder).as_posix()}\n" for f in files
-    ]
+    files = sorted(p for p in folder.rglob("*") if p.suffix in (".safetensors", ".json") and p.name != "record.json")
+    lines = [f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.relative_to(folder).as_posix()}\n" for f in files]
     (folder / "SHA256SUMS").write_text("".join(lines))
 
 
-def make_record(
-    config: RunConfig, out: Path, manifest: str, lineage: dict[str, str] | None
-) -> dict[str, Any]:
-    """Everything needed to make the run again, and what it cost."""
-    seconds = read_curve(out / "loss.csv")[-1]["seconds"] if (out / "loss.csv").exists() else 0.0
+def note_start(out: Path, step: int) -> None:
+    """Append to ``starts.json`` which code and machine the run goes on with from ``step``."""
+    file = out / "starts.json"
+    starts = json.loads(file.read_text()) if file.exists() and step else []
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name()
+    starts.append({"step": step, "code": code_version(), "hardware": device, "threads": torch.get_num_threads()})
+    file.write_text(json.dumps(starts, indent=2) + "\n")
+
+
+def make_record(config: RunConfig, out: Path, manifest: str, lineage: dict[str, str] | None) -> dict[str, Any]:
+    """Everything needed to make the run again, and what it cost."""
     return {
         "config": config.model_dump(mode="json"),
         "seed": config.seed,
         "data_sha256": manifest,
         "lineage": lineage,
-        "code": code_version(),
+        "starts": json.loads((out / "starts.json").read_text()),
         "torch": torch.__version__,
-        "hardware": f"{device}, {torch.get_num_threads()} threads",
-        "training_seconds": round(seconds),
+        "training_seconds": round(read_curve(out / "loss.csv")[-1]["seconds"]),
         "finished": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
 
 
 def code_version() -> str:
-    """The commit of the code, ``+changes`` where files differ from it; "unknown" outside a checkout."""
+    """The commit of the code, ``+changes`` where tracked code differs from it; "unknown" outside a checkout."""
     try:
-        here = Path(__file__).parent
-        run = lambda *a: (
-            subprocess.run(["git", *a], cwd=here, capture_output=True, text=True, check=True).stdout
-        )  # noqa: E731
-        changed = any(line.endswith(".py") for line in run("status", "--porcelain").splitlines())
-        return run("rev-parse", "HEAD").strip() + ("+changes" if changed else "")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "*.py", "*.yaml")
+        return _git("rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    here = Path(__file__).parent.parent
+    return subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def cpu_name() -> str:

@@ -23,7 +23,7 @@ from training.config import RunConfig, load_config
 from training.curves import CurveFile, plot_curves
 from training.data.draws import Draws
 from training.data.reflections import Reflections
-from training.export import export
+from training.export import export, note_start
 from training.losses import combine, match_exposure
 from training.networks import build_network
 from training.objective import build_objective
@@ -43,9 +43,7 @@ def learning_rate(step: int, config: RunConfig) -> float:
 def share_of_batch(config: RunConfig, processes: int) -> tuple[int, int]:
     """(micro batch, accumulation) that give exactly the effective batch on so many processes."""
     if config.batch % processes:
-        raise ValueError(
-            f"batch {config.batch} cannot be shared by {processes} processes: choose a multiple."
-        )
+        raise ValueError(f"batch {config.batch} cannot be shared by {processes} processes: choose a multiple.")
     share = config.batch // processes
     micro = min(config.micro_batch, share)
     if share % micro:
@@ -132,8 +130,8 @@ class Trainer:
         self.ema.step(self.trained)
         return {name: a.reduce(value, "mean") for name, value in logged.items()}
 
-    def validate(self, step: int, curve: CurveFile) -> None:
-        if self.validator is None:
+    def validate(self, step: int, curve: CurveFile | None) -> None:
+        if self.validator is None or curve is None:
             return
         self.ema.store(self.trained)
         self.ema.copy_to(self.trained)
@@ -150,10 +148,11 @@ class Trainer:
         config, a = self.config, self.accelerator
         start = self.resume()
         losses = CurveFile(self.out / "loss.csv", start) if a.is_main_process else None
-        curve = CurveFile(self.out / "validation.csv", start if start else -1)
-        a.print(
-            f"{config.name}: {a.num_processes} process(es), {len(self.data.photos)} photos, from step {start}"
-        )
+        curve = CurveFile(self.out / "validation.csv", start if start else -1) if a.is_main_process else None
+        if losses:
+            self.seconds = losses.last("seconds")
+            note_start(self.out, start)
+        a.print(f"{config.name}: {a.num_processes} process(es), {len(self.data.photos)} photos, from step {start}")
         if start == 0:
             self.validate(0, curve)
         for step in range(start, config.steps):
@@ -185,13 +184,9 @@ class Trainer:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True, help="a stage, training/configs/<name>.yaml")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. data.root=photos"
-    )
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. data.root=photos")
     parser.add_argument("--cpu", action="store_true", help="stay on the CPU where there is a GPU")
     options = parser.parse_args(arguments)
     trainer = Trainer(load_config(options.config, options.set), options.cpu)

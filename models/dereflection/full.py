@@ -195,7 +195,7 @@ class FullDereflection(nn.Module):
     # Constants
 
     def keep_constants(self, on: bool = True) -> None:
-        """From now on keep the UNet's photo-independent features, by size and prompt, where no gradient is due.
+        """Keep the UNet's photo-independent features from now on, by size and prompt, for use without gradients.
 
         For serving: while it is on, weights must not change in place. Moving or casting the network clears
         what is kept; training mode turns it off.

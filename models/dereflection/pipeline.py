@@ -61,9 +61,7 @@ class DereflectionPipeline:
 
             network = FullDereflection.from_pretrained(folder, dtype=precision)
         else:
-            raise ModelError(
-                f"{folder.name}/{CONFIG} names the unknown network {kind!r}: small and full are known."
-            )
+            raise ModelError(f"{folder.name}/{CONFIG} names the unknown network {kind!r}: small and full are known.")
         network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
         runtime = Runtime(device, dtype, attention, "asked for by the caller")
         for module in network.modules():

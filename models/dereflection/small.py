@@ -176,9 +176,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
             photo = F.interpolate(photo, small, mode="bilinear", antialias=True)
         return self.tone_maps(pad_to(photo, self.multiple), tokens)[..., : small[0], : small[1]]
 
-    def restore_tile(
-        self, photo: Tensor, context: Tensor | None, box: Box, tokens: Tensor | None = None
-    ) -> Tensor:
+    def restore_tile(self, photo: Tensor, context: Tensor | None, box: Box, tokens: Tensor | None = None) -> Tensor:
         """One tile of the photo at full resolution, under the whole photo's tone maps."""
         if context is None:
             raise ValueError("the small network restores tiles under the context of the whole photo")

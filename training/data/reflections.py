@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -80,9 +81,5 @@ class Reflections:
         }
 
     def _draw_pair(self, draws: Draws, size: int) -> tuple[Tensor, Tensor]:
-        at = draws.uniform(0, sum(self.weights))
-        for store, weight in zip(self.pairs, self.weights, strict=True):
-            at -= weight
-            if at <= 0:
-                break
-        return store.draw(draws, size, self.config.smallest)
+        place = int(np.searchsorted(np.cumsum(self.weights), draws.uniform(0, sum(self.weights))))
+        return self.pairs[min(place, len(self.pairs) - 1)].draw(draws, size, self.config.smallest)
