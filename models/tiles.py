@@ -223,7 +223,8 @@ def with_shrinking(run: Callable[[int], T], tile: int, *, minimum: int = 128,
         _release()
         if tile <= minimum:
             raise MemoryShortError("There is not enough memory for this picture, even in tiles of "
-                                   f"{tile} px: free some memory or use a smaller picture or model ({reason}).")
+                                   f"{tile} px: free some memory, or use a smaller picture or model "
+                                   f"({reason}).")
         smaller = max(minimum, tile // 2)
         if notes is not None:
             notes.append(f"Memory ran short with tiles of {tile} px; tiles of {smaller} px were used.")
