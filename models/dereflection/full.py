@@ -38,10 +38,10 @@ WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 class FullDereflection(nn.Module):
     """DAI's networks; implements :class:`models.dereflection.interface.RestorationNetwork`.
 
-    Pictures are B x 3 x H x W, sRGB in [0, 1]; results are float32, unclamped, and differentiable. ``encode``
-    wants sides that are multiples of ``multiple`` (8); ``restore`` takes any size. Guidance ``tokens``,
-    B x N x ``token_dim`` or 1 x N x ``token_dim``, take the place of the constant prompt embedding, which
-    stands for "no guidance" (the published weights have learned no other prompt).
+    Pictures are B x 3 x H x W, sRGB in [0, 1]; results are at least float32, unclamped, and differentiable.
+    ``encode`` wants sides that are multiples of ``multiple`` (8); ``restore`` takes any size. Guidance
+    ``tokens``, B x N x ``token_dim`` or 1 x N x ``token_dim``, take the place of the constant prompt embedding,
+    which stands for "no guidance" (the published weights have learned no other prompt).
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class FullDereflection(nn.Module):
                 f"The model folder '{folder.name}' has no {PROMPT_FILE} holding `{PROMPT_KEY}`;"
                 " convert the published checkpoint again."
             )
-        return cls(**parts, prompt_embedding=prompt).eval()
+        return cls(**parts, prompt_embedding=prompt.clone()).eval()
 
     def save_pretrained(self, folder: str | Path, dtype: torch.dtype | str | None = None) -> None:
         """Write what :meth:`from_pretrained` reads, in ``dtype``, or bit for bit as it is by default."""
@@ -162,7 +162,7 @@ class FullDereflection(nn.Module):
     def decode(self, latent: Tensor, skips: tuple[Tensor, ...], gate: Gate = 1.0) -> Tensor:
         """Clean latent and skips to the picture, about [0, 1]; ``gate`` as in :class:`CrossLatentDecoder`."""
         picture = self.vae_2.decode(latent / self.vae_2.config["scaling_factor"], skips, gate)
-        return (picture.float() + 1) / 2
+        return (picture.to(torch.promote_types(picture.dtype, torch.float32)) + 1) / 2
 
     def restore(
         self,
@@ -240,15 +240,18 @@ def _load_part(folder: Path, name: str, dtype: torch.dtype) -> Any:
         part, info = load(folder / name, torch_dtype=dtype, **options)
     except (OSError, RuntimeError, ValueError) as error:
         raise ModelError(
-            f"The part '{name}' of the model folder '{folder.name}' cannot be read ({error});"
-            " download or convert the model again."
+            f"The part '{name}' of the model folder '{folder.name}' cannot be read or does not fit its"
+            " configuration; download or convert the model again."
         ) from error
     wrong = [key for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in info[kind]]
     if wrong:
         raise ModelError(
-            f"The weights of '{name}' in the model folder '{folder.name}' do not fit its configuration"
+            f"The part '{name}' of the model folder '{folder.name}' does not fit its configuration"
             f" ({len(wrong)} names, '{wrong[0]}' first); download or convert the model again."
         )
+    for parameter in part.parameters():
+        # Weights mapped from a file lie at odd addresses, for which matrix products round differently.
+        parameter.data = parameter.data.clone()
     return part
 
 

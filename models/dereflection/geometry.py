@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.tiles import Tile
+
 
 class Box(NamedTuple):
     """Where a tile lies in the whole photo, in pixels; ``full_*`` is the photo's size."""
@@ -18,6 +20,16 @@ class Box(NamedTuple):
     width: int
     full_height: int
     full_width: int
+
+
+def with_halo(tile: Tile, halo: int, height: int, width: int) -> tuple[Box, tuple[slice, slice]]:
+    """The tile and ``halo`` pixels around it, cut at the photo's edges; and where in that the tile lies."""
+    top, left = max(0, tile.top - halo), max(0, tile.left - halo)
+    bottom = min(height, tile.top + tile.height + halo)
+    right = min(width, tile.left + tile.width + halo)
+    rows = slice(tile.top - top, tile.top - top + tile.height)
+    columns = slice(tile.left - left, tile.left - left + tile.width)
+    return Box(top, left, bottom - top, right - left, height, width), (rows, columns)
 
 
 def pad_to(x: Tensor, multiple: int) -> Tensor:

@@ -33,11 +33,14 @@ class TiledNetwork(RestorationNetwork, Protocol):
 
     ``context`` looks at the whole photo once (None where a network has no such pass); ``restore_tile`` gives
     one tile of the result, ``box`` saying where in the whole photo it lies. ``tile`` and ``overlap`` are the
-    default plan in pixels.
+    default plan in pixels. The pipeline gives every tile ``halo`` pixels more of the photo on each side and cuts
+    them off the result; tiles start at multiples of ``tile_multiple``.
     """
 
     tile: int
     overlap: int
+    halo: int
+    tile_multiple: int
 
     def context(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor | None: ...
 

@@ -15,7 +15,7 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
 from models.colour import to_linear, to_srgb
-from models.dereflection.geometry import Box
+from models.dereflection.geometry import with_halo
 from models.dereflection.interface import TiledNetwork
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
@@ -121,15 +121,16 @@ class DereflectionPipeline:
         context = network.context(self._to_tensor(photo), tokens)
         records: list[dict[str, Any]] = []
 
-        def restore(pixels: np.ndarray, where: Tile) -> np.ndarray:
-            part = self._to_tensor(pixels)
-            box = Box(where.top, where.left, where.height, where.width, height, width)
+        def restore(_: np.ndarray, where: Tile) -> np.ndarray:
+            box, inner = with_halo(where, network.halo, height, width)
+            part = self._to_tensor(photo[box.top : box.top + box.height, box.left : box.left + box.width])
             image = network.restore_tile(part, context, box, tokens).float().clamp(0, 1)
             removed = to_srgb(to_linear(part.float()) - to_linear(image))
-            return torch.cat([image, removed], 1)[0].permute(1, 2, 0).cpu().numpy()
+            return torch.cat([image, removed], 1)[0].permute(1, 2, 0)[inner].cpu().numpy()
 
         def run(size: int) -> np.ndarray:
-            tiles = plan(height, width, size, min(network.overlap, size // 2), offset=tile_offset)
+            overlap = min(network.overlap, size // 2)
+            tiles = plan(height, width, size, overlap, network.tile_multiple, tile_offset)
             records.append(tiles.record())
             return run_tiled(restore, photo, tiles, progress=progress, channels=6)
 

@@ -63,7 +63,7 @@ class Decoder(nn.Module):
 class Local(nn.Module):
     """Photo and coarse result at full resolution to what has still to be added to the result.
 
-    Its view is about 30 px to each side and it takes no mean over the picture, so tiles agree with the whole.
+    Its view is ``halo`` pixels to each side and it takes no mean over the picture, so tiles agree with the whole.
     """
 
     def __init__(self, widths: tuple[int, int], depth: int) -> None:
@@ -109,10 +109,12 @@ class SmallDereflection(ModelMixin, ConfigMixin):
         local_depth: int = 2,
         working_size: int = 320,
         tile: int = 768,
-        overlap: int = 64,
+        overlap: int = 16,
     ) -> None:
         super().__init__()
         self.token_dim, self.tile, self.overlap = token_dim, tile, overlap
+        # The local network's view to each side: 3x3 convolutions at 1/2 and 1/4, and half a cell of alignment.
+        self.halo = 8 + 8 * local_depth
         self.encoder = Encoder(tuple(widths), tuple(depths), latent_channels)  # type: ignore[arg-type]
         self.unet = UNet2DConditionModel(
             in_channels=latent_channels,
@@ -135,7 +137,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
     @classmethod
     def tiny(cls) -> SmallDereflection:
         """A random-weight network of the same shape for tests, under 100 KB."""
-        return cls((8, 8, 8), (1, 1, 1), 4, (8, 8, 8), 8, (8, 8), 1, working_size=64, tile=96, overlap=32)
+        return cls((8, 8, 8), (1, 1, 1), 4, (8, 8, 8), 8, (8, 8), 1, working_size=64, tile=96, overlap=16)
 
     def encode(self, photo: Tensor) -> tuple[Tensor, Skips]:
         """Photo, B x 3 x H x W in [0, 1] with sides that are multiples of 32, to latent at 1/8 and skips."""
