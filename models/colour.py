@@ -14,4 +14,5 @@ def to_linear(x: Tensor) -> Tensor:
 def to_srgb(x: Tensor) -> Tensor:
     """Linear light to sRGB; values are clipped to [0, 1] first, as a camera does."""
     x = x.clamp(0, 1)
-    return torch.where(x <= 0.0031308, x * 12.92, 1.055 * x.clamp(min=0.0031308) ** (1 / 2.4) - 0.055)
+    curve = 1.055 * x.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(x <= 0.0031308, x * 12.92, curve).clamp(max=1)  # 1.055 - 0.055 is not quite 1

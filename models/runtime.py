@@ -56,11 +56,19 @@ def _probe(heads: Heads, device: str, dtype: str) -> Runtime:
         # xformers lists every kernel over many lines; the first says enough.
         lines = str(error).strip().splitlines() or [""]
         detail = " ".join(f"{type(error).__name__}: {lines[0]}".split()).rstrip(": ")
-        return Runtime(device, dtype, "sdpa", "PyTorch's attention is used: xformers does not run on "
-                                              f"{device} in {dtype} ({detail})")
-    return Runtime(device, dtype, "xformers",
-                   f"xformers ran and agreed with PyTorch's attention on {device} in {dtype}, heads "
-                   + ", ".join(f"{count} x {size}" for count, size in heads))
+        return Runtime(
+            device,
+            dtype,
+            "sdpa",
+            f"PyTorch's attention is used: xformers does not run on {device} in {dtype} ({detail})",
+        )
+    return Runtime(
+        device,
+        dtype,
+        "xformers",
+        f"xformers ran and agreed with PyTorch's attention on {device} in {dtype}, heads "
+        + ", ".join(f"{count} x {size}" for count, size in heads),
+    )
 
 
 def _try_xformers(count: int, size: int, device: str, dtype: str) -> None:
@@ -72,7 +80,8 @@ def _try_xformers(count: int, size: int, device: str, dtype: str) -> None:
     for keys in (256, 77):  # self-attention; cross-attention to a prompt
         query, key, value = (
             torch.randn(2 * count, length, size, generator=generator).to(device, torch_dtype(dtype))
-            for length in (256, keys, keys))
+            for length in (256, keys, keys)
+        )
         expected = torch.nn.functional.scaled_dot_product_attention(query, key, value).float()
         result = xformers.memory_efficient_attention(query, key, value, scale=1 / math.sqrt(size)).float()
         if not torch.allclose(result, expected, atol=2e-2):
@@ -92,8 +101,10 @@ def resolve_device(device: str | None = None) -> str:
     if kind != "cuda":
         raise ModelError(f"'{device}' is not a device Limpid knows: use cpu, cuda or cuda:<number>.")
     if not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count():
-        raise ModelError(f"The device '{device}' is not available here: use cpu, or install a PyTorch build "
-                         "for your GPU and its driver.")
+        raise ModelError(
+            f"The device '{device}' is not available here: use cpu, or install a PyTorch build "
+            "for your GPU and its driver."
+        )
     return device
 
 
@@ -135,10 +146,11 @@ def apply_attention(module: Any, runtime: Runtime) -> None:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     if not isinstance(module, UNet2DConditionModel | ControlNetModel):
-        raise TypeError(f"apply_attention is for UNet2DConditionModel and ControlNetModel, "
-                        f"not {type(module).__name__}: its attention must stay as it is")
-    module.set_attn_processor(XFormersAttnProcessor() if runtime.attention == "xformers"
-                              else AttnProcessor2_0())
+        raise TypeError(
+            f"apply_attention is for UNet2DConditionModel and ControlNetModel, "
+            f"not {type(module).__name__}: its attention must stay as it is"
+        )
+    module.set_attn_processor(XFormersAttnProcessor() if runtime.attention == "xformers" else AttnProcessor2_0())
 
 
 def usable_cpus() -> int:

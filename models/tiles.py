@@ -71,12 +71,17 @@ class TilePlan:
     def record(self) -> dict[str, Any]:
         """The plan in a few JSON numbers, for the run record (DESIGN 6)."""
         size = [max(h for _, h in self.rows), max(w for _, w in self.columns)]
-        return {"tiles": len(self.tiles), "grid": [len(self.rows), len(self.columns)],
-                "tile_size": size, "overlap": self.overlap if len(self.tiles) > 1 else 0}
+        return {
+            "tiles": len(self.tiles),
+            "grid": [len(self.rows), len(self.columns)],
+            "tile_size": size,
+            "overlap": self.overlap if len(self.tiles) > 1 else 0,
+        }
 
 
-def plan(height: int, width: int, tile: int, overlap: int, multiple: int = 1,
-         offset: tuple[int, int] = (0, 0)) -> TilePlan:
+def plan(
+    height: int, width: int, tile: int, overlap: int, multiple: int = 1, offset: tuple[int, int] = (0, 0)
+) -> TilePlan:
     """Cover a height x width picture with tiles of at most `tile` px that overlap by at least `overlap` px.
 
     The number of tiles is chosen first and they are sized evenly from it, so no sliver is left at the end.
@@ -93,10 +98,14 @@ def plan(height: int, width: int, tile: int, overlap: int, multiple: int = 1,
         raise ValueError("overlap and offset must not be negative, and multiple must be at least 1")
     cells, shared = tile // multiple, -(-overlap // multiple)
     if cells <= shared:
-        raise ValueError(f"tiles of {tile} px leave nothing beside an overlap of {overlap} px "
-                         f"(multiple {multiple}): use larger tiles or a smaller overlap")
-    rows, columns = (_spans(length, cells, shared, multiple, shift // multiple)
-                     for length, shift in zip((height, width), offset, strict=True))
+        raise ValueError(
+            f"tiles of {tile} px leave nothing beside an overlap of {overlap} px "
+            f"(multiple {multiple}): use larger tiles or a smaller overlap"
+        )
+    rows, columns = (
+        _spans(length, cells, shared, multiple, shift // multiple)
+        for length, shift in zip((height, width), offset, strict=True)
+    )
     tiles = tuple(Tile(top, left, h, w) for top, h in rows for left, w in columns)
     return TilePlan(height, width, tile, overlap, tiles)
 
@@ -107,11 +116,13 @@ def _spans(length: int, tile: int, overlap: int, multiple: int, shift: int) -> l
     count = max(1, math.ceil((total - overlap) / (tile - overlap)))
     size = math.ceil((total + (count - 1) * overlap) / count)
     starts = [i * (total - size) // max(count - 1, 1) for i in range(count)]
-    cut = [(max(0, start - shift) * multiple, min((start - shift + size) * multiple, length))
-           for start in starts]
+    cut = [(max(0, start - shift) * multiple, min((start - shift + size) * multiple, length)) for start in starts]
     # What the cut left inside its neighbour adds nothing.
-    kept = [span for span, after in zip(cut, [*cut[1:], None], strict=True)
-            if span[1] > 0 and (after is None or after[0] > span[0])]
+    kept = [
+        span
+        for span, after in zip(cut, [*cut[1:], None], strict=True)
+        if span[1] > 0 and (after is None or after[0] > span[0])
+    ]
     return [(start, end - start) for start, end in kept]
 
 
@@ -126,11 +137,11 @@ def _feather(spans: tuple[Span, ...], length: int) -> dict[Span, np.ndarray]:
             weight[:shared] *= _ramp(shared)
         if index + 1 < len(spans):
             shared = start + size - spans[index + 1][0]
-            weight[size - shared:] *= _ramp(shared)[::-1]
+            weight[size - shared :] *= _ramp(shared)[::-1]
         ramps[start, size] = weight
-        total[start:start + size] += weight
+        total[start : start + size] += weight
     # Where more than two tiles meet the ramps do not add up by themselves.
-    return {span: (weight / total[span[0]:sum(span)]).astype(np.float32) for span, weight in ramps.items()}
+    return {span: (weight / total[span[0] : sum(span)]).astype(np.float32) for span, weight in ramps.items()}
 
 
 def _ramp(size: int) -> np.ndarray:
@@ -138,9 +149,15 @@ def _ramp(size: int) -> np.ndarray:
     return 0.5 - 0.5 * np.cos(np.pi * (np.arange(size) + 0.5) / max(size, 1))
 
 
-def run_tiled(fn: Callable[..., Any], image: Any, plan: TilePlan, *,
-              progress: Callable[[int, int], None] | None = None, batch: int = 1,
-              channels: int = 3) -> np.ndarray:
+def run_tiled(
+    fn: Callable[..., Any],
+    image: Any,
+    plan: TilePlan,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    batch: int = 1,
+    channels: int = 3,
+) -> np.ndarray:
     """Run `fn` on every tile of `image` and blend the results; returns float32 H x W x `channels`.
 
     `image` is an H x W x C array or CPU tensor. With `batch` 1, `fn(pixels, tile)` gets float32
@@ -205,8 +222,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in text for sign in signs)
 
 
-def with_shrinking(run: Callable[[int], T], tile: int, *, minimum: int = 128,
-                   notes: MutableSequence[str] | None = None) -> T:
+def with_shrinking(
+    run: Callable[[int], T], tile: int, *, minimum: int = 128, notes: MutableSequence[str] | None = None
+) -> T:
     """Return `run(tile)`; when memory runs short, halve the tile (down to `minimum` px) and try again.
 
     Pass no tile larger than the picture, or the first halvings change nothing. Each step is added to
@@ -222,9 +240,11 @@ def with_shrinking(run: Callable[[int], T], tile: int, *, minimum: int = 128,
         # Outside the except block, so that the failed attempt's frames and their arrays are gone.
         _release()
         if tile <= minimum:
-            raise MemoryShortError("There is not enough memory for this picture, even in tiles of "
-                                   f"{tile} px: free some memory, or use a smaller picture or model "
-                                   f"({reason}).")
+            raise MemoryShortError(
+                "There is not enough memory for this picture, even in tiles of "
+                f"{tile} px: free some memory, or use a smaller picture or model "
+                f"({reason})."
+            )
         smaller = max(minimum, tile // 2)
         if notes is not None:
             notes.append(f"Memory ran short with tiles of {tile} px; tiles of {smaller} px were used.")

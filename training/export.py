@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import shutil
@@ -15,6 +14,7 @@ import torch
 
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
+from models.integrity import write_sums
 from training.config import RunConfig
 from training.curves import read_curve
 
@@ -37,19 +37,13 @@ def export(
     return target
 
 
-def write_sums(folder: Path) -> None:
-    """SHA256SUMS over every weights and configuration file that the pipeline loads."""
-    files = sorted(p for p in folder.rglob("*") if p.suffix in (".safetensors", ".json") and p.name != "record.json")
-    lines = [f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.relative_to(folder).as_posix()}\n" for f in files]
-    (folder / "SHA256SUMS").write_text("".join(lines))
-
-
-def note_start(out: Path, step: int) -> None:
+def note_start(out: Path, step: int, processes: int) -> None:
     """Append to ``starts.json`` which code and machine the run goes on with from ``step``."""
     file = out / "starts.json"
     starts = json.loads(file.read_text()) if file.exists() and step else []
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name()
-    starts.append({"step": step, "code": code_version(), "hardware": device, "threads": torch.get_num_threads()})
+    where = {"hardware": device, "threads": torch.get_num_threads(), "processes": processes}
+    starts.append({"step": step, "code": code_version(), **where})
     file.write_text(json.dumps(starts, indent=2) + "\n")
 
 

@@ -151,7 +151,7 @@ class Trainer:
         curve = CurveFile(self.out / "validation.csv", start if start else -1) if a.is_main_process else None
         if losses:
             self.seconds = losses.last("seconds")
-            note_start(self.out, start)
+            note_start(self.out, start, a.num_processes)
         a.print(f"{config.name}: {a.num_processes} process(es), {len(self.data.photos)} photos, from step {start}")
         if start == 0:
             self.validate(0, curve)

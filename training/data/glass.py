@@ -34,7 +34,7 @@ class GlassConfig:
         0.04,
         0.6,
     )  # mean reflected light over mean transmitted light, log-uniform
-    hard: float = 0.15  # probability of the tail: sharp, strong, saturated, local
+    hard: float = 0.12  # probability of the tail: sharp, strong, saturated, local
     hard_strength: tuple[float, float] = (0.3, 1.5)
     blur: float = 0.02  # largest sigma of the reflected scene's defocus
     ghost: float = 0.3  # probability of a visible double image
@@ -42,9 +42,9 @@ class GlassConfig:
     highlights: tuple[float, float] = (1.0, 4.0)  # how much brighter than white a light source becomes
     local: float = 0.5  # probability that only a part of the picture reflects
     veil: float = 0.3
-    veil_strength: float = 0.06
+    veil_strength: float = 0.04
     transmittance: tuple[float, float] = (0.8, 1.0)
-    screen: float = 0.5  # probability of the screen blend
+    screen: float = 0.6  # probability of the screen blend
     noise: float = 0.01  # largest standard deviation, sRGB
 
 

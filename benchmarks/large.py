@@ -1,0 +1,89 @@
+"""One large photo in a process of its own: seconds, and the most memory the process ever held.
+
+    python -m benchmarks.large --photo big.jpg --model dereflection-small --through pipeline
+    python -m benchmarks.large --photo big.jpg --model dereflection-small --through host
+
+"pipeline" times the network on a decoded photo; "host" everything a user waits for, from the file to the
+restored file, with the model's loading. Memory includes Python and all libraries. Prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from models.runtime import peak_memory_mb
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def through_pipeline(photo: Path, model: str, dtype: str | None = None) -> float:
+    """Seconds of the first call of a model of the hub, or of a folder, on the CPU."""
+    from training.protocol import read_picture
+    from training.restorer import load_restorer
+
+    restorer = load_restorer(model, device="cpu", dtype=dtype)
+    return restorer(read_picture(photo)).seconds
+
+
+def through_host(photo: Path, model: str, dtype: str | None = None) -> float:
+    """Seconds from file to restored file (PNG), model loading included. Precision is the app's own choice."""
+    from plugins.host.run import Host
+    from plugins.registry import Registry
+
+    if dtype is not None:
+        raise SystemExit("--dtype is for --through pipeline: the app chooses its precision itself.")
+    host = Host(Registry.discover())
+    with tempfile.TemporaryDirectory() as out:
+        begin = time.perf_counter()
+        host.restore(photo, ["dereflection"], {}, {"model": model}, out_dir=out)
+        return time.perf_counter() - begin
+
+
+WAYS: dict[str, Callable[[Path, str, str | None], float]] = {
+    "pipeline": through_pipeline,
+    "host": through_host,
+}
+
+
+def measure(photo: Path, model: str, through: str, dtype: str | None = None) -> dict[str, Any]:
+    """Measures in *this* process, whose peak memory is its whole life's: call it from a fresh one."""
+    seconds = WAYS[through](photo, model, dtype)
+    with Image.open(photo) as picture:
+        size = picture.size
+    result = {"through": through, "width": size[0], "height": size[1], "megapixels": size[0] * size[1] / 1e6}
+    return result | {"seconds": seconds, "peak_memory_mb": peak_memory_mb("cpu")}
+
+
+def measure_apart(photo: Path, model: str, through: str, dtype: str | None = None) -> dict[str, Any]:
+    """The same, in a fresh process. Raises RuntimeError with what it said when it fails."""
+    command = [sys.executable, "-m", "benchmarks.large", "--photo", str(photo.resolve()), "--model", model]
+    command += ["--through", through] + (["--dtype", dtype] if dtype else [])
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"Measuring through the {through} failed:\n{done.stderr[-2000:]}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.large", description="One large photo, measured.")
+    parser.add_argument("--photo", required=True, type=Path)
+    parser.add_argument("--model", required=True, help="id in the catalog, or (pipeline only) a folder")
+    parser.add_argument("--through", choices=sorted(WAYS), default="pipeline")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="by default what the app would choose")
+    given = parser.parse_args(arguments)
+    print(json.dumps(measure(given.photo, given.model, given.through, given.dtype)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""The performance table, on this machine's CPU.
+
+    python -m benchmarks.speed --model dereflection-small --out speed.json
+
+* 512x512, warm: the dereflection pipeline against NAFNet width 32 (random weights), turn by turn in one process,
+  in the same precision and memory format (channels_last), numpy to numpy.
+* a 12-megapixel photo in fresh processes: seconds and peak resident memory (see `benchmarks.large`).
+* the app: process start to page answering.
+
+Let nothing else run meanwhile; the load at the start is printed with the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.large import measure_apart
+from benchmarks.start import app_start_seconds
+
+PARTS = ("512", "12mp", "start")
+BARS = {"512": "at most 0.8 s, and not above NAFNet", "12mp": "at most 15 s and 3072 MB", "start": "at most 10 s"}
+Call = Callable[[np.ndarray], Any]
+
+
+def side_by_side(calls: dict[str, Call], photo: np.ndarray, runs: int = 9, warmup: int = 2) -> dict[str, list[float]]:
+    """Seconds of each call on one photo, taken turn by turn, so that a busy moment strikes all alike."""
+    for _ in range(warmup):
+        for call in calls.values():
+            call(photo)
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(runs):
+        for name, call in calls.items():
+            begin = time.perf_counter()
+            call(photo)
+            seconds[name].append(time.perf_counter() - begin)
+    return seconds
+
+
+def nafnet_call(dtype: str, width: int = 32) -> Call:
+    """NAFNet behind the pipeline's own boundary: float32 H x W x 3 numpy in and out."""
+    import torch
+
+    from benchmarks.nafnet import NAFNet
+
+    torch.manual_seed(0)
+    precision = getattr(torch, dtype)
+    network = NAFNet(width).eval().requires_grad_(False).to(precision)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def call(photo: np.ndarray) -> np.ndarray:
+        tensor = torch.from_numpy(photo).permute(2, 0, 1)[None].to(precision)
+        output = network(tensor.contiguous(memory_format=torch.channels_last))
+        result: np.ndarray = output.float().clamp(0, 1)[0].permute(1, 2, 0).numpy()
+        return result
+
+    return call
+
+
+def sample_photo(width: int, height: int) -> np.ndarray:
+    """uint8 H x W x 3: a public-domain photo that scikit-image ships, resized."""
+    from skimage import data
+
+    picture = Image.fromarray(data.astronaut())
+    return np.array(picture.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def measure_small(model: str, dtype: str | None, runs: int) -> dict[str, Any]:
+    """The 512x512 row."""
+    import torch
+
+    from training.restorer import load_restorer
+
+    restorer = load_restorer(model, device="cpu", dtype=dtype)
+    precision = restorer.identity["dtype"]
+    photo = sample_photo(512, 512).astype(np.float32) / np.float32(255)
+    seconds = side_by_side({"pipeline": restorer.pipeline, "nafnet": nafnet_call(precision)}, photo, runs)
+    result: dict[str, Any] = {"dtype": precision, "threads": torch.get_num_threads(), "runs": runs}
+    for name, values in seconds.items():
+        result[name] = {"median": statistics.median(values), "least": min(values), "most": max(values)}
+    return result
+
+
+def measure_large(model: str, dtype: str | None) -> list[dict[str, Any]]:
+    """The 12-megapixel rows; the host's where the model is one of the catalog and the precision the app's."""
+    ways = ["pipeline"] + (["host"] if dtype is None and not Path(model).is_dir() else [])
+    with tempfile.TemporaryDirectory() as folder:
+        photo = Path(folder) / "photo.jpg"
+        Image.fromarray(sample_photo(4000, 3000)).save(photo, quality=92)
+        return [measure_apart(photo, model, way, dtype) for way in ways]
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers were taken on."""
+    model = platform.processor() or platform.machine()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        names = [line for line in information.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].partition(":")[2].strip() if names else model
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"cpu": model, "cpus": cpus, "load": round(os.getloadavg()[0], 2)}
+
+
+def table(results: dict[str, Any]) -> str:
+    """Markdown."""
+    where = results["machine"]
+    lines = [f"{results['model']} on {where['cpu']}, {where['cpus']} CPUs, load {where['load']} at the start.", ""]
+    lines += ["| what | measured | bar |", "|---|---|---|"]
+    if "512" in results:
+        small = results["512"]
+        ours, theirs = small["pipeline"], small["nafnet"]
+        lines.append(
+            f"| 512x512, warm, {small['dtype']}, {small['threads']} threads, median of {small['runs']} "
+            f"| {ours['median']:.3f} s (least {ours['least']:.3f}); NAFNet-32 {theirs['median']:.3f} s "
+            f"(least {theirs['least']:.3f}) | {BARS['512']} |"
+        )
+    for large in results.get("12mp", []):
+        lines.append(
+            f"| {large['megapixels']:.0f} megapixels through the {large['through']}, fresh process "
+            f"| {large['seconds']:.1f} s, {large['peak_memory_mb']:.0f} MB | {BARS['12mp']} |"
+        )
+    if "start" in results:
+        seconds = ", ".join(f"{value:.1f}" for value in results["start"])
+        lines.append(f"| process start to page answering | {seconds} s | {BARS['start']} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description="The performance table.")
+    parser.add_argument("--model", default="dereflection-small", help="id in the catalog, or a folder")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="by default what the app would choose")
+    parser.add_argument("--runs", type=int, default=9, help="timed calls at 512x512")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
+    parser.add_argument("--out", type=Path, help="also write the numbers as JSON")
+    given = parser.parse_args(arguments)
+    results: dict[str, Any] = {"machine": machine(), "model": Path(given.model).name}
+    if "start" in given.only:
+        results["start"] = [app_start_seconds() for _ in range(2)]  # the first may read from a cold disk
+    if "12mp" in given.only:
+        results["12mp"] = measure_large(given.model, given.dtype)
+    if "512" in given.only:
+        results["512"] = measure_small(given.model, given.dtype, given.runs)
+    print(table(results))
+    if given.out:
+        given.out.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+"""Putting a model from the Hub together in one local folder: whole, checked and recorded, or not at all.
+
+Files come through huggingface_hub's own cache (resumable, shared with other programs); the model's folder
+holds hard links to them, made in a temporary folder that is renamed at the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import asdict
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from models.catalog import CatalogEntry, Part
+from models.errors import AlteredModelError, ModelError
+from models.integrity import SUMS, UNSAFE_SUFFIXES, files_in, refuse_unsafe, sha256, write_sums
+
+RECORD = "limpid-model.json"
+DEFAULT_ALLOW = ("*.safetensors", "*.json")
+Files = list[tuple[str, Path]]  # name inside the part's folder, where it is now
+
+
+class _Unusable(Exception):
+    """This alternative of a part cannot be used; the text says why."""
+
+
+def is_offline() -> bool:
+    """True when HF_HUB_OFFLINE says that nothing may be downloaded."""
+    from huggingface_hub import is_offline_mode
+
+    # The library reads the variable once, when it is imported.
+    return is_offline_mode() or os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def folder_of(entry: CatalogEntry) -> Path:
+    """Where the model from the Hub lies, or will: below LIMPID_CACHE, or HF_HOME/limpid.
+
+    The name holds a digest of what the catalog asks for, so that a changed entry is fetched anew.
+    """
+    from huggingface_hub import constants
+
+    cache = Path(os.environ.get("LIMPID_CACHE") or Path(constants.HF_HOME) / "limpid").expanduser()
+    shipped = {
+        part.path: [(name, sha256(path)) for name, path in _shipped(entry, part)]
+        for part in entry.sources()
+        if part.path is not None
+    }
+    wanted = json.dumps([[asdict(part) for part in entry.sources()], entry.sha256, shipped], sort_keys=True)
+    return cache / entry.id / hashlib.sha256(wanted.encode()).hexdigest()[:12]
+
+
+def revision_of(folder: Path) -> str:
+    """The commit recorded at the download, or one for each part ("unet=<12 digits>,vae=…") if they differ."""
+    commits = {part["folder"]: part["revision"] for part in _record(folder)["parts"] if part["repo"]}
+    different = set(commits.values())
+    return different.pop() if len(different) == 1 else ",".join(f"{k}={v[:12]}" for k, v in commits.items())
+
+
+def is_untouched(folder: Path) -> bool:
+    """True while every file has its size and time of the download: a check that reads no weights."""
+    try:
+        return {
+            name: [path.stat().st_size, path.stat().st_mtime_ns]
+            for name, path in files_in(folder)
+            if name not in (RECORD, SUMS)
+        } == _record(folder)["files"]
+    except AlteredModelError:
+        return False
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AlteredModelError(f"{RECORD} is missing or cannot be read") from error
+    return record
+
+
+def fetch(entry: CatalogEntry) -> tuple[Path, list[str]]:
+    """Download what is not in the cache yet and make the model's folder; returns it and notes for people.
+
+    Raises ModelError when offline, when no alternative of a part can be had, when the disk is too full, or
+    when what came is unsafe or is not what the catalog's hashes say. Then nothing is left behind.
+    """
+    target = folder_of(entry)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(
+            f"The model '{entry.id}' cannot be stored in {target.parent}: {error.strerror}. "
+            "Set LIMPID_CACHE to a folder that can be written."
+        ) from error
+    notes: list[str] = []
+    found: list[tuple[Part, str | None, str | None, Files]] = []
+    for part in entry.sources():
+        if part.path is not None:
+            found.append((part, None, None, _shipped(entry, part)))
+        else:
+            repo, commit, files = _fetch_part(entry, part, notes)
+            found.append((part, repo, commit, files))
+
+    temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+    try:
+        for part, _, _, files in found:
+            for name, source in files:
+                _place(source, temporary / part.folder / name)
+        record = {
+            "id": entry.id,
+            "licence": entry.licence,
+            "parts": [{"folder": part.folder, "repo": repo, "revision": commit} for part, repo, commit, _ in found],
+            "files": {name: [path.stat().st_size, path.stat().st_mtime_ns] for name, path in files_in(temporary)},
+        }
+        (temporary / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        refuse_unsafe(temporary)
+        for name, digest in entry.sha256.items():
+            if not (temporary / name).is_file() or sha256(temporary / name) != digest.lower():
+                raise ModelError(
+                    f"The model '{entry.id}' is not what the catalog says: {name} is missing or "
+                    "does not match its SHA-256. It was not stored."
+                )
+        write_sums(temporary, everything=True)
+        temporary.chmod(0o755)  # mkdtemp made it private
+        try:
+            temporary.rename(target)
+        except OSError:
+            # Another process was faster; whatever else it was shows in the check that follows.
+            if not target.is_dir():
+                raise
+    except OSError as error:
+        raise ModelError(f"The model '{entry.id}' could not be stored in {target.parent}: {error}.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target, notes
+
+
+def _fetch_part(entry: CatalogEntry, part: Part, notes: list[str]) -> tuple[str, str, Files]:
+    """(repository, commit, files) of the first alternative that can be had."""
+    reasons = []
+    for alternative in part.repos:
+        repo, _, own_revision = alternative.partition("@")
+        try:
+            commit, files = _snapshot(entry, part, repo, own_revision or part.revision)
+        except _Unusable as error:
+            reasons.append(f"{repo}: {error}")
+            continue
+        if reasons:
+            notes.append(f"{part.folder} of '{entry.id}' came from {repo} ({'; '.join(reasons)}).")
+        return repo, commit, files
+    if is_offline():
+        raise ModelError(
+            f"The model '{entry.id}' is not on this machine and HF_HUB_OFFLINE forbids "
+            "downloads: unset it and ask again while online, or choose an embedded model."
+        )
+    raise ModelError(
+        f"The model '{entry.id}' could not be downloaded ({'; '.join(reasons)}). "
+        "Check the connection, or choose an embedded model."
+    )
+
+
+def _snapshot(entry: CatalogEntry, part: Part, repo: str, revision: str | None) -> tuple[str, Files]:
+    import huggingface_hub
+
+    prefix = part.subfolder.strip("/") + "/" if part.subfolder else ""
+    allow = [prefix + pattern for pattern in part.allow or DEFAULT_ALLOW]
+    _check_space(entry)
+    try:
+        snapshot = Path(
+            huggingface_hub.snapshot_download(
+                repo,
+                revision=revision,
+                allow_patterns=allow,
+                ignore_patterns=[f"*{suffix}" for suffix in sorted(UNSAFE_SUFFIXES)],
+                local_files_only=is_offline(),
+                endpoint=os.environ.get("HF_ENDPOINT") or None,
+            )
+        )
+    except Exception as error:  # not found, gated, cut off, no network, …: all mean "try the next one"
+        raise _Unusable(_in_words(error)) from error
+    # The cache may hold other files of that repository, fetched by other programs.
+    files = [
+        (name, path)
+        for name, path in files_in(snapshot)
+        if any(fnmatch(name, p) for p in allow) and path.suffix.lower() not in UNSAFE_SUFFIXES
+    ]
+    unmatched = [pattern for pattern in allow if not any(fnmatch(name, pattern) for name, _ in files)]
+    if not files or (part.allow and unmatched):
+        raise _Unusable(f"it has no {(unmatched or allow)[0]}")
+    for name, path in files:
+        if not _matches_blob(path):
+            raise _Unusable(f"{name} in the download cache is damaged: delete {path.resolve()}")
+    return snapshot.name, [(name.removeprefix(prefix), path) for name, path in files]
+
+
+def _in_words(error: Exception) -> str:
+    """The library's errors run over many lines; these are the usual ones, gated before its base class."""
+    from huggingface_hub import errors
+
+    for kind, text in (
+        (errors.GatedRepoError, "its owner must grant access: accept its terms, set HF_TOKEN"),
+        (errors.RepositoryNotFoundError, "there is no such repository, or it is private"),
+        (errors.RevisionNotFoundError, "it does not have that revision"),
+        (errors.LocalEntryNotFoundError, "it could not be reached"),
+    ):
+        if isinstance(error, kind):
+            return text
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _matches_blob(path: Path) -> bool:
+    """The cache names a file after what the Hub says it is: SHA-256 if large, git's SHA-1 if small."""
+    blob = path.resolve()
+    if re.fullmatch("[0-9a-f]{64}", blob.name):
+        return sha256(blob) == blob.name
+    if re.fullmatch("[0-9a-f]{40}", blob.name):
+        data = blob.read_bytes()
+        return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == blob.name
+    return True  # a cache without links (Windows), or another server's naming
+
+
+def _check_space(entry: CatalogEntry) -> None:
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE)
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 1e6
+    if not is_offline() and entry.size_mb > free:
+        raise ModelError(
+            f"The model '{entry.id}' needs {entry.size_mb:.0f} MB and {folder} has "
+            f"{free:.0f} MB free: make room, or set HF_HOME to a larger disk."
+        )
+
+
+def _shipped(entry: CatalogEntry, part: Part) -> Files:
+    """Files of a part that lies beside the catalog."""
+    assert part.path is not None
+    source = entry.root / part.path
+    if source.is_file():
+        return [(source.name, source)]
+    patterns = part.allow or DEFAULT_ALLOW
+    files = [(name, path) for name, path in files_in(source) if any(fnmatch(name, p) for p in patterns)]
+    if not files:
+        raise ModelError(f"The catalog's model '{entry.id}' needs {source}, which is not there.")
+    return files
+
+
+def _place(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        raise ModelError(f"Two parts of the model bring the same file, {target.name}: mend the catalog.")
+    try:
+        os.link(source.resolve(), target)
+    except OSError:  # another disk, or a file system without hard links
+        shutil.copyfile(source, target)

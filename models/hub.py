@@ -1,0 +1,167 @@
+"""From a model's id to a local folder that is whole, checked and safe: embedded, cached or downloaded."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from models import download
+from models.catalog import Catalog, CatalogEntry, Part
+from models.errors import AlteredModelError, ModelError
+from models.integrity import SUMS, files_in, find_alteration, must_be_listed, read_sums, refuse_unsafe, sha256
+
+__all__ = ["Catalog", "CatalogEntry", "LocalModel", "Part", "describe", "resolve", "resolve_for"]
+
+_fetching = Lock()
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model on this machine. `revision` is a commit, or a digest of its files where there is none."""
+
+    id: str
+    folder: Path
+    revision: str
+    entry: CatalogEntry
+    notes: tuple[str, ...] = ()
+
+
+def resolve(model_id: str, catalog: Catalog | None = None) -> LocalModel:
+    """The model of that id, checked against its SHA-256 hashes and downloaded first if need be.
+
+    Raises ModelError when it is unknown, missing, unsafe or cannot be had (HF_HUB_OFFLINE is honoured), and
+    AlteredModelError, one of its kind, when its files are not the ones on record.
+    """
+    entry = (catalog or Catalog.load()).get(model_id)
+    return _from_hub(entry) if entry.source == "hub" else _from_folder(entry)
+
+
+def resolve_for(task: str, requested: str | None = None, catalog: Catalog | None = None) -> LocalModel:
+    """The model to use for `task`: the one asked for, or the default.
+
+    What was asked for by id is used or is an error. A default that is altered or cannot be had gives way to
+    the embedded model, with a note. Raises ModelError when that one is altered too, or there is none.
+    """
+    catalog = catalog or Catalog.load()
+    if requested:
+        return resolve(catalog.get(requested, task).id, catalog)
+    entry, embedded = catalog.default(task), catalog.embedded(task)
+    if entry is None:
+        raise ModelError(f"No model for {task} is in the catalog: name one, or add it to your own catalog.")
+    try:
+        return resolve(entry.id, catalog)
+    except ModelError as error:
+        if embedded is None or embedded.id == entry.id:
+            raise
+        model = resolve(embedded.id, catalog)
+        return replace(model, notes=(*model.notes, f"The embedded model '{model.id}' was used. {error}"))
+
+
+def describe(catalog: Catalog | None = None) -> list[dict[str, Any]]:
+    """What /models and the models page show, JSON values only; nothing is downloaded.
+
+    `where` is "embedded", "local", "cached", "not downloaded", "altered", or "missing" (the folder of an
+    embedded or local model is not there).
+    """
+    rows = []
+    for entry in (catalog or Catalog.load()).entries():
+        where, folder = _where(entry)
+        on_disk = sum(path.stat().st_size for _, path in files_in(folder)) / 1e6 if folder else 0.0
+        rows.append(
+            {
+                "id": entry.id,
+                "name": entry.name or entry.id,
+                "task": entry.task,
+                "tier": entry.tier,
+                "summary": entry.summary,
+                "licence": entry.licence,
+                "default": entry.default,
+                "size_mb": entry.size_mb or round(on_disk, 1),
+                "quality": entry.quality,
+                "where": where,
+            }
+        )
+    return rows
+
+
+def _where(entry: CatalogEntry) -> tuple[str, Path | None]:
+    """The state of a model for `describe`, and its folder if there is one."""
+    try:
+        folder = download.folder_of(entry) if entry.source == "hub" else entry.folder
+    except ModelError:  # what the repository should ship of it is not there
+        return "missing", None
+    if not folder.is_dir():
+        return ("not downloaded" if entry.source == "hub" else "missing"), None
+    try:
+        if entry.source == "hub":
+            if not download.is_untouched(folder):  # else: no need to read gigabytes for a list
+                _check_download(entry, folder)
+            return "cached", folder
+        _from_folder(entry)
+        return entry.source, folder
+    except ModelError:
+        return "altered", folder
+
+
+def _from_folder(entry: CatalogEntry) -> LocalModel:
+    folder = entry.folder
+    if not folder.is_dir():
+        raise ModelError(
+            f"The model '{entry.id}' should be in {folder}, which is not there: "
+            "restore that folder, or train the model."
+        )
+    _refuse_unsafe(entry, folder)
+    expected = dict(entry.sha256)
+    if (folder / SUMS).is_file():
+        expected = {**read_sums(folder / SUMS), **expected}
+    notes: tuple[str, ...] = ()
+    if not expected and entry.source == "local":
+        # A model in the making; its revision still says which files were used.
+        expected = {name: sha256(path) for name, path in files_in(folder) if must_be_listed(name)}
+        notes = (f"The model '{entry.id}' has no {SUMS}, so its files were not checked.",)
+    if not expected:
+        raise AlteredModelError(f"The model '{entry.id}' has no {SUMS}, so it cannot be checked: restore {folder}.")
+    altered = find_alteration(folder, expected)
+    if altered:
+        raise AlteredModelError(
+            f"The model '{entry.id}' was altered: {altered}. Restore {folder}"
+            + (f", or write its {SUMS} anew." if entry.source == "local" else ".")
+        )
+    digest = hashlib.sha256("".join(sorted(name + expected[name] for name in expected)).encode()).hexdigest()
+    return LocalModel(entry.id, folder, f"sha256:{digest[:12]}", entry, notes)
+
+
+def _from_hub(entry: CatalogEntry) -> LocalModel:
+    folder = download.folder_of(entry)
+    notes: list[str] = []
+    with _fetching:  # a second request waits for the download instead of starting its own
+        if not folder.is_dir():
+            folder, notes = download.fetch(entry)
+    return LocalModel(entry.id, folder, _check_download(entry, folder), entry, tuple(notes))
+
+
+def _check_download(entry: CatalogEntry, folder: Path) -> str:
+    """Check a downloaded model against the catalog and what was recorded then; returns its revision."""
+    _refuse_unsafe(entry, folder)
+    try:
+        if not (folder / SUMS).is_file():
+            raise AlteredModelError(f"{SUMS} is missing")
+        altered = find_alteration(folder, {**read_sums(folder / SUMS), **entry.sha256})
+        if altered:
+            raise AlteredModelError(altered)
+        return download.revision_of(folder)
+    except AlteredModelError as error:
+        raise AlteredModelError(
+            f"The model '{entry.id}' was altered: {error}. Delete {folder} to fetch it again."
+        ) from error
+
+
+def _refuse_unsafe(entry: CatalogEntry, folder: Path) -> None:
+    """`refuse_unsafe`, saying which model it is about."""
+    try:
+        refuse_unsafe(folder)
+    except ModelError as error:
+        raise ModelError(f"The model '{entry.id}' cannot be used: {error}") from error

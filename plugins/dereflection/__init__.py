@@ -1,0 +1,1 @@
+"""Removes reflections from one photo."""

@@ -1,0 +1,129 @@
+"""From a pydantic class to fields: the one source of the UI's controls, the API, the MCP text and the command line."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from models.errors import LimpidError
+
+Kind = Literal["bool", "int", "float", "str", "choice", "path"]
+Model = TypeVar("Model", bound=BaseModel)
+
+_KINDS: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "str", Path: "path"}
+
+
+class FormError(LimpidError):
+    """A parameter has a wrong value or name, or a type that no form can show."""
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """One parameter. ``choices`` is set for "choice"; the bounds (inclusive) are None where there are none."""
+
+    name: str
+    kind: Kind
+    default: Any
+    choices: tuple[Any, ...] | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    help: str = ""
+    label: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON; what is None or empty is left out, the default excepted."""
+        told = {name: value for name, value in asdict(self).items() if value not in (None, "")}
+        return {**told, "default": self.default}
+
+
+def fields(params: type[BaseModel]) -> list[FieldSpec]:
+    """The fields of ``params`` in order. Raises FormError on a type that no form can show, or without a default."""
+    return [_field(name, info) for name, info in params.model_fields.items()]
+
+
+def _field(name: str, info: FieldInfo) -> FieldSpec:
+    if info.is_required():
+        raise FormError(f"The parameter '{name}' needs a default: only the picture may be required.")
+    kind, choices = _kind(name, info.annotation)
+    minimum, maximum = _bounds(info, whole=kind == "int")
+    label = info.title or name.replace("_", " ").capitalize()
+    default = info.get_default(call_default_factory=True, validated_data={})
+    return FieldSpec(name, kind, default, choices, minimum, maximum, info.description or "", label)
+
+
+def _kind(name: str, annotation: Any) -> tuple[Kind, tuple[Any, ...] | None]:
+    if get_origin(annotation) in (Union, types.UnionType):  # "X | None": a value that may be left empty
+        inner = [argument for argument in get_args(annotation) if argument is not type(None)]
+        if len(inner) == 1:
+            return _kind(name, inner[0])
+    if get_origin(annotation) is Literal:
+        return "choice", get_args(annotation)
+    if annotation in _KINDS:
+        return _KINDS[annotation], None
+    raise FormError(f"The parameter '{name}' has the type {annotation}: use bool, int, float, str or Literal.")
+
+
+def _bounds(info: FieldInfo, whole: bool) -> tuple[float | None, float | None]:
+    minimum: float | None = None
+    maximum: float | None = None
+    for limit in info.metadata:
+        minimum = getattr(limit, "ge", None) if getattr(limit, "ge", None) is not None else minimum
+        maximum = getattr(limit, "le", None) if getattr(limit, "le", None) is not None else maximum
+        if getattr(limit, "gt", None) is not None:
+            minimum = limit.gt + 1 if whole else limit.gt
+        if getattr(limit, "lt", None) is not None:
+            maximum = limit.lt - 1 if whole else limit.lt
+    return minimum, maximum
+
+
+def validate(params: type[Model], values: Mapping[str, Any]) -> Model:
+    """``params`` filled with ``values``. Raises FormError: one sentence that names each wrong value."""
+    unknown = [str(name) for name in values if name not in params.model_fields]
+    if unknown:
+        known = ", ".join(params.model_fields) or "none"
+        raise FormError(f"Unknown parameter {_and(unknown)} (known: {known}).")
+    try:
+        return params.model_validate(dict(values))
+    except ValidationError as error:
+        raise FormError("; ".join(_sentence(one) for one in error.errors()) + ".") from error
+
+
+def _sentence(error: Any) -> str:
+    name = ".".join(str(part) for part in error["loc"][:1]) or "the parameters"
+    context = error.get("ctx", {})
+    given = repr(error.get("input"))
+    given = given if len(given) <= 60 else given[:57] + "…"
+    match error["type"]:
+        case "greater_than_equal":
+            wanted = f"must be at least {context['ge']}"
+        case "less_than_equal":
+            wanted = f"must be at most {context['le']}"
+        case "greater_than":
+            wanted = f"must be above {context['gt']}"
+        case "less_than":
+            wanted = f"must be below {context['lt']}"
+        case "literal_error":
+            wanted = f"must be one of {context['expected']}"
+        case "int_parsing" | "int_type" | "int_from_float":
+            wanted = "must be a whole number"
+        case "float_parsing" | "float_type" | "finite_number":
+            wanted = "must be a number"
+        case "bool_parsing" | "bool_type":
+            wanted = "must be true or false"
+        case "string_type":
+            wanted = "must be text"
+        case "value_error":  # the plugin's own validator, in its own words
+            wanted = f"is not accepted: {context.get('error', error['msg'])}"
+        case _:
+            wanted = f"is not accepted: {error['msg']}"
+    return f"{name} {wanted} (given: {given})"
+
+
+def _and(names: list[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

@@ -1,0 +1,87 @@
+"""Loaded plugins, kept: the right model at the right precision, the least recently used freed first."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from models import hub, tiles
+from models import runtime as runtimes
+from models.errors import LimpidError
+from models.runtime import Runtime
+from plugins.contract import LoadContext, Plugin, PluginError
+from plugins.registry import Loaded
+
+KEPT = 2
+"""Models held at a time: dereflection and deblurring in a row need no reloading."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A plugin with its model loaded. ``local`` is None for one that needs none."""
+
+    loaded: Loaded
+    plugin: Plugin
+    local: hub.LocalModel | None
+    runtime: Runtime
+
+
+class Shelf:
+    """Not safe between threads by itself: the host's lock is held around it."""
+
+    def __init__(self, catalog: hub.Catalog | None = None, kept: int = KEPT) -> None:
+        self._catalog = catalog
+        self._kept = kept
+        self._ready: OrderedDict[tuple[str, str, str], Ready] = OrderedDict()
+
+    def get(self, loaded: Loaded, model: str | None = None) -> Ready:
+        """The plugin with that model (None: its task's default). Raises ModelError or PluginError."""
+        task = loaded.manifest.task
+        local = hub.resolve_for(task, model, self._catalog) if task else None
+        key = (loaded.manifest.id, local.id if local else "", local.revision if local else "")
+        if key in self._ready:
+            self._ready.move_to_end(key)
+            return self._ready[key]
+        while len(self._ready) >= self._kept:
+            self._ready.popitem(last=False)
+            _collect()
+        try:
+            ready = self._load(loaded, local)
+        except Exception as error:
+            if not tiles.is_out_of_memory(error) or not self._ready:
+                raise _failed(loaded, error) from error
+            self.clear()  # then there is nothing else to free
+            try:
+                ready = self._load(loaded, local)
+            except Exception as again:
+                raise _failed(loaded, again) from again
+        self._ready[key] = ready
+        return ready
+
+    def clear(self) -> None:
+        """Frees every model."""
+        self._ready.clear()
+        _collect()
+
+    def _load(self, loaded: Loaded, local: hub.LocalModel | None) -> Ready:
+        runtime = runtimes.probe()
+        if runtime.dtype not in loaded.manifest.precisions:
+            runtime = runtimes.probe(dtype=loaded.manifest.precisions[0])
+        plugin = loaded.plugin()
+        plugin.load(local, LoadContext(runtime))
+        return Ready(loaded, plugin, local, runtime)
+
+
+def _failed(loaded: Loaded, error: Exception) -> LimpidError:
+    if isinstance(error, LimpidError):
+        return error
+    return PluginError(f"{loaded.manifest.name} could not be loaded: {type(error).__name__}: {error}.")
+
+
+def _collect() -> None:
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,66 @@
+"""The run record: what was done to a photo, with what, where. Its keys are part of the API (DESIGN 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.runtime import Runtime
+from plugins import __version__
+from plugins.contract import Guidance
+from plugins.host.options import HostOptions
+
+
+@dataclass
+class StepRecord:
+    """One plugin's part. ``plan``: its tiles, or None."""
+
+    id: str
+    model: str | None
+    revision: str | None
+    runtime: Runtime
+    params: dict[str, Any]
+    plan: Any = None
+
+
+@dataclass
+class RunFacts:
+    """What is measured and noted in a run: seconds (loading and waiting aside), MiB, sentences."""
+
+    size: tuple[int, int]
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    guidance: Guidance | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def build(steps: Sequence[StepRecord], facts: RunFacts, options: HostOptions) -> dict[str, Any]:
+    """JSON. For a chain, "steps" stands for "plugin", and model, revision, plan and params are by step."""
+    chain = len(steps) > 1
+    host = options.model_dump(mode="json", include={"strength", "mask", "format", "keep_metadata"})
+    host["mask"] = options.mask.name if options.mask else None  # the name, not where it lay
+
+    def each(values: list[Any]) -> Any:
+        return dict(zip((step.id for step in steps), values, strict=True)) if chain else values[0]
+
+    def same(values: list[Any]) -> Any:
+        return values[0] if all(value == values[0] for value in values) else each(values)
+
+    return {
+        **({"steps": [step.id for step in steps]} if chain else {"plugin": steps[0].id}),
+        "model": each([step.model for step in steps]),
+        "revision": each([step.revision for step in steps]),
+        "device": same([step.runtime.device for step in steps]),
+        "dtype": same([step.runtime.dtype for step in steps]),
+        "attention": same([step.runtime.attention for step in steps]),
+        "size": list(facts.size),
+        "plan": each([step.plan for step in steps]),
+        "seed": options.seed,
+        "seconds": round(facts.seconds, 3),
+        "peak_memory_mb": round(facts.peak_memory_mb, 1),
+        "params": {**each([step.params for step in steps]), **host},
+        "guidance": facts.guidance.as_dict() if facts.guidance else None,
+        "notes": list(dict.fromkeys(facts.notes)),
+        "version": __version__,
+    }

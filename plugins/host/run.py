@@ -1,0 +1,230 @@
+"""Runs plugins on a photo: the one way from a file to a restored file, for the page, the API and the command line."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from models import hub
+from models import runtime as runtimes
+from plugins.contract import Cost, Guidance, Picture, PluginError, Progress, Size, as_cost, as_guidance
+from plugins.host import encode, forms, pictures, record
+from plugins.host.loading import Ready, Shelf
+from plugins.host.masks import read_mask
+from plugins.host.options import HostOptions
+from plugins.host.steps import Job, run_steps, speaking
+from plugins.registry import Loaded, Registry
+
+ParamsByStep = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``path``: the restored picture. ``layers``: (PNG, label). ``before``/``after``: 8-bit sRGB previews, or None."""
+
+    path: Path
+    record: dict[str, Any]
+    layers: list[tuple[Path, str]]
+    before: Path | None
+    after: Path | None
+
+
+class Host:
+    """Keeps loaded models; safe to share between threads (one run at a time)."""
+
+    def __init__(self, registry: Registry, catalog: hub.Catalog | None = None) -> None:
+        self.registry = registry
+        self.catalog = catalog
+        self._shelf = Shelf(catalog)
+        self._busy = Lock()
+
+    def restore(
+        self,
+        image_path: str | Path | None,
+        steps: Sequence[str],
+        params: ParamsByStep | None = None,
+        options: HostOptions | Mapping[str, Any] | None = None,
+        *,
+        out_dir: str | Path,
+        progress: Progress | None = None,
+        guidance: Guidance | Mapping[str, Any] | None = None,
+        previews: bool = True,
+    ) -> Outcome:
+        """Runs the steps in order and writes the result, its layers and its previews into ``out_dir``.
+
+        The names are the photo's with "-restored" and the like; files of those names are replaced.
+        Guides among the steps guide the restorers after them, unless ``guidance`` is given.
+        Raises LimpidError (PictureError, FormError, ModelError, PluginError, Cancelled, …): its text is for people.
+        """
+        progress = progress or Progress()
+        wanted = HostOptions.of(options)
+        chain = self._chain(steps, params or {})
+        if all(loaded.manifest.kind == "guide" for loaded, _ in chain):
+            raise PluginError("A guide restores nothing by itself: name a restorer among the steps, too.")
+        progress.update(0.0, "reading the photo")
+        source = pictures.read(image_path)
+        encode.check(wanted.format, *source.size)
+        facts = record.RunFacts(source.size, notes=list(source.notes))
+        mask = None if wanted.mask is None else read_mask(wanted.mask, *source.size, facts.notes)
+        with self._turn(progress):
+            job = Job(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 0.9), facts)
+            if guidance is not None:
+                job.guidance, job.given = as_guidance(guidance), True
+            started = time.perf_counter()
+            runtimes.reset_peak(job.device)
+            image, done = run_steps(job, Picture(source.pixels, mask))
+            weight = wanted.strength if mask is None else mask * np.float32(wanted.strength)
+            progress.update(0.9, "writing the result")
+            samples = pictures.compose(source, image, weight)
+            del image  # the largest array, before others are made
+            files = _Files(Path(out_dir), pictures.stem(source.path))
+            try:
+                result = files.add(pictures.result_name(source.path, wanted.format))
+                pictures.write_samples(
+                    samples, source, result.parent, wanted.format, wanted.keep_metadata,
+                    name=result.name, notes=facts.notes,
+                )  # fmt: skip
+                progress.update(0.95, "writing the layers")
+                layers = []
+                for label, layer in job.layers:
+                    progress.check()
+                    layers.append((pictures.save_layer(layer, files.layer(label)), label))
+                if previews:
+                    pictures.preview(source, source.samples, files.add(f"{files.stem}-before.jpg"))
+                    pictures.preview(source, samples, files.add(f"{files.stem}-after.jpg"))
+                facts.seconds = time.perf_counter() - started
+                facts.peak_memory_mb = runtimes.peak_memory_mb(job.device)
+                progress.update(1.0, "done")
+                files.publish()
+            finally:
+                files.close()
+        return Outcome(
+            files.at(result),
+            record.build(done, facts, wanted),
+            [(files.at(path), label) for path, label in layers],
+            files.folder / f"{files.stem}-before.jpg" if previews else None,
+            files.folder / f"{files.stem}-after.jpg" if previews else None,
+        )
+
+    def guide(
+        self,
+        image_path: str | Path | None,
+        step: str,
+        params: Mapping[str, Any] | None = None,
+        options: HostOptions | Mapping[str, Any] | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> tuple[Guidance, dict[str, Any]]:
+        """Runs one guide: (guidance, run record). Raises as ``restore`` does."""
+        progress = progress or Progress()
+        wanted = HostOptions.of(options)
+        chain = self._chain([step], {step: params or {}})
+        if chain[0][0].manifest.kind != "guide":
+            raise PluginError(f"'{step}' is not a guide but a restorer.")
+        progress.update(0.0, "reading the photo")
+        source = pictures.read(image_path)
+        facts = record.RunFacts(source.size, notes=list(source.notes))
+        with self._turn(progress):
+            job = Job(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 1.0), facts)
+            started = time.perf_counter()
+            runtimes.reset_peak(job.device)
+            _, done = run_steps(job, Picture(source.pixels))
+            facts.seconds = time.perf_counter() - started
+            facts.peak_memory_mb = runtimes.peak_memory_mb(job.device)
+        assert facts.guidance is not None
+        return facts.guidance, record.build(done, facts, wanted)
+
+    def cost(self, image_path: str | Path | None, steps: Sequence[str], params: ParamsByStep | None = None) -> Cost:
+        """What these steps are expected to take on a photo, loading aside; loads their models if need be."""
+        chain = self._chain(steps, params or {})
+        size = Size(*pictures.size_of(image_path))
+        total = Cost(0.0, 0.0, 0)
+        with self._turn(Progress()):
+            for ready, given in self._ready(chain, None, Progress()):
+                with speaking(ready.loaded):
+                    one = as_cost(ready.plugin.cost(size, given))
+                most = max(total.memory_mb, one.memory_mb)
+                total = Cost(total.seconds + one.seconds, most, total.tiles + one.tiles)
+        return total
+
+    def _chain(self, steps: Sequence[str], params: ParamsByStep) -> list[tuple[Loaded, BaseModel]]:
+        """The steps' plugins with their Params, checked before any work."""
+        if not steps:
+            raise PluginError("No step was given: name at least one plugin.")
+        if len(set(steps)) < len(steps):
+            raise PluginError("A step is named twice: name each plugin once.")
+        loaded = [self.registry.get(step) for step in steps]
+        for name, given in params.items():
+            if name not in steps:
+                raise forms.FormError(f"There are parameters for '{name}', which is not among the steps.")
+            if not isinstance(given, Mapping):
+                raise forms.FormError(f"The parameters of '{name}' must be names with values.")
+        return [(one, forms.validate(one.Params, params.get(one.manifest.id, {}))) for one in loaded]
+
+    def _ready(
+        self, chain: list[tuple[Loaded, BaseModel]], model: str | None, progress: Progress
+    ) -> list[tuple[Ready, BaseModel]]:
+        """The steps' models, loaded; the one asked for goes to the step of its task, which there must be."""
+        task = (self.catalog or hub.Catalog.load()).get(model).task if model else None
+        if task and task not in [loaded.manifest.task for loaded, _ in chain]:
+            names = " or ".join(loaded.manifest.name for loaded, _ in chain)
+            raise PluginError(f"The model '{model}' is for {task}, not for {names}: leave it empty or name another.")
+        ready = []
+        for loaded, given in chain:
+            progress.update(0.02, f"loading {loaded.manifest.name}")
+            ready.append((self._shelf.get(loaded, model if task and loaded.manifest.task == task else None), given))
+        return ready
+
+    @contextmanager
+    def _turn(self, progress: Progress) -> Iterator[None]:
+        """One run at a time; waiting can be cancelled."""
+        while not self._busy.acquire(timeout=0.2):
+            progress.check()
+        try:
+            yield
+        finally:
+            self._busy.release()
+
+
+class _Files:
+    """The files of one run: written in a folder aside, moved to theirs together at the end."""
+
+    def __init__(self, folder: Path, stem: str) -> None:
+        self.folder = folder
+        self.stem = stem
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._aside = Path(tempfile.mkdtemp(prefix=".limpid-", dir=folder))
+        except OSError as error:
+            raise pictures.PictureError(f"The result cannot be written: {error.strerror or error}.") from error
+        self._names: list[str] = []
+
+    def add(self, name: str) -> Path:
+        self._names.append(name)
+        return self._aside / name
+
+    def layer(self, label: str) -> Path:
+        word = "".join(letter if letter.isalnum() else "-" for letter in label.lower()).strip("-") or "layer"
+        return self.add(f"{self.stem}-{word}.png")
+
+    def at(self, path: Path) -> Path:
+        """Where a file of this run lies in the end."""
+        return self.folder / path.name
+
+    def publish(self) -> None:
+        for name in self._names:
+            os.replace(self._aside / name, self.folder / name)
+
+    def close(self) -> None:
+        shutil.rmtree(self._aside, ignore_errors=True)

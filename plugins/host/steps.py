@@ -1,0 +1,114 @@
+"""The steps of one run, in order: each restorer on what the one before gave, guided by what the guides say."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from pydantic import BaseModel
+
+from models import tiles
+from models.errors import LimpidError
+from plugins.contract import Guidance, Picture, PluginError, Progress, RunContext, as_guidance
+from plugins.host.loading import Ready
+from plugins.host.record import RunFacts, StepRecord
+from plugins.host.tiling import run_restorer
+from plugins.registry import Loaded
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Job:
+    """One run: its steps with their Params, what guides them, and what came of it beside the picture."""
+
+    steps: list[tuple[Ready, BaseModel]]
+    seed: int
+    progress: Progress
+    facts: RunFacts
+    guidance: Guidance | None = None
+    given: bool = False
+    """The guidance is a person's: guides do not replace it."""
+    layers: list[tuple[str, np.ndarray]] = field(default_factory=list)
+
+    @property
+    def device(self) -> str:
+        return self.steps[0][0].runtime.device
+
+
+def run_steps(job: Job, picture: Picture) -> tuple[np.ndarray, list[StepRecord]]:
+    """(the picture after the last step, a record of each step). Raises LimpidError."""
+    done = []
+    many = sum(ready.loaded.manifest.kind == "restore" for ready, _ in job.steps) > 1
+    for index, (ready, params) in enumerate(job.steps):
+        manifest, local = ready.loaded.manifest, ready.local
+        job.facts.notes.extend(local.notes if local else ())
+        step = StepRecord(
+            manifest.id,
+            local.id if local else None,
+            local.revision if local else None,
+            ready.runtime,
+            params.model_dump(mode="json"),
+        )
+        progress = job.progress.part(index / len(job.steps), (index + 1) / len(job.steps))
+        progress.update(0.0, manifest.name)
+        context = RunContext(job.seed, _guidance_for(ready, job), progress, job.facts.notes)
+        with speaking(ready.loaded):
+            if manifest.kind == "guide":
+                _guide(ready, picture, params, context, job)
+            else:
+                result = run_restorer(ready, picture, params, context)
+                step.plan = result.info.get("plan")
+                job.facts.notes.extend(str(note) for note in result.info.get("notes", ()))
+                for name, layer in result.layers.items():
+                    job.layers.append((f"{manifest.name}: {name}" if many else name, layer))
+                picture = replace(picture, pixels=result.image)
+        done.append(step)
+        progress.update(1.0, manifest.name)
+    return picture.pixels, done
+
+
+def _guide(ready: Ready, picture: Picture, params: BaseModel, context: RunContext, job: Job) -> None:
+    name = ready.loaded.manifest.name
+    if job.given:
+        job.facts.notes.append(f"{name} was not asked: the guidance given was used.")
+        return
+    job.guidance = as_guidance(ready.plugin.run(picture, params, context))
+    job.facts.guidance = job.guidance
+
+
+def _guidance_for(ready: Ready, job: Job) -> Guidance | None:
+    """What of the guidance this restorer takes."""
+    manifest, guidance = ready.loaded.manifest, job.guidance
+    if guidance is None or manifest.kind == "guide":
+        return None
+    if not manifest.guidance:
+        job.facts.notes.append(f"{manifest.name} takes no guidance; it ran without.")
+        return None
+    job.facts.guidance = guidance
+    takes = manifest.guidance
+    return replace(
+        guidance,
+        caption=guidance.caption if "caption" in takes else "",
+        tags=guidance.tags if "tags" in takes else [],
+    )
+
+
+@contextmanager
+def speaking(loaded: Loaded) -> Iterator[None]:
+    """Turns whatever a plugin raises into a sentence that names it; the log has the rest."""
+    name = loaded.manifest.name
+    try:
+        yield
+    except PluginError as error:
+        raise PluginError(f"{name} does not keep to the plugin contract: {error}") from error
+    except LimpidError:
+        raise
+    except Exception as error:
+        log.exception("%s failed", loaded.manifest.id)
+        if tiles.is_out_of_memory(error):
+            raise PluginError(f"{name} ran out of memory on this photo: use a smaller one, or free some.") from error
+        raise PluginError(f"{name} failed on this photo ({type(error).__name__}: {error}).") from error

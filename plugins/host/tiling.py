@@ -1,0 +1,112 @@
+"""Runs a restorer on a picture in the way its plugin.toml asks for: whole, or in tiles cut and blended here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from models import tiles
+from models.tiles import Tile
+from plugins.contract import Picture, PluginError, Result, RunContext, Tiling, as_result
+from plugins.host.loading import Ready
+
+MAX_LAYERS = 16
+
+
+def run_restorer(ready: Ready, picture: Picture, params: Any, ctx: RunContext) -> Result:
+    """A Result of the picture's size, in [0, 1], whatever the plugin's tiling. Raises what the plugin raises."""
+    tiling = ready.loaded.manifest.tiling
+    if tiling.mode == "internal":
+        return _checked(ready.plugin.run(picture, params, ctx), picture, ctx)
+    height, width = picture.pixels.shape[:2]
+    padded = _pad(picture, tiling.multiple)
+    if tiling.mode == "whole":
+        result = _checked(ready.plugin.run(padded, params, ctx), padded, ctx)
+    else:
+        result = _tiled(ready, padded, params, ctx, tiling)
+    layers = {name: layer[:height, :width] for name, layer in result.layers.items()}
+    return Result(result.image[:height, :width], layers, result.info)
+
+
+def _pad(picture: Picture, multiple: int) -> Picture:
+    """Up to a multiple, right and bottom, by repeating the edge: it works from one pixel on."""
+    height, width = picture.pixels.shape[:2]
+    down, right = -height % multiple, -width % multiple
+    if not down and not right:
+        return picture
+    pixels = np.pad(picture.pixels, ((0, down), (0, right), (0, 0)), mode="edge")
+    mask = None if picture.mask is None else np.pad(picture.mask, ((0, down), (0, right)), mode="edge")
+    return Picture(pixels, mask)
+
+
+def _tiled(ready: Ready, picture: Picture, params: Any, ctx: RunContext, tiling: Tiling) -> Result:
+    height, width = picture.pixels.shape[:2]
+
+    def run(tile_size: int) -> Result:
+        overlap = 0 if tile_size >= max(height, width) else min(tiling.overlap, tile_size // 4)
+        plan = tiles.plan(height, width, tile_size, overlap, tiling.multiple)
+        names: list[str] = []
+        info: dict[str, Any] = {}
+
+        def one(pixels: np.ndarray, tile: Tile) -> np.ndarray:
+            part = Picture(pixels, None if picture.mask is None else picture.mask[tile.slices])
+            quiet = RunContext(ctx.seed, ctx.guidance, ctx.progress.silent(), ctx.notes)
+            result = _checked(ready.plugin.run(part, params, quiet), part, ctx)
+            if not info:
+                info.update(result.info)
+            return np.concatenate([result.image, *(_colour(result.layers.get(name), part) for name in names)], axis=2)
+
+        # What layers there are is known after a first tile: the smallest there is.
+        first = min(plan.tiles, key=lambda tile: tile.height * tile.width)
+        if len(plan.tiles) == 1:
+            result = _checked(ready.plugin.run(picture, params, ctx), picture, ctx)
+            return Result(result.image, result.layers, {**result.info, "plan": plan.record()})
+        sample = Picture(np.ascontiguousarray(picture.pixels[first.slices]))
+        names.extend(sorted(as_result(ready.plugin.run(sample, params, RunContext(ctx.seed, ctx.guidance))).layers))
+
+        def report(done: int, total: int) -> None:
+            ctx.progress.update(done / total, f"tile {min(done + 1, total)} of {total}")
+
+        blended = tiles.run_tiled(one, picture.pixels, plan, progress=report, channels=3 + 3 * len(names))
+        layers = {name: blended[..., 3 + 3 * i : 6 + 3 * i] for i, name in enumerate(names)}
+        return Result(blended[..., :3], layers, {**info, "plan": plan.record()})
+
+    size = min(tiling.size, max(height, width))  # no larger than the picture, or halving would change nothing
+    return tiles.with_shrinking(run, size, minimum=min(size, max(128, 2 * tiling.multiple)), notes=ctx.notes)
+
+
+def _colour(layer: np.ndarray | None, picture: Picture) -> np.ndarray:
+    if layer is None:
+        return np.zeros_like(picture.pixels)
+    if layer.ndim == 2:
+        layer = layer[..., None].repeat(3, axis=2)
+    return layer
+
+
+def _checked(returned: Any, picture: Picture, ctx: RunContext) -> Result:
+    """What a plugin returned, in shape and in range; where it is no number, the photo. Raises PluginError."""
+    result = as_result(returned)
+    image = _floats(result.image)
+    if image.shape != picture.pixels.shape:
+        raise PluginError(f"It returned a picture of shape {image.shape} for one of {picture.pixels.shape}.")
+    finite = np.isfinite(image)
+    if not finite.all():
+        note = "Some values came out as no numbers; there the photo was left as it was."
+        if note not in ctx.notes:
+            ctx.notes.append(note)
+        image = np.where(finite, image, picture.pixels)
+    layers = {}
+    for name, given in list(result.layers.items())[:MAX_LAYERS]:
+        layer = _floats(given)
+        if layer.shape not in (picture.pixels.shape, picture.pixels.shape[:2]):
+            raise PluginError(f"Its layer '{name}' has the shape {layer.shape}, not the picture's height and width.")
+        layers[str(name)] = np.clip(np.nan_to_num(layer), 0.0, 1.0)
+    return Result(np.clip(image, 0.0, 1.0), layers, result.info)
+
+
+def _floats(values: Any) -> np.ndarray:
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise PluginError(f"It returned values of type {array.dtype}, not numbers in [0, 1].")
+    return array.astype(np.float32, copy=False)

@@ -1,0 +1,226 @@
+"""Finds plugins: folders beside this file, folders given, installed packages (entry points in ``limpid.plugins``).
+
+All go through one door. Whatever is wrong with one disables that one, with its reason, and nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import re
+import sys
+import tomllib
+import types
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from models import hub
+from models.errors import LimpidError
+from plugins.contract import API, Manifest, Plugin, PluginError
+from plugins.host import forms
+from plugins.host.options import RESERVED
+
+GROUP = "limpid.plugins"
+ALLOWED = "LIMPID_PLUGINS"
+"""Environment variable: comma-separated ids; when it is set, only these are imported."""
+_ENDPOINTS = frozenset({"restore", "plugins", "models", "health"})
+_BUILT_IN = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A usable plugin. ``source``: "built in", "folder", or the name and version of the package that brings it."""
+
+    manifest: Manifest
+    plugin: type[Plugin]
+    Params: type[BaseModel]
+    source: str
+
+    @property
+    def fields(self) -> list[forms.FieldSpec]:
+        return forms.fields(self.Params)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A plugin that may be one: ``name`` until its id is known, ``folder`` of its plugin.toml, how to get its class."""
+
+    name: str
+    folder: Path
+    source: str
+    load: Callable[[Manifest], Any]
+
+
+@dataclass
+class Registry:
+    """``enabled``: by id, in the plugins' order. ``disabled``: (id, reason)."""
+
+    enabled: dict[str, Loaded] = field(default_factory=dict)
+    disabled: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def discover(cls, extra_folders: Iterable[str | Path] = (), catalog: hub.Catalog | None = None) -> Registry:
+        """Built-in plugins, then the given folders (each a plugin, or holding plugins), then installed packages.
+
+        Also checks the embedded model of each plugin that has one: altered or missing, it disables the plugin.
+        """
+        registry = cls()
+        named = os.environ.get(ALLOWED)
+        allowed = None if named is None else {word.strip() for word in named.split(",") if word.strip()}
+        seen: set[str] = set()
+        for found in _find(extra_folders):
+            registry._add(found, allowed, seen, catalog)
+        for missing in sorted((allowed or set()) - seen):
+            registry.disabled.append((missing, f"{ALLOWED} names it, but there is no such plugin."))
+        ordered = sorted(registry.enabled.values(), key=lambda one: (one.manifest.order, one.manifest.id))
+        registry.enabled = {one.manifest.id: one for one in ordered}
+        return registry
+
+    def _add(self, found: _Found, allowed: set[str] | None, seen: set[str], catalog: hub.Catalog | None) -> None:
+        name = found.name
+        try:
+            manifest = _manifest(found.folder)
+            name = manifest.id
+            if name in seen:
+                raise PluginError(f"Another plugin has the id '{name}' already ({found.source}): rename one.")
+            seen.add(name)
+            if allowed is not None and name not in allowed:
+                raise PluginError(f"It is not among those that {ALLOWED} allows.")
+            self.enabled[name] = _checked(manifest, found, catalog)
+        except LimpidError as error:
+            self.disabled.append((name, str(error)))
+
+    def of_kind(self, kind: str) -> list[Loaded]:
+        """The enabled plugins of a kind ("restore" or "guide"), in order."""
+        return [loaded for loaded in self.enabled.values() if loaded.manifest.kind == kind]
+
+    def restorers(self) -> list[Loaded]:
+        return self.of_kind("restore")
+
+    def guides(self) -> list[Loaded]:
+        return self.of_kind("guide")
+
+    def get(self, plugin_id: str) -> Loaded:
+        """Raises PluginError naming the plugins there are, or why this one is disabled."""
+        if plugin_id in self.enabled:
+            return self.enabled[plugin_id]
+        for name, reason in self.disabled:
+            if name == plugin_id:
+                raise PluginError(f"The plugin '{plugin_id}' is disabled: {reason}")
+        raise PluginError(f"There is no plugin '{plugin_id}' (there are: {', '.join(self.enabled) or 'none'}).")
+
+    def describe(self) -> list[dict[str, Any]]:
+        """For /plugins, JSON: the enabled ones with their fields, then the disabled ones with their reason."""
+        rows: list[dict[str, Any]] = []
+        for loaded in self.enabled.values():
+            told = loaded.manifest.model_dump(mode="json", exclude={"api", "entry"})
+            rows.append(
+                {**told, "enabled": True, "source": loaded.source, "params": [one.as_dict() for one in loaded.fields]}
+            )
+        return rows + [{"id": name, "enabled": False, "reason": reason} for name, reason in self.disabled]
+
+
+def _find(extra_folders: Iterable[str | Path]) -> Iterator[_Found]:
+    for toml in sorted(_BUILT_IN.glob("*/plugin.toml")):
+        package = f"{__package__}.{toml.parent.name}"
+        yield _Found(toml.parent.name, toml.parent, "built in", partial(_by_entry, package))
+    for extra in map(Path, extra_folders):
+        tomls = [extra / "plugin.toml"] if (extra / "plugin.toml").is_file() else sorted(extra.glob("*/plugin.toml"))
+        for toml in tomls:
+            folder = toml.parent.resolve()
+            yield _Found(folder.name, folder, "folder", partial(_from_folder, folder))
+    for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+        source = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+        yield _Found(point.name, _beside(point.module), source, partial(_from_point, point))
+
+
+def _by_entry(package: str, manifest: Manifest) -> Any:
+    module, _, name = manifest.entry.partition(":")
+    if not module or not name:
+        raise PluginError('plugin.toml needs entry = "module:Class" (a module beside it).')
+    return getattr(importlib.import_module(f"{package}.{module}"), name)
+
+
+def _from_folder(folder: Path, manifest: Manifest) -> Any:
+    """A folder outside our package, made a package of its own so that its modules can import one another."""
+    package = "limpid_folder_" + re.sub(r"\W", "_", str(folder))
+    if package not in sys.modules:
+        module = types.ModuleType(package)
+        module.__path__ = [str(folder)]
+        sys.modules[package] = module
+    return _by_entry(package, manifest)
+
+
+def _from_point(point: metadata.EntryPoint, manifest: Manifest) -> Any:
+    return point.load()
+
+
+def _beside(module: str) -> Path:
+    """The folder of an installed module, found without importing it: its failure must be told with its id."""
+    first, *rest = module.split(".")
+    try:
+        spec = importlib.util.find_spec(first)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        return Path(f"<{module}>")  # a lone module has no folder of its own for a plugin.toml
+    folder = Path(next(iter(spec.submodule_search_locations))).joinpath(*rest)
+    return folder if folder.is_dir() else folder.parent
+
+
+def _manifest(folder: Path) -> Manifest:
+    try:
+        text = (folder / "plugin.toml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PluginError(
+            "It has no readable plugin.toml beside its entry: ship one as package data, in a package."
+        ) from error
+    try:
+        told = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PluginError(f"plugin.toml is not valid TOML: {error}.") from error
+    if told.get("api") != API:
+        raise PluginError(f"plugin.toml asks for contract api = {told.get('api')!r}, and this is {API}.")
+    try:
+        return Manifest.model_validate(told)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise PluginError(f"plugin.toml is not right ({wrong}).") from error
+
+
+def _checked(manifest: Manifest, found: _Found, catalog: hub.Catalog | None) -> Loaded:
+    """The plugin's class, checked by structure. Raises a LimpidError saying what is missing."""
+    if manifest.id in _ENDPOINTS | RESERVED:
+        raise PluginError(f"The id '{manifest.id}' is one of the app's own names: choose another.")
+    try:
+        plugin = found.load(manifest)
+    except LimpidError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a stranger's module raises on import
+        raise PluginError(f"It cannot be imported: {type(error).__name__}: {error}.") from error
+    if not isinstance(plugin, type):
+        raise PluginError("Its entry is not a class.")
+    missing = [name for name in ("load", "cost", "run") if not callable(getattr(plugin, name, None))]
+    if missing:
+        raise PluginError(f"Its class has no method {', '.join(missing)}.")
+    params = getattr(plugin, "Params", None)
+    if not (isinstance(params, type) and issubclass(params, BaseModel)):
+        raise PluginError("Its class has no Params, a pydantic model of its options (an empty one will do).")
+    for spec in forms.fields(params):
+        if spec.name in RESERVED:
+            raise PluginError(f"Its parameter '{spec.name}' is one of the host's own: rename it.")
+        if spec.kind == "path" or spec.default is None:
+            raise PluginError(f"Its parameter '{spec.name}' must be bool, int, float, str or Literal, never empty.")
+    forms.validate(params, {})  # the defaults must be acceptable to it
+    if manifest.task:
+        embedded = (catalog or hub.Catalog.load()).embedded(manifest.task)
+        if embedded is not None:
+            hub.resolve(embedded.id, catalog)
+    return Loaded(manifest, plugin, params, found.source)

@@ -1,0 +1,44 @@
+"""Fixtures for all tests: photos that a dependency ships, a tiny pipeline, and no network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight small photos, 96 px: quarters of two of scikit-image's public-domain pictures."""
+    from PIL import Image
+    from skimage import data
+
+    folder = tmp_path_factory.mktemp("photos")
+    for name, picture in (("astronaut", data.astronaut()), ("coffee", data.coffee())):
+        for row in range(2):
+            for column in range(2):
+                part = picture[row * 200 : row * 200 + 192, column * 220 : column * 220 + 256]
+                Image.fromarray(part).resize((128, 96)).save(folder / f"{name}-{row}{column}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved dereflection pipeline of the small kind with random weights that do change the photo."""
+    import torch
+
+    from models.dereflection.pipeline import DereflectionPipeline
+    from models.dereflection.small import SmallDereflection
+
+    torch.manual_seed(0)
+    network = SmallDereflection.tiny()
+    for parameter in network.parameters():
+        if not parameter.any():  # what starts at zero would leave the photo as it is
+            torch.nn.init.normal_(parameter, std=0.02)
+    folder = tmp_path_factory.mktemp("tiny-pipeline")
+    DereflectionPipeline(network.eval()).save_pretrained(folder, dtype="float32")
+    return folder

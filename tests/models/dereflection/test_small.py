@@ -1,0 +1,66 @@
+import pytest
+import torch
+
+from models.dereflection.geometry import Box, enlarge_part, pad_to
+from models.dereflection.small import SmallDereflection
+
+
+def random_network() -> SmallDereflection:
+    torch.manual_seed(1)
+    network = SmallDereflection.tiny().eval()
+    for parameter in network.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    return network
+
+
+def test_untrained_network_is_the_identity():
+    photo = torch.rand(2, 3, 64, 96)
+    network = SmallDereflection.tiny().eval()
+    assert torch.equal(network.restore(photo), photo)
+    assert torch.equal(network.finish(photo, torch.zeros(2, 6, 64, 96)), photo)
+
+
+def test_restore_is_decode_of_step_of_encode():
+    network, photo = random_network(), torch.rand(1, 3, 64, 64)
+    latent, skips = network.encode(photo)
+    assert latent.shape == (1, 4, 8, 8)
+    result = network.decode(network.step(latent), skips)
+    assert torch.equal(result, network.restore(photo))
+    assert (result - photo).abs().max() > 1e-3
+
+
+def test_no_tokens_means_the_null_token_and_other_tokens_change_the_result():
+    network, photo = random_network(), torch.rand(1, 3, 64, 64)
+    null = network.null_token.expand(1, 1, -1)
+    assert torch.equal(network.restore(photo, null), network.restore(photo))
+    other = network.restore(photo, torch.randn(1, 3, network.token_dim) * 3)
+    assert (other - network.restore(photo)).abs().max() > 1e-6
+
+
+def test_every_parameter_of_the_path_gets_a_gradient():
+    network = random_network().train()
+    maps = network.tone_maps(torch.rand(1, 3, 64, 64))
+    network.finish(torch.rand(1, 3, 64, 64), maps).square().mean().backward()
+    without = [n for n, p in network.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
+    assert without == []
+
+
+def test_enlarging_a_part_equals_enlarging_the_whole():
+    maps = torch.rand(1, 6, 20, 30)
+    whole = torch.nn.functional.interpolate(maps, (123, 187), mode="bilinear")
+    part = enlarge_part(maps, Box(41, 60, 50, 70, 123, 187))
+    torch.testing.assert_close(part, whole[..., 41:91, 60:130], atol=1e-5, rtol=0)
+
+
+def test_padding_replicates_the_edge():
+    x = torch.rand(1, 3, 5, 9)
+    padded = pad_to(x, 4)
+    assert padded.shape == (1, 3, 8, 12)
+    assert torch.equal(padded[..., 5:, :9], x[..., 4:5, :].expand(-1, -1, 3, -1))
+    assert pad_to(padded, 4) is padded
+
+
+def test_a_tile_needs_the_context():
+    with pytest.raises(ValueError, match="context"):
+        random_network().restore_tile(torch.rand(1, 3, 8, 8), None, Box(0, 0, 8, 8, 8, 8))

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from models.errors import ModelError
+from models.hub import Catalog
+from models.integrity import SUMS, files_in, sha256
+from plugins.contract import Cancelled, Picture, Progress, RunContext, Size
+from plugins.dereflection.plugin import Dereflection
+from plugins.host import pictures
+from plugins.host.run import Host
+from plugins.registry import Registry
+from tests.plugins.fakes import noise, save
+
+
+class FakePipeline:
+    def __call__(self, photo, *, progress=None, **more):
+        for done in range(3):
+            progress(done, 2)
+        return SimpleNamespace(image=photo * 0.9, reflection=photo * 0.1, plan={"tiles": 2}, notes=["note"])
+
+    def cost(self, height, width):
+        return {"seconds": height * width / 1e6, "memory_mb": 100.0, "tiles": 4.0}
+
+
+@pytest.fixture
+def plugin():
+    plugin = Dereflection()
+    plugin._pipeline = FakePipeline()
+    return plugin
+
+
+def test_the_removed_layer_is_kept_on_request(plugin):
+    picture = Picture(np.full((8, 9, 3), 0.5, np.float32))
+    told = []
+    context = RunContext(progress=Progress(lambda fraction, message: told.append((fraction, message))))
+    result = plugin.run(picture, Dereflection.Params(), context)
+    assert np.allclose(result.image, 0.45) and np.allclose(result.layers["reflection"], 0.05)
+    assert result.info == {"plan": {"tiles": 2}, "notes": ["note"]}
+    assert told == [(0.0, "tile 1 of 2"), (0.5, "tile 2 of 2"), (1.0, "tile 2 of 2")]
+    assert plugin.run(picture, Dereflection.Params(keep_layer=False), RunContext()).layers == {}
+
+
+def test_it_stops_between_tiles_when_cancelled(plugin):
+    with pytest.raises(Cancelled):
+        context = RunContext(progress=Progress(None, lambda: True))
+        plugin.run(Picture(np.zeros((8, 9, 3), np.float32)), Dereflection.Params(), context)
+
+
+def test_the_cost_is_the_pipelines(plugin):
+    cost = plugin.cost(Size(2000, 1000), Dereflection.Params())
+    assert (cost.seconds, cost.memory_mb, cost.tiles) == (2.0, 100.0, 4)
+
+
+@pytest.fixture
+def catalog(tiny_pipeline, tmp_path, monkeypatch):
+    """A catalog whose embedded model is a tiny network with random weights; its folder may be altered."""
+    monkeypatch.delenv("LIMPID_PLUGINS", raising=False)
+    folder = Path(shutil.copytree(tiny_pipeline, tmp_path / "model"))
+    sums = [f"{sha256(path)}  {name}\n" for name, path in files_in(folder) if name != SUMS]
+    (folder / SUMS).write_text("".join(sums))
+    (tmp_path / "catalog.toml").write_text(
+        '[[model]]\nid = "tiny"\ntask = "dereflection"\nsource = "embedded"\nlicence = "none"\ndefault = true\n'
+        f'path = "{folder}"\n'
+    )
+    return Catalog.load(tmp_path / "catalog.toml")
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (20, 600), (90, 130)])
+def test_the_real_pipeline_behind_the_host(catalog, tmp_path, shape):
+    host = Host(Registry.discover(catalog=catalog), catalog)
+    photo = save(tmp_path / "photo.png", noise(*shape))
+    first, second = (host.restore(photo, ["dereflection"], out_dir=tmp_path / name) for name in "ab")
+    assert first.path.read_bytes() == second.path.read_bytes()
+    before, after = pictures.read(photo).samples, pictures.read(first.path).samples
+    assert after.shape == before.shape and not np.array_equal(after, before)
+    assert [label for _, label in first.layers] == ["reflection"]
+    assert first.record["model"] == "tiny" and first.record["revision"] and first.record["plan"]["tiles"] >= 1
+    assert first.record["params"]["keep_layer"] is True
+    assert host.cost(photo, ["dereflection"]).seconds > 0
+
+
+def test_outside_the_mask_the_real_pipeline_changes_nothing(catalog, tmp_path):
+    host = Host(Registry.discover(catalog=catalog), catalog)
+    photo = save(tmp_path / "photo.png", noise(64, 96))
+    mask = np.zeros((64, 96), np.uint8)
+    mask[:, 48:] = 255
+    options = {"mask": save(tmp_path / "mask.png", mask)}
+    outcome = host.restore(photo, ["dereflection"], {"dereflection": {"keep_layer": False}}, options, out_dir=tmp_path)
+    before, after = pictures.read(photo).samples, pictures.read(outcome.path).samples
+    assert np.array_equal(after[:, :48], before[:, :48]) and not np.array_equal(after, before)
+    assert not outcome.layers
+
+
+def test_a_model_that_is_not_there_is_an_error_and_an_altered_one_disables(catalog, tmp_path):
+    host = Host(Registry.discover(catalog=catalog), catalog)
+    photo = save(tmp_path / "photo.png", noise(8, 8))
+    with pytest.raises(ModelError, match="There is no model 'bigger'.*tiny"):
+        host.restore(photo, ["dereflection"], None, {"model": "bigger"}, out_dir=tmp_path)
+    next((tmp_path / "model").rglob("*.safetensors")).write_bytes(b"altered")
+    registry = Registry.discover(catalog=catalog)
+    assert "dereflection" not in registry.enabled
+    assert "tiny" in dict(registry.disabled)["dereflection"]

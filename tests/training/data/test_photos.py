@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from training.config import DataConfig
+from training.data.draws import Draws
+from training.data.manifest import list_images, manifest_hash
+from training.data.pairs import PairStore, match_pairs
+from training.data.photos import Crop, PhotoStore, read_photo
+from training.data.reflections import Reflections, held_out
+
+
+def test_photos_are_upright_and_reduced(tmp_path):
+    pixels = np.zeros((40, 80, 3), np.uint8)
+    pixels[:, :40] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned: a quarter clockwise to be upright
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    photo = read_photo(tmp_path / "turned.png", 20)
+    assert photo.shape == (3, 40, 20) and photo.dtype == torch.uint8
+    assert photo[:, 5].min() == 255 and photo[:, 35].max() == 0
+
+
+def test_crops_take_the_part_they_name():
+    ramp = torch.arange(100, dtype=torch.uint8).expand(3, 50, 100).contiguous()
+    part = Crop(0.0, 0.5, 1.0, 0.5, False).take(ramp, 50)
+    torch.testing.assert_close(part[0, 0] * 255, torch.arange(50, 100).float())
+    flipped = Crop(0.0, 0.5, 1.0, 0.5, True).take(ramp, 50)
+    assert torch.equal(flipped, part.flip(-1))
+    for i in range(200):
+        crop = Crop.draw(Draws(0, i), 50, 100, 0.5)
+        assert 0 <= crop.top and crop.top + crop.height <= 1 + 1e-9 and crop.width <= 1
+        assert 20 < crop.height * 50 <= 50
+
+
+def test_a_pair_gets_one_crop_and_lonely_files_are_named(pair_folder, tmp_path):
+    store = PairStore(match_pairs(pair_folder), 64)
+    a, b = store.draw(Draws(0, 3), 32, 0.5)
+    torch.testing.assert_close(a, b * 0.7 + 60 / 255, atol=0.01, rtol=0)
+    for side in ("input", "target"):
+        (tmp_path / side).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / side / f"only-{side}.png")
+    with pytest.raises(FileNotFoundError, match=r"only-input, only-target"):
+        match_pairs(tmp_path)
+
+
+def test_pairs_of_different_sizes_are_refused(tmp_path):
+    for side, size in (("input", 8), ("target", 9)):
+        (tmp_path / side).mkdir()
+        Image.new("RGB", (size, 8)).save(tmp_path / side / "a.png")
+    with pytest.raises(ValueError, match="differ in size"):
+        PairStore(match_pairs(tmp_path), 8)
+
+
+def test_the_manifest_hash_sees_content_and_names(photo_folder, tmp_path):
+    files = list_images(photo_folder)
+    assert len(files) == 8
+    first = manifest_hash(files, photo_folder)
+    assert first == manifest_hash(reversed(files), photo_folder) != manifest_hash(files[1:], photo_folder)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="holds no photo"):
+        list_images(tmp_path / "empty")
+
+
+def test_the_split_is_by_name_and_has_no_overlap(photo_folder):
+    config = DataConfig(root=photo_folder, clean=["."], hold_out=0.4, store_side=32)
+    train, validation = Reflections(config, 0), Reflections(config, 0, validation=True)
+    a, b = set(train.photos.files), set(validation.photos.files)
+    assert a and b and not a & b and len(a | b) == 8
+    assert all(held_out(f.stem, 0.4) for f in b)
+
+
+def test_batches_depend_on_indices_alone(photo_folder):
+    data = Reflections(DataConfig(root=photo_folder, clean=["."], store_side=64), 5)
+    together = data.batch([3, 9, 4], 48)
+    torch.testing.assert_close(data.batch([9], 48)["input"], together["input"][1:2], atol=1 / 255 + 1e-5, rtol=0)
+    assert together["input"].shape == together["target"].shape == (3, 3, 48, 48)
+    assert PhotoStore(list_images(photo_folder), 32).photos[0].shape == (3, 32, 43)

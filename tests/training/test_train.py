@@ -1,0 +1,175 @@
+"""The training script itself: launched, killed, resumed, warm-started, on two processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from models.dereflection.pipeline import DereflectionPipeline
+from models.integrity import find_alteration
+from tests.training.conftest import DEBUG
+from training.checkpoints import list_checkpoints
+from training.config import RunConfig, load_config
+from training.curves import read_curve
+from training.train import Trainer, learning_rate, share_of_batch
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(overrides: list[str], launcher: tuple[str, ...] = ()) -> list[str]:
+    sets = [part for text in overrides for part in ("--set", text)]
+    return [sys.executable, "-m", *launcher, "training.train", "--config", str(DEBUG), *sets]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **more}
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    """The float32 weights of the last checkpoint."""
+    return load_file(list_checkpoints(run)[-1][1] / "model.safetensors")
+
+
+@pytest.fixture
+def whole_run(debug_overrides: list[str]) -> Path:
+    """A run never stopped, in this process."""
+    trainer = Trainer(load_config(DEBUG, [*debug_overrides, "name=whole"]))
+    assert trainer.run()
+    return trainer.out
+
+
+def test_killed_and_resumed_equals_never_killed(debug_overrides, tmp_path):
+    # A pause at each step would change nothing, so more steps give the kill its time to land in the middle.
+    overrides = [*debug_overrides, "steps=12"]
+    never = subprocess.Popen(command([*overrides, "name=never"]), env=environment(), cwd=ROOT)
+    killed = subprocess.Popen(command([*overrides, "name=killed"]), env=environment(), cwd=ROOT)
+    run = tmp_path / "runs" / "killed"
+    deadline = time.monotonic() + 120
+    while not (run / "loss.csv").exists() or len(read_curve(run / "loss.csv")) < 5:
+        assert killed.poll() is None and time.monotonic() < deadline, "the run ended before it could be killed"
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait(10)
+    assert not (run / "model").exists()
+    step, _ = list_checkpoints(run)[-1]
+    assert 0 < step < 12
+
+    subprocess.run(command([*overrides, "name=killed"]), env=environment(), cwd=ROOT, check=True, timeout=120)
+    assert never.wait(120) == 0
+    expected, got = weights(tmp_path / "runs" / "never"), weights(run)
+    assert expected.keys() == got.keys()
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+    exported = [tmp_path / "runs" / name / "model" / "network" for name in ("never", "killed")]
+    files = [sorted(folder.glob("*.safetensors")) for folder in exported]
+    assert files[0] and [f.read_bytes() for f in files[0]] == [f.read_bytes() for f in files[1]]  # the EMA too
+    starts = json.loads((run / "starts.json").read_text())
+    assert [s["step"] for s in starts] == [0, step]
+    assert [r["step"] for r in read_curve(run / "loss.csv")] == list(range(1, 13))
+
+
+def test_sigterm_leaves_a_checkpoint_and_says_so(debug_overrides, tmp_path):
+    overrides = [*debug_overrides, "steps=500", "checkpoint_every=500"]
+    run = tmp_path / "runs" / "debug"
+    process = subprocess.Popen(command(overrides), env=environment(), cwd=ROOT)
+    deadline = time.monotonic() + 120
+    while not (run / "loss.csv").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    ((step, _),) = list_checkpoints(run)
+    assert 0 < step < 500
+
+
+def test_what_a_finished_run_leaves(whole_run):
+    model = whole_run / "model"
+    assert find_alteration(model) is None
+    pipeline = DereflectionPipeline.from_pretrained(model)
+    assert pipeline.dtype == torch.float32
+    record = json.loads((model / "record.json").read_text())
+    assert record["config"]["steps"] == 8 and record["seed"] == 0 and record["lineage"] is None
+    assert len(record["data_sha256"]) == 64 and record["starts"][0]["step"] == 0
+    assert (model / "curves.png").stat().st_size > 5000
+    rows = read_curve(model / "validation.csv")
+    assert [r["step"] for r in rows] == [0, 4, 8]
+    assert rows[0]["sharp"] == 60  # untrained, the network is the identity
+    assert rows[-1]["simulated"] != rows[0]["simulated"]
+    assert len(list_checkpoints(whole_run)) == 2  # the oldest are dropped
+    assert not list((whole_run / "checkpoints").glob("partial-*"))
+
+
+def test_a_warm_start_trains_only_what_it_names(whole_run, debug_overrides):
+    overrides = [
+        *debug_overrides, "name=local", f"init_from={whole_run / 'model'}", "objective=local", "train=[local]",
+        "data.crop=32", "data.whole=64", "steps=2", "validate_every=2",
+    ]  # fmt: skip
+    trainer = Trainer(load_config(DEBUG, overrides))
+    before = {n: p.clone() for n, p in trainer.network.named_parameters()}
+    assert trainer.run()
+    changed = {n for n, p in trainer.network.named_parameters() if not torch.equal(p, before[n])}
+    assert changed and all(n.startswith("local.") for n in changed)
+    record = json.loads((trainer.out / "model" / "record.json").read_text())
+    assert record["lineage"]["init_from"] == str(whole_run / "model")
+
+
+def test_two_processes_give_the_curve_of_one(debug_overrides, tmp_path):
+    overrides = [*debug_overrides, "steps=4", "log_every=1"]
+    launcher = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
+    alone = subprocess.Popen(command([*overrides, "name=one"]), env=environment(), cwd=ROOT)
+    subprocess.run(
+        command([*overrides, "name=two"], launcher), cwd=ROOT, check=True, timeout=180,
+        env=environment(ACCELERATE_USE_CPU="true"),
+    )  # fmt: skip
+    assert alone.wait(120) == 0
+    runs = tmp_path / "runs"
+    counts = [json.loads((runs / n / "starts.json").read_text())[0]["processes"] for n in ("one", "two")]
+    assert counts == [1, 2]
+    one, two = ([r["loss"] for r in read_curve(runs / n / "loss.csv")] for n in ("one", "two"))
+    assert len(one) == 4
+    assert one == pytest.approx(two, rel=1e-4)
+
+
+def test_accumulation_does_not_change_the_step(debug_overrides):
+    parts = [
+        Trainer(load_config(DEBUG, [*debug_overrides, "steps=2", f"micro_batch={m}", f"name=m{m}"])) for m in (4, 1)
+    ]
+    losses = [float(t.train_step(0)["loss"]) for t in parts]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    first, second = (dict(t.network.named_parameters()) for t in parts)
+    for name, value in first.items():
+        torch.testing.assert_close(value, second[name], atol=2e-5, rtol=1e-3)
+
+
+def test_real_pairs_are_mixed_in(debug_overrides, pair_folder):
+    overrides = [*debug_overrides, f"data.root={pair_folder.parent}", f"data.pairs={{{pair_folder.name}: 1.0}}"]
+    photos = debug_overrides[1].split("[")[1].rstrip("]")
+    trainer = Trainer(load_config(DEBUG, [*overrides, f"data.clean=[{photos}]", "data.pair_share=0.5"]))
+    real = trainer.data.batch(range(40), 64)["real"]
+    assert 8 < int(real.sum()) < 32
+    assert trainer.validator is not None and trainer.validator.sets["real"]
+
+
+def test_the_rate_warms_up_stays_and_falls():
+    config = RunConfig(name="x", steps=100, optimizer={"lr": 1.0, "warmup": 10, "decay": 0.5})
+    rates = [learning_rate(s, config) for s in range(100)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == rates[49] == 1.0
+    assert rates[75] == pytest.approx(0.5) and rates[99] < 0.01
+
+
+def test_bad_settings_are_named(debug_overrides):
+    config = load_config(DEBUG, debug_overrides)
+    with pytest.raises(ValueError, match="3 processes"):
+        share_of_batch(config, 3)
+    with pytest.raises(ValueError, match="micro_batch 3"):
+        share_of_batch(config.model_copy(update={"micro_batch": 3}), 1)
+    with pytest.raises(ValueError, match="matches no parameter"):
+        Trainer(config.model_copy(update={"train": ["nothing"]}))
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        Trainer(load_config(DEBUG, ["data.root=/nowhere"]))

@@ -1,0 +1,146 @@
+"""What is scored: folders of pictures or of pairs, their sizes, and which pictures show one scene."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from models.errors import LimpidError
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp"})
+SCENE_PATTERN = r"^(\d+)_"  # SIR2: the number before the first underscore; other stems are their own scene
+
+
+class EvaluationError(LimpidError):
+    """The data or the arguments cannot be evaluated; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A way of scoring, printed with every number. ``shorter_side`` resizes both pictures of a pair first."""
+
+    name: str
+    shorter_side: int | None = None
+
+    def fit(self, picture: np.ndarray) -> np.ndarray:
+        """uint8 H x W x 3, resized (bicubic) when the protocol says so."""
+        if self.shorter_side is None:
+            return picture
+        height, width = picture.shape[:2]
+        scale = self.shorter_side / min(height, width)
+        return resize(picture, round(width * scale), round(height * scale))
+
+
+PROTOCOLS = {
+    protocol.name: protocol for protocol in (Protocol("limpid-8bit-native"), Protocol("real20-420", shorter_side=420))
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two files of one stem: the photo through glass and the same without."""
+
+    stem: str
+    input: Path
+    target: Path
+
+    def load(self, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
+        """Input and target, uint8 H x W x 3, one size. Two sizes are an error unless the protocol resizes."""
+        photo, target = protocol.fit(read_picture(self.input)), protocol.fit(read_picture(self.target))
+        if photo.shape != target.shape and protocol.shorter_side is not None:
+            target = resize(target, photo.shape[1], photo.shape[0])
+        if photo.shape != target.shape:
+            raise EvaluationError(
+                f"The pair {self.stem} has an input of {photo.shape[1]} x {photo.shape[0]} and a target of "
+                f"{target.shape[1]} x {target.shape[0]} pixels: {protocol.name} needs one size."
+            )
+        return photo, target
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """An upright 8-bit RGB picture, H x W x 3."""
+    try:
+        with Image.open(path) as picture:
+            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+    except OSError as error:
+        raise EvaluationError(f"{path.name} cannot be read as a picture: {error}.") from error
+
+
+def to_8bit(picture: np.ndarray) -> np.ndarray:
+    """float in [0, 1] -> uint8, rounded (truncating would darken every picture by half a level)."""
+    return np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def resize(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """uint8, bicubic with antialiasing (Pillow's)."""
+    return np.array(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """Every picture below a folder, in order. Raises EvaluationError when there is none."""
+    if not folder.is_dir():
+        raise EvaluationError(f"There is no folder {folder}: give one that holds pictures.")
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file())
+    if not found:
+        known = ", ".join(sorted(PICTURE_SUFFIXES))
+        raise EvaluationError(f"The folder {folder} holds no picture ({known}).")
+    return found
+
+
+def find_pairs(folder: Path) -> list[Pair]:
+    """The pairs of ``folder/input`` and ``folder/target``, matched by file stem, in natural order.
+
+    A picture without its partner, or two of one stem, is an error that names it: sorted positions or a silent
+    intersection would score the wrong thing.
+    """
+    sides = {}
+    for side in ("input", "target"):
+        if not (folder / side).is_dir():
+            raise EvaluationError(f"{folder} holds no folder '{side}': pairs lie in input/ and target/.")
+        sides[side] = _by_stem(find_pictures(folder / side), f"{folder.name}/{side}")
+    for side, other in (("input", "target"), ("target", "input")):
+        alone = sorted(set(sides[side]) - set(sides[other]), key=_natural)
+        if alone:
+            raise EvaluationError(
+                f"In {folder.name}, {len(alone)} of {side}/ have no partner in {other}/: "
+                f"{', '.join(alone[:5])}{', …' if len(alone) > 5 else ''}. Add their partners or remove them."
+            )
+    return [Pair(stem, path, sides["target"][stem]) for stem, path in sides["input"].items()]
+
+
+def scene_of(stem: str, pattern: str = SCENE_PATTERN) -> str:
+    """The scene of a stem: the pattern's first group (or whole match); the stem itself without a match."""
+    match = re.search(pattern, stem)
+    if match is None:
+        return stem
+    return match.group(1) if match.re.groups else match.group(0)
+
+
+def spread(items: Sequence, limit: int | None) -> list:
+    """At most ``limit`` items, evenly spread over the whole list (so that a quick look sees every scene)."""
+    if limit is None or limit >= len(items):
+        return list(items)
+    if limit < 1:
+        raise EvaluationError(f"--limit is {limit}: give at least 1.")
+    return [items[index * len(items) // limit] for index in range(limit)]
+
+
+def _by_stem(paths: list[Path], where: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(paths, key=lambda p: _natural(p.stem)):
+        if path.stem in found:
+            raise EvaluationError(
+                f"{where} holds two pictures of the stem {path.stem}: {found[path.stem].name}, {path.name}."
+            )
+        found[path.stem] = path
+    return found
+
+
+def _natural(stem: str) -> tuple[tuple[int, int | str], ...]:
+    parts = (part for part in re.split(r"(\d+)", stem) if part)
+    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts)

@@ -1,0 +1,136 @@
+"""What an evaluation leaves behind: report.md, report.json, images.csv and contact_sheet.png."""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.metrics import Scores, bootstrap_interval
+from training.sheet import SheetRow, contact_sheet
+
+Row = dict[str, str | int | float]  # one image of the CSV
+Summary = dict[str, Any]  # report.json
+Statistic = dict[str, Any]  # mean, and low and high of its 95 % interval over scenes
+
+NAMES = {"output": "restored", "input": "input, untouched", "constant": "best constant (training pairs)"}
+COLUMNS = {
+    "pairs": ("input", "restored", "target", "removed"),
+    "no-harm": ("input", "restored", "removed"),
+    "look": ("input", "restored", "removed"),
+}
+
+
+def statistics(values: Sequence[Any], scenes: Sequence[str]) -> Any:
+    """Mean and interval of plain numbers, or of each field of `Scores`."""
+    if isinstance(values[0], Scores):
+        fields = [asdict(value) for value in values]
+        return {key: statistics([field[key] for field in fields], scenes) for key in fields[0]}
+    interval = bootstrap_interval(values, scenes)
+    mean: Statistic = {"mean": float(np.mean(values))}
+    return mean | ({"low": interval[0], "high": interval[1]} if interval else {})
+
+
+def gain_over(output: Sequence[Scores], base: Sequence[Scores], scenes: Sequence[str]) -> dict[str, Statistic]:
+    """Mean gain of the output over a baseline, image by image, with its interval."""
+    return {
+        key: statistics([getattr(a, key) - getattr(b, key) for a, b in zip(output, base, strict=True)], scenes)
+        for key in ("psnr", "ssim", "aligned")
+    }
+
+
+def write_report(out: Path, summary: Summary, rows: Sequence[Row], sheet: Sequence[SheetRow]) -> str:
+    """Writes all files into ``out`` and returns the Markdown."""
+    out.mkdir(parents=True, exist_ok=True)
+    packages = ("torch", "numpy", "pillow", "scikit-image")
+    software = {"python": platform.python_version()} | {name: version(name) for name in packages}
+    text = markdown(summary)
+    (out / "report.json").write_text(json.dumps(summary | {"software": software}, indent=2) + "\n")
+    (out / "report.md").write_text(text)
+    with (out / "images.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows({key: _plain(value) for key, value in row.items()} for row in rows)
+    if sheet:
+        contact_sheet(sheet, COLUMNS[summary["kind"]], _headline(summary), out / "contact_sheet.png")
+    return text
+
+
+def markdown(summary: Summary) -> str:
+    """The report as a page: what was measured and how, then the table."""
+    body = {"pairs": _pairs, "no-harm": _harm, "look": _look, "tiling": _tiling}[summary["kind"]]
+    known = ("protocol", "images", "scenes", "revision", "device", "dtype", "attention", "seconds_per_image")
+    facts = [f"{key.replace('_', ' ')} {summary[key]}" for key in known if key in summary]
+    title = f"# {summary.get('model', 'model')} on {summary.get('data', 'data')}"
+    return "\n".join([title, "", "; ".join(facts) + ".", "", *body(summary)]) + "\n"
+
+
+def _pairs(summary: Summary) -> list[str]:
+    lines = [
+        "| picture | PSNR (dB) | SSIM | aligned PSNR (dB) | mean gradient |",
+        "|---|---|---|---|---|",
+    ]
+    for name, scores in summary["scores"].items():
+        cells = (_cell(scores["psnr"]), _cell(scores["ssim"], 4), _cell(scores["aligned"]))
+        lines.append(f"| {NAMES[name]} | {' | '.join(cells)} | {scores['gradient']['mean']:.2f} |")
+    oracle = summary["oracle_constant"]
+    lines.append(f"| best constant of this very set (oracle) | {oracle['psnr']:.2f} | | | |")
+    lines += ["", "| gain of restored over | PSNR (dB) | SSIM | aligned PSNR (dB) |", "|---|---|---|---|"]
+    for name, gains in summary["gains"].items():
+        cells = (_cell(gains["psnr"], 2, "+"), _cell(gains["ssim"], 4, "+"), _cell(gains["aligned"], 2, "+"))
+        lines.append(f"| {NAMES[name]} | {' | '.join(cells)} |")
+    lines += ["", f"Worse than the input by over 0.5 dB: {summary['worse']:.1%} of the images."]
+    if "constant" in summary:
+        constant = summary["constant"]
+        trained = ", ".join(summary.get("train_pairs", []))
+        lines.append(f"Best constant of {trained}: {_formula(constant)}.")
+    lines.append(f"Oracle constant: {_formula(oracle)}. Intervals: 95 %, bootstrap over scenes.")
+    return lines
+
+
+def _harm(summary: Summary) -> list[str]:
+    least = summary["minimum"]
+    return [
+        "Sharp photos with nothing to remove; output against input.",
+        "",
+        "| PSNR (dB) | least (dB) | SSIM | gradient kept |",
+        "|---|---|---|---|",
+        f"| {_cell(summary['psnr'])} | {least['psnr']:.2f} ({least['stem']}) | {_cell(summary['ssim'], 4)} "
+        f"| {summary['gradient_kept']['mean']:.3f} |",
+    ]
+
+
+def _look(summary: Summary) -> list[str]:
+    return ["No targets: see contact_sheet.png and predictions/."]
+
+
+def _tiling(summary: Summary) -> list[str]:
+    lines = ["| agreement | mean (dB) | least (dB) |", "|---|---|---|"]
+    names = {"grids": "two grids half a tile apart", "whole": "tiled against whole"}
+    for key, name in names.items():
+        lines.append(f"| {name} | {summary[key]['mean']:.2f} | {summary[key]['minimum']:.2f} |")
+    return [*lines, "", "Compared before rounding, capped at 60 dB."]
+
+
+def _cell(value: Statistic, digits: int = 2, sign: str = "") -> str:
+    mean = f"{value['mean']:{sign}.{digits}f}"
+    return f"{mean} ({value['low']:.{digits}f} to {value['high']:.{digits}f})" if "low" in value else mean
+
+
+def _formula(constant: dict[str, float]) -> str:
+    return f"{constant['gain']:.3f} x {constant['offset']:+.1f}/255"
+
+
+def _headline(summary: Summary) -> str:
+    return f"{summary.get('model', 'model')} on {summary.get('data', 'data')}, {summary['protocol']}"
+
+
+def _plain(value: str | int | float) -> str | int | float:
+    return round(value, 5) if isinstance(value, float) else value

@@ -1,0 +1,123 @@
+"""A model as evaluation sees it: the pipeline that ships, 8-bit pictures in and out, and what it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from training.protocol import EvaluationError, to_8bit
+
+PIPELINES = {"DereflectionPipeline": "models.dereflection.pipeline"}  # class named in pipeline.json -> module
+
+
+class Restoration(Protocol):
+    """What a pipeline returns: float32 H x W x 3 in [0, 1], and the tiles it used."""
+
+    @property
+    def image(self) -> np.ndarray: ...
+
+    @property
+    def reflection(self) -> np.ndarray: ...
+
+    @property
+    def plan(self) -> dict[str, Any]: ...
+
+
+class Pipeline(Protocol):
+    """The call shared by the shipped pipelines; the photo is float32 H x W x 3 in [0, 1]."""
+
+    def __call__(
+        self, photo: np.ndarray, *, tile: int | None = None, tile_offset: tuple[int, int] = (0, 0)
+    ) -> Restoration: ...
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """uint8 H x W x 3 each, and the seconds the pipeline took."""
+
+    image: np.ndarray
+    removed: np.ndarray
+    seconds: float
+
+
+@dataclass
+class Restorer:
+    """Runs a pipeline; ``identity`` says which model on which device, for the report."""
+
+    pipeline: Pipeline
+    identity: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, photo: np.ndarray) -> Prediction:
+        """uint8 H x W x 3 -> the restored picture and the removed layer, rounded to 8 bits."""
+        start = time.perf_counter()
+        output = self.pipeline(_as_float(photo))
+        seconds = time.perf_counter() - start
+        if output.image.shape != photo.shape:
+            raise EvaluationError(
+                f"The pipeline answered a photo of shape {photo.shape} with a picture of shape "
+                f"{output.image.shape}: it must keep the size."
+            )
+        return Prediction(to_8bit(output.image), to_8bit(output.reflection), seconds)
+
+    def tiled(
+        self, photo: np.ndarray, tile: int | None, offset: tuple[int, int] = (0, 0)
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """The restored picture, float32 and unrounded, in tiles (None: the pipeline's own); and the plan."""
+        output = self.pipeline(_as_float(photo), tile=tile, tile_offset=offset)
+        return output.image, output.plan
+
+
+def load_restorer(model: str, device: str | None = None, dtype: str | None = None) -> Restorer:
+    """A model of the hub by its id, or a folder that holds ``pipeline.json``.
+
+    Device and precision default to what the app would choose. Raises EvaluationError for a folder that holds
+    no pipeline we know, ModelError for an id the hub cannot resolve.
+    """
+    from models import hub, runtime
+
+    if Path(model).is_dir():
+        folder, name, revision = Path(model), Path(model).resolve().name, fingerprint(Path(model))
+    else:
+        local = hub.resolve(model)
+        folder, name, revision = local.folder, local.id, local.revision
+    live = runtime.probe(device=device, dtype=dtype)
+    pipeline = pipeline_class(folder).from_pretrained(
+        folder, device=live.device, dtype=live.dtype, attention=live.attention
+    )
+    identity = {"model": name, "revision": revision, "device": live.device, "dtype": live.dtype}
+    return Restorer(pipeline, identity | {"attention": live.attention})
+
+
+def pipeline_class(folder: Path) -> Any:
+    """The class that ``pipeline.json`` names, imported now."""
+    try:
+        name = json.loads((folder / "pipeline.json").read_text())["_class_name"]
+    except (OSError, ValueError, KeyError) as error:
+        raise EvaluationError(
+            f"The folder {folder} holds no readable pipeline.json with a _class_name: give a folder written "
+            "by save_pretrained, or the id of a model in the catalog."
+        ) from error
+    if name not in PIPELINES:
+        known = ", ".join(PIPELINES)
+        raise EvaluationError(f"The pipeline {name} of {folder} cannot be evaluated; known: {known}.")
+    return getattr(import_module(PIPELINES[name]), name)
+
+
+def fingerprint(folder: Path, suffixes: Sequence[str] = (".safetensors", ".json")) -> str:
+    """SHA-256 over the names and contents of a folder's weights and configs: which weights were scored."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in suffixes):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _as_float(photo: np.ndarray) -> np.ndarray:
+    return photo.astype(np.float32) / np.float32(255.0)

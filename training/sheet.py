@@ -1,0 +1,79 @@
+"""Contact sheets: numbers rank models, only eyes see what they do to a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+CELL = 320  # pixels, longest side of a thumbnail
+GAP = 8
+LINE = 22
+REMOVED_GAIN = 2  # removed layers are faint
+PAPER, INK = (24, 24, 27), (228, 228, 231)
+
+
+@dataclass(frozen=True)
+class SheetRow:
+    """A line of text above pictures in a row: uint8, at most `CELL` a side."""
+
+    caption: str
+    pictures: list[np.ndarray]
+
+
+def thumbnail(picture: np.ndarray) -> np.ndarray:
+    """uint8 H x W x 3, longest side at most `CELL`, never enlarged."""
+    small = Image.fromarray(picture)
+    small.thumbnail((CELL, CELL), Image.Resampling.BICUBIC)
+    return np.array(small)
+
+
+def extremes(values: np.ndarray, scenes: Sequence[str], count: int = 4) -> list[tuple[int, str]]:
+    """Up to ``count`` each of the worst, middle and best values: their indices, with the name of the place.
+
+    No index comes twice, and within a place no scene does: four settings of one scene would show one thing.
+    """
+    order = [int(index) for index in np.argsort(values, kind="stable")]
+    middle = sorted(range(len(order)), key=lambda position: abs(position - (len(order) - 1) / 2))
+    count = min(count, max(1, len(order) // 3))
+    chosen: dict[str, list[int]] = {}
+    taken: set[int] = set()
+    candidates = {"worst": order, "best": order[::-1], "median": [order[position] for position in middle]}
+    for place, indices in candidates.items():
+        seen: set[str] = set()
+        chosen[place] = []
+        for index in indices:
+            if len(chosen[place]) < count and index not in taken and scenes[index] not in seen:
+                seen.add(scenes[index])
+                chosen[place].append(index)
+        taken.update(chosen[place])
+    return [(index, place) for place in ("worst", "median", "best") for index in chosen[place]]
+
+
+def contact_sheet(rows: Sequence[SheetRow], columns: Sequence[str], headline: str, path: Path) -> None:
+    """Writes a PNG: the headline, the columns' names, then the rows. A last column named "removed" is shown
+    `REMOVED_GAIN` times as bright, and says so."""
+    names = [f"{name} (x{REMOVED_GAIN})" if name == "removed" else name for name in columns]
+    heights = [LINE + max(picture.shape[0] for picture in row.pictures) + GAP for row in rows]
+    width = GAP + (CELL + GAP) * len(columns)
+    sheet = Image.new("RGB", (width, 2 * LINE + 2 * GAP + sum(heights)), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((GAP, GAP), headline, fill=INK, font=_font(14))
+    for column, name in enumerate(names):
+        draw.text((GAP + column * (CELL + GAP), GAP + LINE), name, fill=INK, font=_font(13))
+    top = 2 * LINE + GAP
+    for row, height in zip(rows, heights, strict=True):
+        draw.text((GAP, top), row.caption, fill=INK, font=_font(12))
+        for column, (name, picture) in enumerate(zip(columns, row.pictures, strict=True)):
+            bright = np.minimum(picture.astype(np.uint16) * REMOVED_GAIN, 255).astype(np.uint8)
+            shown = Image.fromarray(bright if name == "removed" else picture)
+            sheet.paste(shown, (GAP + column * (CELL + GAP), top + LINE))
+        top += height
+    sheet.save(path, optimize=True)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
