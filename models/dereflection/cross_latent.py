@@ -59,7 +59,7 @@ class CrossLatentDecoder(AutoencoderKL):
             raise ValueError("This VAE's weights do not fit its configuration; load it again with diffusers.")
         return made.to(next(vae.parameters())).train(vae.training)
 
-    def encode(self, photo: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def encode(self, photo: Tensor) -> tuple[Tensor, ...]:
         """The photo's skips, finest first, each at the size at which the decoder adds it.
 
         ``photo``: B x 3 x H x W in [-1, 1], H and W multiples of 2 to the number of blocks less one.
@@ -76,9 +76,7 @@ class CrossLatentDecoder(AutoencoderKL):
             skips.append(skip)
         return tuple(skips)
 
-    def decode(  # type: ignore[override]
-        self, latent: Tensor, skips: Sequence[Tensor], gate: Gate = 1.0
-    ) -> Tensor:
+    def decode(self, latent: Tensor, skips: Sequence[Tensor], gate: Gate = 1.0) -> Tensor:
         """A latent, already divided by the scaling factor, and skips to a picture, B x 3 x H x W in [-1, 1].
 
         ``gate`` weighs the skips, against reflections that come back through them: 1 lets them pass, 0 gives
@@ -86,14 +84,14 @@ class CrossLatentDecoder(AutoencoderKL):
         """
         decoder: Any = self.decoder
         hidden = latent if self.post_quant_conv is None else self.post_quant_conv(latent)
-        hidden = _run(decoder, decoder.mid_block, decoder.conv_in(hidden))
+        # Attention leaves batches channels last, where torch's group norm on CPUs loses up to four digits; from
+        # here on the layout is that of the convolutions' weights.
+        hidden = _run(decoder, decoder.mid_block, decoder.conv_in(hidden)).contiguous()
         for block, skip in zip(decoder.up_blocks, reversed(skips), strict=True):
             hidden = _run(decoder, block, hidden + _gated(skip, gate))
         return decoder.conv_out(decoder.conv_act(decoder.conv_norm_out(hidden)))
 
-    def forward(  # type: ignore[override]
-        self, photo: Tensor, latent: Tensor, gate: Gate = 1.0
-    ) -> Tensor:
+    def forward(self, photo: Tensor, latent: Tensor, gate: Gate = 1.0) -> Tensor:
         """``decode(latent, encode(photo), gate)``."""
         return self.decode(latent, self.encode(photo), gate)
 

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from models.dereflection.cross_latent import CrossLatentDecoder, Gate
+from models.dereflection.geometry import Box
 from models.dereflection.latent_controlnet import LatentControlNet
 from models.dereflection.zero_latent import ConstantStore, check_plain, finish
 from models.errors import ModelError
@@ -36,13 +37,15 @@ WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 
 
 class FullDereflection(nn.Module):
-    """DAI's networks; implements :class:`models.dereflection.interface.RestorationNetwork`.
+    """DAI's networks; implements :class:`models.dereflection.interface.TiledNetwork`.
 
     Pictures are B x 3 x H x W, sRGB in [0, 1]; results are at least float32, unclamped, and differentiable.
     ``encode`` wants sides that are multiples of ``multiple`` (8); ``restore`` takes any size. Guidance
     ``tokens``, B x N x ``token_dim`` or 1 x N x ``token_dim``, take the place of the constant prompt embedding,
     which stands for "no guidance" (the published weights have learned no other prompt).
     """
+
+    tile, overlap, halo, tile_multiple = 1024, 128, 0, 8
 
     def __init__(
         self,
@@ -79,18 +82,18 @@ class FullDereflection(nn.Module):
 
     @classmethod
     def tiny(cls, seed: int = 0) -> FullDereflection:
-        """Stable Diffusion 2.1's shape with few channels and random weights (230,000 numbers), for tests."""
+        """Stable Diffusion 2.1's shape with few channels and random weights (730,000 numbers), for tests."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             vae = AutoencoderKL(
                 down_block_types=("DownEncoderBlock2D",) * 4,
                 up_block_types=("UpDecoderBlock2D",) * 4,
-                block_out_channels=(4, 8, 8, 8),
+                block_out_channels=(8, 16, 16, 16),
                 norm_num_groups=4,
                 layers_per_block=1,
             )
             unet = UNet2DConditionModel(
-                block_out_channels=(8, 16, 16, 16),
+                block_out_channels=(16, 16, 32, 32),
                 layers_per_block=1,
                 norm_num_groups=4,
                 attention_head_dim=(1, 2, 2, 2),  # the number of heads, as in Stable Diffusion 2.1's own file
@@ -139,7 +142,8 @@ class FullDereflection(nn.Module):
             )
         picture = (photo * 2 - 1).to(self.vae.dtype)
         latent = self.vae.encode(picture).latent_dist.mode() * self.vae.config["scaling_factor"]
-        return latent, self.vae_2.encode(picture)
+        # Contiguous for the reason given in CrossLatentDecoder.decode.
+        return latent.contiguous(), self.vae_2.encode(picture)
 
     def step(self, latent: Tensor, tokens: Tensor | None = None) -> Tensor:
         """The one diffusion step: the photo's latent to the clean latent, both B x 4 x h x w."""
@@ -151,7 +155,7 @@ class FullDereflection(nn.Module):
             constants = self._constants.get(self.unet, (latent.shape[-2], latent.shape[-1]), tokens)
             return finish(self.unet, constants, down, mid, everyone)
         return self.unet(
-            torch.zeros_like(latent),
+            latent.new_zeros(latent.shape),
             0,
             encoder_hidden_states=everyone,
             down_block_additional_residuals=down,
@@ -181,12 +185,19 @@ class FullDereflection(nn.Module):
         """
         size = photo.shape[-2:]
         if processing == "published" and max(size) < PUBLISHED_SIDE:
-            photo = F.interpolate(photo, enlarged(size[0], size[1]), mode="bilinear", antialias=True)
+            photo = F.interpolate(photo, enlarged(size[0], size[1]), mode="bilinear", antialias=False)
         height, width = photo.shape[-2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
         latent, skips = self.encode(F.pad(photo, padding, mode="replicate"))
         picture = self.decode(self.step(latent, tokens), skips, gate)[..., :height, :width]
         return picture if picture.shape[-2:] == size else F.interpolate(picture, size, mode="bilinear")
+
+    def context(self, photo: Tensor, tokens: Tensor | None = None) -> None:
+        """None: every tile is restored by itself, with what it shows as its only context."""
+
+    def restore_tile(self, photo: Tensor, context: Tensor | None, box: Box, tokens: Tensor | None = None) -> Tensor:
+        """``restore`` of one tile, whose sides may have any length."""
+        return self.restore(photo, tokens)
 
     def forward(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
         """``restore(photo, tokens)``, so that wrappers for several devices see the whole computation."""
@@ -217,8 +228,7 @@ class FullDereflection(nn.Module):
             return self.prompt_embedding
         if tokens.ndim != 3 or tokens.shape[-1] != self.token_dim:
             raise ValueError(
-                f"Guidance tokens have the shape {tuple(tokens.shape)}; this network takes"
-                f" B x N x {self.token_dim}."
+                f"Guidance tokens have the shape {tuple(tokens.shape)}; this network takes B x N x {self.token_dim}."
             )
         return tokens.to(self.prompt_embedding)
 

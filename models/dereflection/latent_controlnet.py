@@ -29,9 +29,7 @@ class LatentControlNet(ControlNetModel):
         for part in self.unused_parts:
             delattr(self, part)
 
-    def forward(  # type: ignore[override]
-        self, latent: Tensor, timestep: int, encoder_hidden_states: Tensor
-    ) -> tuple[list[Tensor], Tensor]:
+    def forward(self, latent: Tensor, timestep: int, encoder_hidden_states: Tensor) -> tuple[list[Tensor], Tensor]:
         """Features to add to a UNet of the same shape.
 
         ``latent``: B x ``in_channels`` x h x w, in the UNet's scale. ``encoder_hidden_states``: B x N x

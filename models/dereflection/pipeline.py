@@ -23,6 +23,7 @@ from models.runtime import Runtime, apply_attention
 from models.tiles import Tile, plan, run_tiled, with_shrinking
 
 CONFIG = "pipeline.json"
+SMALLEST_TILE = 64
 
 
 @dataclass
@@ -134,7 +135,10 @@ class DereflectionPipeline:
             records.append(tiles.record())
             return run_tiled(restore, photo, tiles, progress=progress, channels=6)
 
-        both = with_shrinking(run, min(tile or network.tile, max(height, width)), notes=notes)
+        # A tile much larger than the photo would only make the first halvings useless when memory is short.
+        size = max(SMALLEST_TILE, min(tile or network.tile, max(height, width)))
+        both = with_shrinking(run, size, notes=notes)
+        np.clip(both, 0, 1, out=both)  # blending weights sum to 1 but for rounding
         return DereflectionOutput(both[..., :3], both[..., 3:], records[-1], notes)
 
     def _to_tensor(self, pixels: np.ndarray) -> Tensor:

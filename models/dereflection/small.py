@@ -126,7 +126,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
             up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
             cross_attention_dim=token_dim,
             attention_head_dim=tuple(max(1, w // 32) for w in step_widths),
-            norm_num_groups=min(32, *step_widths),
+            norm_num_groups=min(32, min(step_widths) // 2),
         )
         nn.init.zeros_(self.unet.conv_out.weight)
         nn.init.zeros_(self.unet.conv_out.bias)  # type: ignore[arg-type]

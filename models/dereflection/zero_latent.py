@@ -62,9 +62,7 @@ def compute(unet: UNet2DConditionModel, size: tuple[int, int], tokens: Tensor) -
     return Constants(tokens, embedding, tuple(down), hidden)
 
 
-def finish(
-    unet: UNet2DConditionModel, constants: Constants, down: list[Tensor], mid: Tensor, tokens: Tensor
-) -> Tensor:
+def finish(unet: UNet2DConditionModel, constants: Constants, down: list[Tensor], mid: Tensor, tokens: Tensor) -> Tensor:
     """The UNet's up path from the constants plus the ControlNet's features: the clean latent, B x C x h x w.
 
     The constants may be of batch 1 and serve any batch.
@@ -79,9 +77,7 @@ def finish(
         # Sizes that do not halve evenly come back to the size of the feature that is added next.
         upsample_size = features[-1].shape[-2:] if n != len(blocks) - 1 else None
         if getattr(block, "has_cross_attention", False):
-            hidden = block(
-                hidden, taken, embedding, encoder_hidden_states=tokens, upsample_size=upsample_size
-            )
+            hidden = block(hidden, taken, embedding, encoder_hidden_states=tokens, upsample_size=upsample_size)
         else:
             hidden = block(hidden, taken, embedding, upsample_size=upsample_size)
     if unet.conv_norm_out is not None:
