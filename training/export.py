@@ -62,9 +62,9 @@ def make_record(config: RunConfig, out: Path, manifest: str, lineage: dict[str, 
 
 
 def code_version() -> str:
-    """The commit of the code, ``+changes`` where tracked code differs from it; "unknown" outside a checkout."""
+    """The commit of the code, ``+changes`` where models or training differ from it; "unknown" outside a checkout."""
     try:
-        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "*.py", "*.yaml")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "models", "training")
         return _git("rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -185,7 +185,7 @@ class FullDereflection(nn.Module):
         """
         size = photo.shape[-2:]
         if processing == "published" and max(size) < PUBLISHED_SIDE:
-            photo = F.interpolate(photo, enlarged(size[0], size[1]), mode="bilinear", antialias=False)
+            photo = F.interpolate(photo, enlarged(size[0], size[1]), mode="bilinear", antialias=True)
         height, width = photo.shape[-2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
         latent, skips = self.encode(F.pad(photo, padding, mode="replicate"))

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from models.dereflection.pipeline import DereflectionPipeline
-from models.integrity import find_alteration
+from models.integrity import SUMS, find_alteration, read_sums
 from tests.training.conftest import DEBUG
 from training.checkpoints import list_checkpoints
 from training.config import RunConfig, load_config
@@ -90,7 +90,7 @@ def test_sigterm_leaves_a_checkpoint_and_says_so(debug_overrides, tmp_path):
 
 def test_what_a_finished_run_leaves(whole_run):
     model = whole_run / "model"
-    assert find_alteration(model) is None
+    assert find_alteration(model, read_sums(model / SUMS)) is None
     pipeline = DereflectionPipeline.from_pretrained(model)
     assert pipeline.dtype == torch.float32
     record = json.loads((model / "record.json").read_text())
