@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -80,11 +81,17 @@ def describe(catalog: Catalog | None = None) -> list[dict[str, Any]]:
                 "licence": entry.licence,
                 "default": entry.default,
                 "size_mb": entry.size_mb or round(on_disk, 1),
-                "quality": entry.quality,
+                "quality": entry.quality or _measured(folder),
                 "where": where,
             }
         )
     return rows
+
+
+def _measured(folder: Path | None) -> dict[str, Any]:
+    """The figures that training/publish.py wrote beside a model; {} where there are none."""
+    file = folder / "quality.json" if folder else None
+    return dict(json.loads(file.read_text())) if file and file.is_file() else {}
 
 
 def _where(entry: CatalogEntry) -> tuple[str, Path | None]:

@@ -18,6 +18,8 @@ from models.integrity import write_sums
 from training.config import RunConfig
 from training.curves import read_curve
 
+CURVES = ("loss.csv", "validation.csv", "curves.png")
+
 
 def export(
     network: SmallDereflection, config: RunConfig, out: Path, manifest: str, lineage: dict[str, str] | None
@@ -27,14 +29,29 @@ def export(
     shutil.rmtree(partial, ignore_errors=True)
     DereflectionPipeline(network.eval()).save_pretrained(partial, dtype="float16")
     write_sums(partial)
-    for name in ("loss.csv", "validation.csv", "curves.png"):
+    for name in CURVES:
         if (out / name).exists():
             shutil.copy(out / name, partial / name)
     record = make_record(config, out, manifest, lineage)
     (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
+    if config.init_from and Path(config.init_from).is_dir():
+        keep_ancestors(Path(config.init_from), partial / "lineage")
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     return target
+
+
+def keep_ancestors(parent: Path, lineage: Path) -> None:
+    """Copy the record and curves of the model a run started from, and of those before it, to ``lineage/<run>/``."""
+    if not (parent / "record.json").exists():
+        return
+    name = json.loads((parent / "record.json").read_text())["config"]["name"]
+    (lineage / name).mkdir(parents=True)
+    for file in ("record.json", *CURVES):
+        if (parent / file).exists():
+            shutil.copy(parent / file, lineage / name / file)
+    for older in sorted(p for p in (parent / "lineage").glob("*") if p.is_dir()):
+        shutil.copytree(older, lineage / older.name)
 
 
 def note_start(out: Path, step: int, processes: int) -> None:

@@ -71,7 +71,7 @@ class CrossLatentDecoder(AutoencoderKL):
         for n, (block, zero_conv) in enumerate(zip(encoder.down_blocks, encoder.zero_convs, strict=True)):
             hidden = _run(encoder, block, hidden)
             skip = zero_conv(hidden)
-            if True:
+            if n != last:
                 skip = F.interpolate(skip, scale_factor=2.0, mode="bilinear", align_corners=False)
             skips.append(skip)
         return tuple(skips)

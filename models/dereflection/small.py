@@ -129,7 +129,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
             norm_num_groups=min(32, min(step_widths) // 2),
         )
         nn.init.zeros_(self.unet.conv_out.weight)
-        nn.init.zeros_(self.unet.conv_out.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(self.unet.conv_out.bias)
         self.null_token = nn.Parameter(torch.zeros(1, 1, token_dim))
         self.decoder = Decoder(tuple(widths), tuple(depths), latent_channels)  # type: ignore[arg-type]
         self.local = Local(tuple(local_widths), local_depth)  # type: ignore[arg-type]

@@ -117,6 +117,9 @@ def test_a_warm_start_trains_only_what_it_names(whole_run, debug_overrides):
     assert changed and all(n.startswith("local.") for n in changed)
     record = json.loads((trainer.out / "model" / "record.json").read_text())
     assert record["lineage"]["init_from"] == str(whole_run / "model")
+    ancestor = trainer.out / "model" / "lineage" / "whole"
+    assert json.loads((ancestor / "record.json").read_text())["config"]["name"] == "whole"
+    assert (ancestor / "loss.csv").exists()
 
 
 def test_two_processes_give_the_curve_of_one(debug_overrides, tmp_path):

@@ -38,5 +38,5 @@ class PairStore:
     def draw(self, draws: Draws, size: int, smallest: float) -> tuple[Tensor, Tensor]:
         """A random crop of a random pair: input and target, each 3 x size x size in [0, 1]."""
         a, b = self.pairs[draws.integer(len(self.pairs))]
-        crop = Crop.draw(draws, *a.shape[-2:], smallest)
+        crop = Crop.draw(draws, a.shape[-2], a.shape[-1], smallest)
         return crop.take(a, size), crop.take(b, size)

@@ -70,4 +70,4 @@ class PhotoStore:
     def draw(self, draws: Draws, size: int, smallest: float) -> Tensor:
         """A random crop of a random photo: 3 x size x size, float32, sRGB in [0, 1]."""
         photo = self.photos[draws.integer(len(self.photos))]
-        return Crop.draw(draws, *photo.shape[-2:], smallest).take(photo, size)
+        return Crop.draw(draws, photo.shape[-2], photo.shape[-1], smallest).take(photo, size)

@@ -70,8 +70,8 @@ class Reflections:
                 r = self.photos.draw(draws, size, self.config.smallest)
                 simulated.append((row, t, r, draw_sample(draws, size, self.glass)))
         if simulated:
-            places, t, r, samples = zip(*simulated, strict=True)
-            mixed = simulate(torch.stack(t).to(device), torch.stack(r).to(device), list(samples))
+            places, sharp, reflected, samples = zip(*simulated, strict=True)
+            mixed = simulate(torch.stack(sharp).to(device), torch.stack(reflected).to(device), list(samples))
             for place, photo, target in zip(places, mixed["input"], mixed["target"], strict=True):
                 rows[place] = (photo, target, False)
         return {

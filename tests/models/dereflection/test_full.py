@@ -150,6 +150,7 @@ def test_saving_and_loading_is_bit_identical(network, tmp_path) -> None:
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
     photo = picture(37, 53)
     assert torch.equal(loaded.restore(photo), network.restore(photo)) and not loaded.training
+    assert all(value.data_ptr() % 64 == 0 for value in theirs.values())  # else results may differ in the last bit
 
 
 @torch.no_grad()
@@ -221,10 +222,12 @@ def test_kept_constants_of_one_picture_serve_a_batch() -> None:
 
 @torch.no_grad()
 def test_kept_constants_do_not_outlive_a_change(network) -> None:
-    fresh, photo = make(), picture(40, 56)
+    fresh, other, photo = make(), make(), picture(40, 56)
+    for one in (fresh, other):  # a prompt that survives the rounding of the weights
+        one.prompt_embedding.copy_(one.prompt_embedding.bfloat16())
     fresh.keep_constants()
     fresh.restore(photo)
-    rounded = make().bfloat16().float().restore(photo)
+    rounded = other.bfloat16().float().restore(photo)
     assert torch.equal(fresh.bfloat16().float().restore(photo), rounded)
     fresh.train()
     assert fresh._constants is None

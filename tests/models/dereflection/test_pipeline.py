@@ -50,6 +50,7 @@ def test_tiles_agree_with_the_whole_and_with_a_shifted_grid(pipeline):
 
 
 def test_progress_counts_tiles_and_can_stop_the_run(pipeline):
+    assert pipeline(photo_of(90, 91)).plan["tiles"] == 1  # not a multiple of anything, yet it fits
     seen = []
     pipeline(photo_of(200, 200), tile=96, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1][0] == seen[-1][1] > 1

@@ -1,0 +1,141 @@
+"""The command line: nothing serves, `restore` works through files, `models` and `plugins` list what there is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.errors import LimpidError
+from plugins.contract import PluginError
+from plugins.host.forms import FieldSpec, fields
+from plugins.host.options import HostOptions
+
+if TYPE_CHECKING:
+    from plugins.registry import Registry
+
+USAGE = """usage: python app.py                       serve the page, the API and MCP
+       python app.py restore PHOTO ...      restore photos into a folder (--help tells more)
+       python app.py models [--json]        list the models
+       python app.py plugins [--json]       list the plugins
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status: 0 done, 1 something failed, 2 not understood."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words:
+        from interface.server import serve
+
+        serve()
+        return 0
+    command, rest = words[0], words[1:]
+    if command in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0
+    try:
+        if command == "restore":
+            return restore(rest)
+        if command in ("models", "plugins") and rest in ([], ["--json"]):
+            return listing(command, as_json=bool(rest))
+    except LimpidError as error:
+        print(f"{error}", file=sys.stderr)
+        return 1
+    print(f"Not understood: {' '.join(words)}\n{USAGE}", file=sys.stderr, end="")
+    return 2
+
+
+def listing(what: str, as_json: bool) -> int:
+    """Prints the models or the plugins."""
+    from models.hub import Catalog, describe
+    from plugins.registry import Registry
+
+    catalog = Catalog.load()
+    rows = describe(catalog) if what == "models" else Registry.discover(catalog=catalog).describe()
+    if as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return 0
+    for row in rows:
+        if what == "models":
+            state = f"{row['where']}, {row['size_mb']:.1f} MB, {row['licence']}"
+        else:
+            state = f"disabled: {row['reason']}" if row.get("reason") else f"{row.get('kind')}, {row.get('source')}"
+        print(f"{row['id']:<24} {row.get('summary') or row.get('name') or ''}\n{'':<24} {state}")
+    return 0
+
+
+def restore(words: Sequence[str]) -> int:
+    """`restore`: reads the flags (each plugin's Params are among them) and works through the files."""
+    from interface import batch
+    from models.hub import Catalog
+    from plugins.host.run import Host
+    from plugins.registry import Registry
+
+    batch.prepare_process()
+    catalog = Catalog.load()
+    registry = Registry.discover(catalog=catalog)
+    parser = restore_parser(registry)
+    given = parser.parse_args(words)
+    steps = [step.strip() for step in (given.steps or "").split(",") if step.strip()]
+    steps = steps or [plugin.manifest.id for plugin in registry.restorers()][:1]
+    if not steps:
+        reasons = " ".join(f"{plugin_id}: {reason}" for plugin_id, reason in registry.disabled)
+        raise PluginError(f"No restorer can be used. {reasons}")
+    options = {name: value for name in HostOptions.model_fields if (value := getattr(given, name)) is not None}
+    params: dict[str, dict[str, Any]] = {step: {} for step in steps}
+    for key, value in vars(given).items():
+        plugin_id, dot, name = key.partition(".")
+        if dot and value is not None:
+            if plugin_id not in params:
+                parser.error(f"--{flag(key)} was given, but {plugin_id} is not among the steps ({', '.join(steps)})")
+            params[plugin_id][name] = value
+    request = batch.Request(tuple(steps), params, options, given.layers)
+    return batch.run(
+        Host(registry, catalog), batch.find(given.photos), request, Path(given.out), overwrite=given.overwrite
+    )
+
+
+def restore_parser(registry: Registry) -> argparse.ArgumentParser:
+    """The parser of `restore`, with the host's options and a flag for every parameter of every restorer."""
+    parser = argparse.ArgumentParser(
+        prog="python app.py restore",
+        description="Restore photos into a folder, each with its run record. "
+        "Finished ones are skipped, so an interrupted run can be started again; "
+        "`accelerate launch` spreads the files over processes.",
+    )
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="files, folders or patterns")
+    parser.add_argument("--steps", help="restorers to run, in order, with commas (default: the first there is)")
+    parser.add_argument("--out", default="restored", help="folder for the results (default: %(default)s)")
+    parser.add_argument("--layers", action="store_true", help="also keep the layers that were removed, as PNG")
+    parser.add_argument("--overwrite", action="store_true", help="do finished photos again")
+    host = parser.add_argument_group("for every step")
+    for field in fields(HostOptions):
+        add_flag(host, field, field.name)
+    for plugin in registry.restorers():
+        own = fields(plugin.Params)
+        if own:
+            group = parser.add_argument_group(plugin.manifest.name)
+            for field in own:
+                add_flag(group, field, f"{plugin.manifest.id}.{field.name}")
+    return parser
+
+
+def add_flag(group: Any, field: FieldSpec, key: str) -> None:
+    """Adds `--id.some-name` for a field. Bounds are the host's to check, so that its sentence is seen."""
+    default = "" if field.default is None else f" (default: {field.default})"
+    options: dict[str, Any] = {"dest": key, "default": None, "help": (field.help + default).replace("%", "%%")}
+    if field.kind == "bool":
+        group.add_argument(f"--{flag(key)}", action=argparse.BooleanOptionalAction, **options)
+        return
+    if field.choices:
+        options["choices"], options["type"] = list(field.choices), type(field.choices[0])
+    else:
+        options["type"] = {"int": int, "float": float}.get(field.kind, str)
+    group.add_argument(f"--{flag(key)}", metavar=None if field.choices else field.kind.upper(), **options)
+
+
+def flag(key: str) -> str:
+    return key.replace("_", "-")

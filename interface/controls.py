@@ -1,0 +1,91 @@
+"""Form controls: gradio's own, except that they hand on what they were given.
+
+Gradio checks values inside its components, in its own words or (for pictures) with none at all. Ours are
+checked once, by the host, so that page, API, MCP and command line answer alike.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio import component_meta
+from gradio.data_classes import ImageData
+
+if TYPE_CHECKING:
+    from plugins.host.forms import FieldSpec
+
+LONGEST_SLIDER = 10_000  # a wider range is a number to type, such as a seed
+
+# Gradio writes a .pyi file beside each source of component classes, when it is imported; ours are to stay clean.
+_write_stub, component_meta.create_or_modify_pyi = component_meta.create_or_modify_pyi, lambda *_: None
+
+
+class PhotoInput(gr.Image):
+    """An image input that gives the path of the untouched upload, readable or not."""
+
+    is_template = True  # the browser's side is gr.Image's
+
+    def preprocess(self, payload: ImageData | None) -> str | None:  # type: ignore[override]
+        return payload.path if payload else None
+
+
+class AnyDropdown(gr.Dropdown):
+    """A list of choices that passes an unknown one on, to be refused by name further in."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload
+
+
+class AnyRadio(gr.Radio):
+    """Choices shown side by side; an unknown one is refused further in."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload
+
+
+class AnySlider(gr.Slider):
+    """A slider that passes a number out of its range on, to be refused in words further in."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload
+
+
+class AnyNumber(gr.Number):
+    """A number field; bounds and kind are checked further in."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload
+
+
+component_meta.create_or_modify_pyi = _write_stub
+
+
+def control(field: FieldSpec, **extra: Any) -> gr.components.Component:
+    """The control for one field of a plugin's Params (or of the host's options)."""
+    label = extra.pop("label", field.label or field.name.replace("_", " ").capitalize())
+    common: dict[str, Any] = {"label": label, "info": extra.pop("info", field.help or None), **extra}
+    if field.kind == "bool":
+        return gr.Checkbox(value=bool(field.default), **common)
+    if field.choices:
+        choices = [(str(choice).replace("_", " "), choice) for choice in field.choices]
+        if len(choices) <= 4:
+            return AnyRadio(choices, value=field.default, **common)
+        return AnyDropdown(choices, value=field.default, **common)
+    if field.kind in ("int", "float"):
+        whole = field.kind == "int"
+        span = math.inf if None in (field.minimum, field.maximum) else field.maximum - field.minimum
+        if span > LONGEST_SLIDER:
+            return AnyNumber(value=field.default, precision=0 if whole else None, **common)
+        step = 1 if whole else (0.01 if span <= 2 else span / 200)
+        return AnySlider(field.minimum, field.maximum, value=field.default, step=step, **common)
+    return gr.Textbox(value=field.default, **common)

@@ -1,0 +1,85 @@
+"""What the page shows around a run: facts about the photo before it, the comparison after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import ExifTags, Image, ImageOps
+
+from interface import api, snippets
+from interface.cache import new_folder
+from interface.service import Service
+from models.errors import LimpidError
+from plugins.contract import Size
+from plugins.host import pictures
+
+SHOWN = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".bmp")  # by every browser
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+
+
+def arrive(service: Service, steps: Sequence[str] = ()) -> Callable[[str | None], str]:
+    """An event that says, for a new photo, its size and what `steps` are expected to take on it."""
+
+    def about(photo: str | None) -> str:
+        if not photo:
+            return ""
+        try:
+            size = seen_size(photo)
+            cost = service.host.cost(photo, steps) if steps else None
+        except LimpidError as error:
+            return snippets.problem_html(str(error))
+        return snippets.photo_html(size, Path(photo).suffix[1:].upper(), cost) + stand_in(photo)
+
+    return about
+
+
+def seen_size(photo: str) -> Size:
+    """The photo's size as one sees it, from its header. Raises PictureError."""
+    size = pictures.size_of(photo)
+    with Image.open(photo) as picture:
+        turned = picture.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
+    return Size(*(reversed(size) if turned else size))
+
+
+def upright(photo: str | None, longest: int) -> Image.Image | None:
+    """The photo as one sees it, RGB, at most `longest` px; None where there is none or it cannot be read."""
+    if not photo:
+        return None
+    try:
+        pictures.size_of(photo)  # refuses what is too large to decode
+        with Image.open(photo) as picture:
+            picture.draft("RGB", (longest, longest))  # JPEG decodes small at once
+            seen = ImageOps.exif_transpose(picture).convert("RGB")
+    except (LimpidError, OSError, ValueError):
+        return None
+    seen.thumbnail((longest, longest))
+    return seen
+
+
+def stand_in(photo: str) -> str:
+    """A picture to lie over the photo's place where browsers do not show its format; else nothing."""
+    if Path(photo).suffix.lower() in SHOWN:
+        return ""
+    seen = upright(photo, 1200)
+    if seen is None:
+        return ""
+    path = new_folder("seen") / "photo.jpg"
+    seen.save(path, quality=88)
+    return f'<img class="stand-in" alt="The photo" src="gradio_api/file={escape(str(path), quote=True)}">'
+
+
+def present(file: str | None, record: dict[str, Any] | None) -> tuple[Any, str, gr.DownloadButton]:
+    """The slider, the line below it and the download button for a finished run."""
+    if not file:
+        return None, snippets.summary_html(None), gr.DownloadButton(interactive=False)
+    path = Path(file)
+    label = f"Download {path.suffix[1:].upper()} · {snippets.size_text(path.stat().st_size)}"
+    return (
+        api.previews(file),
+        snippets.summary_html(record),
+        gr.DownloadButton(value=file, label=label, interactive=True, variant="primary"),
+    )

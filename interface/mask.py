@@ -1,0 +1,72 @@
+"""The mask: a picture given, or drawn on the photo. White is restored, black left exactly as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from interface.cache import cache_folder, new_folder
+from interface.controls import PhotoInput
+from interface.looking import seen_size, upright
+
+CANVAS = 800  # longest side of the picture one draws on
+PAINT = "rgba(60, 182, 191, 0.75)"
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+
+
+def control(photo: PhotoInput, part: gr.Accordion) -> PhotoInput:
+    """Makes the canvas and the mask input inside `part`; the mask input is what endpoints take."""
+    opened = gr.State(False)
+    canvas = gr.ImageEditor(
+        label="Paint over what should be restored",
+        type="pil",
+        sources=(),
+        transforms=(),
+        layers=False,
+        brush=gr.Brush(colors=[PAINT], default_color=PAINT, color_mode="fixed"),
+        eraser=gr.Eraser(),
+        height=440,
+        buttons=[],
+        elem_classes="canvas",
+        canvas_size=(CANVAS, CANVAS * 3 // 4),
+    )
+    area = PhotoInput(
+        label="Mask (white is restored; drawn above, or your own)",
+        sources=["upload", "clipboard"],
+        height=190,
+        buttons=[],
+        elem_classes="mask",
+    )
+    part.expand(lambda path: (canvas_for(path), True), photo, [canvas, opened], **QUIET)
+    part.collapse(lambda: False, None, opened, **QUIET)
+    photo.change(
+        lambda path, is_open: (canvas_for(path if is_open else None), None), [photo, opened], [canvas, area], **QUIET
+    )
+    canvas.change(drawn, [canvas, photo, area], area, trigger_mode="always_last", **QUIET)
+    return area
+
+
+def canvas_for(photo: str | None) -> dict[str, Any] | None:
+    """The editor's value for a photo: upright and small; None where there is no readable photo."""
+    picture = upright(photo, CANVAS)
+    return None if picture is None else {"background": picture, "layers": [], "composite": picture}
+
+
+def drawn(value: dict[str, Any] | None, photo: str | None, mask: str | None) -> Any:
+    """The mask of what was painted, as a picture file of the photo's size. Where nothing is painted, no mask,
+    but a mask of the person's own stays."""
+    layers = [np.asarray(layer.convert("RGBA"))[..., 3] for layer in (value or {}).get("layers") or []]
+    painted = np.max(layers, axis=0) > 8 if layers else np.zeros((1, 1), bool)
+    if not painted.any():
+        return None if mask and Path(mask).is_relative_to(cache_folder()) else gr.skip()
+    picture = Image.fromarray((painted * 255).astype(np.uint8))
+    if photo:
+        size = seen_size(photo)
+        picture = picture.resize((size.width, size.height), Image.Resampling.BILINEAR)
+    path = new_folder("masks") / "mask.png"
+    picture.save(path)
+    return str(path)

@@ -1,0 +1,88 @@
+"""The tab that lists the models (what for, size, licence, measured quality, where) and the plugins."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from interface.service import Service
+
+MOOD = {
+    "embedded": "good",
+    "local": "good",
+    "cached": "good",
+    "not downloaded": "idle",
+    "altered": "bad",
+    "missing": "bad",
+}
+
+
+def models_tab(service: Service, tab: gr.Tab) -> None:
+    """Fills the tab, and brings it up to date whenever it is opened."""
+    listing = gr.HTML("", elem_classes="listing", padding=False)
+    tab.select(lambda: listing_html(service), None, listing, api_visibility="private", show_progress="minimal")
+
+
+def listing_html(service: Service) -> str:
+    models = "".join(model_html(model) for model in service.models())
+    plugins = "".join(plugin_html(plugin) for plugin in service.plugins())
+    return f"<h2>Models</h2><div class='cards'>{models}</div><h2>Plugins</h2><div class='cards'>{plugins}</div>"
+
+
+def model_html(model: dict[str, Any]) -> str:
+    """One card: name, place, summary, then the facts as a small table."""
+    where = str(model.get("where", ""))
+    size = model.get("size_mb")
+    rows = [
+        ("Task", model.get("task")),
+        ("Tier", model.get("tier")),
+        ("Size", f"{float(size):.1f} MB" if size is not None else None),
+        ("Licence", model.get("licence")),
+        ("Id", model.get("id")),
+    ]
+    rows += [(name, value) for name, value in quality_rows(model.get("quality") or {})]
+    return card(
+        str(model.get("name", model.get("id"))), where, MOOD.get(where, "idle"), str(model.get("summary") or ""), rows
+    )
+
+
+def quality_rows(quality: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Measured figures as rows; nested figures ("sir2_objects": {"psnr": …}) share one."""
+    rows = []
+    for name, value in quality.items():
+        title = str(name).replace("_", " ")
+        if isinstance(value, dict):
+            inner = ", ".join(f"{str(key).replace('_', ' ')} {figure(item)}" for key, item in value.items())
+            rows.append((prefix + title, inner))
+        else:
+            rows.append((prefix + title, figure(value)))
+    return rows
+
+
+def figure(value: Any) -> str:
+    return (
+        f"{value:.3g}"
+        if isinstance(value, float) and abs(value) < 10
+        else (f"{value:.2f}" if isinstance(value, float) else str(value))
+    )
+
+
+def plugin_html(plugin: dict[str, Any]) -> str:
+    """One card per plugin; a disabled one says why."""
+    reason = plugin.get("reason")
+    rows = [("Id", plugin.get("id")), ("Kind", plugin.get("kind")), ("From", plugin.get("source"))]
+    if reason:
+        return card(str(plugin.get("name") or plugin.get("id")), "disabled", "bad", str(reason), rows)
+    return card(str(plugin.get("name") or plugin.get("id")), "enabled", "good", str(plugin.get("summary") or ""), rows)
+
+
+def card(title: str, state: str, mood: str, text: str, rows: list[tuple[str, Any]]) -> str:
+    facts = "".join(
+        f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>" for name, value in rows if value not in (None, "")
+    )
+    return (
+        f"<article class='card'><header><h3>{escape(title)}</h3><span class='state {mood}'>{escape(state)}"
+        f"</span></header><p>{escape(text)}</p><dl>{facts}</dl></article>"
+    )

@@ -1,0 +1,91 @@
+"""The page: one tab per restorer in the registry, one for several steps, one for models and plugins."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from interface import models_page, snippets
+from interface.cache import HOUR, KEPT
+from interface.service import Service
+from interface.tabs import chain_tab, fill_examples, guide_tab, restorer_tab
+from interface.theme import ON_LOAD, TOGGLE_THEME
+
+LOGO = """<svg viewBox="0 0 48 48" role="img" aria-label=""><defs>
+<linearGradient id="lg" x1="0" y1="0" x2="1" y2="1"><stop stop-color="#3cb6bf"/><stop offset="1" stop-color="#0f7a86"/>
+</linearGradient></defs><rect x="3" y="3" width="42" height="42" rx="12" fill="url(#lg)"/>
+<path d="M24 11c5.6 6.6 9 11.2 9 16a9 9 0 0 1-18 0c0-4.8 3.4-9.4 9-16z" fill="#fff" fill-opacity=".95"/>
+<path d="M19.6 27.5a4.6 4.6 0 0 0 4.4 4.6" fill="none" stroke="#0f7a86" stroke-width="2" stroke-linecap="round"/>
+<path d="M31 6.5 41.5 17M36.5 6.5 41.5 11.5" stroke="#fff" stroke-opacity=".55"
+stroke-width="2" stroke-linecap="round"/>
+</svg>"""
+BRAND = f"""<div class="brand">{LOGO}<div><h1>Limpid</h1>
+<p>Photos taken through glass, without the glass.</p></div></div>"""
+
+
+def build(service: Service) -> gr.Blocks:
+    """The whole app, ready to launch. Fetches nothing and sends nothing anywhere."""
+    with gr.Blocks(title="Limpid", analytics_enabled=False, delete_cache=(HOUR, KEPT), fill_width=True) as page:
+        masthead()
+        examples: list[gr.Dataset] = []
+        with gr.Tabs(elem_id="places"):
+            for plugin in service.restorers:
+                with gr.Tab(plugin.manifest.name, id=plugin.manifest.id):
+                    examples.append(restorer_tab(service, plugin))
+            if service.restorers:
+                with gr.Tab("Several steps", id="steps"):
+                    examples.append(chain_tab(service))
+            for plugin in service.guides:
+                with gr.Tab(plugin.manifest.name, id=plugin.manifest.id):
+                    examples.append(guide_tab(service, plugin))
+            with gr.Tab("Models and plugins", id="models") as tab:
+                models_page.models_tab(service, tab)
+        footer = gr.HTML(snippets.footer_html(None), elem_id="footer")
+        page.load(
+            lambda: snippets.footer_html(service.health()),
+            None,
+            footer,
+            show_progress="hidden",
+            api_visibility="private",
+            js=ON_LOAD,
+        )
+        if examples:
+            page.load(lambda: fill_examples(examples), None, examples, show_progress="hidden", api_visibility="private")
+        json_endpoints(service)
+    return page
+
+
+def masthead() -> None:
+    with gr.Row(elem_id="masthead"):
+        gr.HTML(BRAND, padding=False)
+        with gr.Row(elem_classes="tools"):
+            gr.Button("Light / dark", size="sm", elem_id="theme-button").click(
+                None, js=TOGGLE_THEME, api_visibility="private"
+            )
+            duplicate = gr.DuplicateButton("Duplicate", elem_id="duplicate", variant="secondary")
+            if gr.utils.get_space() is None:  # gradio's own action needs a Space to duplicate
+                duplicate.click(
+                    lambda: gr.Info(
+                        "This copy runs on your own machine. On a Hugging Face Space, this button makes a copy of "
+                        "the Space in your account; README.md says how to push one."
+                    ),
+                    api_visibility="private",
+                )
+
+
+def json_endpoints(service: Service) -> None:
+    """/plugins, /models and /health: plain JSON, answered even while a model is at work."""
+
+    def plugins() -> list[dict]:
+        """Lists the plugins: what each does, its parameters, and why a disabled one is disabled."""
+        return service.plugins()
+
+    def models() -> list[dict]:
+        """Lists the models: task, size, licence, measured quality, and whether each is on this machine."""
+        return service.models()
+
+    def health() -> dict:
+        """Says whether the app is up, and its device, precision, attention backend and versions."""
+        return service.health()
+
+    for function in (plugins, models, health):
+        gr.api(function, api_name=function.__name__, concurrency_limit=None)

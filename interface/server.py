@@ -1,0 +1,52 @@
+"""Serves the page, the API and the MCP tools."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from interface import page
+from interface.cache import keep_swept
+from interface.service import Service
+from interface.theme import CSS, HEAD, theme
+
+WAITING = 24  # how many jobs may wait their turn
+LARGEST_UPLOAD = "200mb"
+
+
+def serve(service: Service | None = None, **changes: Any) -> gr.Blocks:
+    """Builds the app and launches it; `changes` go to gradio's launch().
+
+    Listens on 127.0.0.1:7860, on all addresses on a Space; GRADIO_SERVER_NAME and GRADIO_SERVER_PORT win.
+    """
+    service = service or Service()
+    app = page.build(service)
+    app.queue(max_size=WAITING)
+    launch(app, **{"prevent_thread_lock": True, **changes})
+    service.warm_up()  # only now: the page is answered before torch is loaded
+    keep_swept()
+    if not changes.get("prevent_thread_lock"):
+        app.block_thread()
+    return app
+
+
+def launch(app: gr.Blocks, **changes: Any) -> None:
+    on_space = "SPACE_ID" in os.environ
+    options: dict[str, Any] = {
+        "server_name": os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else "127.0.0.1"),
+        "theme": theme(),
+        "css": CSS,
+        "head": HEAD,
+        "mcp_server": True,
+        "max_file_size": LARGEST_UPLOAD,
+        "favicon_path": Path(__file__).parent / "favicon.png",
+        "share": False,
+        "pwa": False,
+        "ssr_mode": False,
+        "footer_links": ["api", "settings"],
+        "run_history": False,
+    }
+    app.launch(**{**options, **changes})

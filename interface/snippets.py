@@ -1,0 +1,82 @@
+"""Small pieces of HTML: the facts about a photo, about a result, and the footer. Everything shown is escaped."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from plugins.contract import Cost, Size
+
+EMPTY = '<div class="hint">Add a photo, press the button, then pull the handle to compare.</div>'
+SHOWN_NOTES = 6
+
+
+def summary_html(record: dict[str, Any] | None) -> str:
+    """One line of facts from a run record, and its notes."""
+    if not record:
+        return EMPTY
+    facts = []
+    size = record.get("size")
+    if isinstance(size, dict):
+        size = [size.get("width"), size.get("height")]
+    if size:
+        facts.append(f"{size[0]} × {size[1]} px")
+    if record.get("seconds") is not None:
+        facts.append(f"{record['seconds']:.1f} s")
+    facts += [str(record[key]) for key in ("model", "device", "dtype") if record.get(key)]
+    chips = "".join(f"<span>{escape(fact)}</span>" for fact in facts)
+    notes = "".join(f"<li>{escape(str(note))}</li>" for note in (record.get("notes") or [])[:SHOWN_NOTES])
+    return f'<div class="facts">{chips}</div>' + (f'<ul class="notes">{notes}</ul>' if notes else "")
+
+
+def photo_html(size: Size, kind: str, cost: Cost | None) -> str:
+    """Size of a photo and what restoring it is expected to take."""
+    parts = [f"{size.width} × {size.height} px", kind]
+    if cost is not None:
+        parts.append(f"about {seconds_text(cost.seconds)}")
+        parts.append(f"{memory_text(cost.memory_mb)} of memory")
+    return '<div class="facts">' + "".join(f"<span>{escape(part)}</span>" for part in parts) + "</div>"
+
+
+def problem_html(sentence: str) -> str:
+    return f'<div class="problem">{escape(sentence)}</div>'
+
+
+def footer_html(health: dict[str, Any] | None) -> str:
+    """What the app runs on, and where programs find it."""
+    if health is None:
+        live = "<span>Getting ready …</span>"
+    else:
+        names = {"xformers": "xformers attention", "sdpa": "PyTorch attention"}
+        facts = [
+            f"Limpid {health['version']}",
+            str(health.get("device_name", health["device"])),
+            str(health["dtype"]),
+            names.get(str(health["attention"]), str(health["attention"])),
+        ]
+        live = "".join(f"<span>{escape(fact)}</span>" for fact in facts)
+        live = f'<span title="{escape(str(health.get("reason", "")))}" class="live">{live}</span>'
+    names = (health or {}).get("plugins") or []
+    listed = ", ".join(f"<code>/{escape(name)}</code>" for name in [*names[:3], "restore"])
+    return (
+        f'<div class="footline"><div class="what">{live}</div><div class="where">'
+        f"<span>API: {listed}</span><span>MCP: <code>gradio_api/mcp</code></span>"
+        "<span>Photos stay on this server and are deleted within hours.</span></div></div>"
+    )
+
+
+def seconds_text(seconds: float) -> str:
+    if seconds < 1.5:
+        return "a second"
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def memory_text(megabytes: float) -> str:
+    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1024:.1f} GB"
+
+
+def size_text(count: int) -> str:
+    """A number of bytes, for people."""
+    if count < 1_000_000:
+        return f"{max(1, round(count / 1000))} kB"
+    return f"{count / 1_000_000:.1f} MB"

@@ -1,0 +1,249 @@
+"""The working tabs: a photo on the left, what became of it on the right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from interface import api, mask, snippets
+from interface.controls import AnyDropdown, PhotoInput, control
+from interface.examples import photos
+from interface.looking import arrive, present
+from interface.service import Service
+from plugins.host.forms import fields
+from plugins.registry import Loaded
+
+ONE_MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # whatever uses the model takes turns
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+PLACEHOLDER = "Drop a photo here, or paste one\nJPEG, PNG, HEIC, TIFF, WebP …"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The right-hand side of a tab."""
+
+    slider: gr.ImageSlider
+    summary: gr.HTML
+    download: gr.DownloadButton
+    file: gr.File
+    record: gr.JSON
+    layers: gr.Gallery
+
+    @property
+    def endpoint(self) -> list[Any]:
+        return [self.file, self.record, self.layers]
+
+    @property
+    def shown(self) -> list[Any]:
+        return [self.slider, self.summary, self.download]
+
+
+def restorer_tab(service: Service, plugin: Loaded) -> gr.Dataset:
+    """The tab of one restorer; its button and its endpoint are the same function. Returns its row of examples."""
+    own = fields(plugin.Params)
+    with gr.Row(elem_classes="bench"):
+        with gr.Column(scale=5, min_width=320, elem_classes="left"):
+            lead(plugin.manifest.summary)
+            photo, about = photo_input()
+            params = [control(field) for field in own]
+            strength, *rest = host_controls(service.model_ids(plugin), photo)
+            go, stop = buttons("Restore photo")
+            examples = example_row(photo)
+        outputs = result_side()
+    run = go.click(
+        api.restorer(plugin),
+        [photo, *params, strength, *rest],
+        outputs.endpoint,
+        api_name=plugin.manifest.id,
+        show_progress_on=[outputs.slider],
+        **ONE_MODEL,
+    )
+    wire(stop, run, outputs)
+    photo.change(arrive(service, [plugin.manifest.id]), photo, about, queue=False, **QUIET)
+    return examples
+
+
+def chain_tab(service: Service) -> gr.Dataset:
+    """Several restorers in one pass, and the /restore endpoint. Returns its row of examples."""
+    plugins = service.restorers
+    ids = [plugin.manifest.id for plugin in plugins]
+    with gr.Row(elem_classes="bench"):
+        with gr.Column(scale=5, min_width=320, elem_classes="left"):
+            lead("Several restorers on one photo, in the order you pick them. The photo is read and written once.")
+            photo, about = photo_input()
+            steps = AnyDropdown(
+                [(plugin.manifest.name, plugin.manifest.id) for plugin in plugins],
+                value=ids[:1],
+                multiselect=True,
+                label="Steps, in order",
+            )
+            params = gr.JSON({}, label="Params", visible="hidden")
+            owned: list[tuple[str, str, Any]] = []
+            for plugin in plugins:
+                own = fields(plugin.Params)
+                if own:
+                    with gr.Accordion(plugin.manifest.name, open=False):
+                        owned += [(plugin.manifest.id, field.name, control(field)) for field in own]
+            models = [choice for plugin in plugins for choice in service.model_ids(plugin)]
+            host = host_controls(models, photo)
+            go, stop = buttons("Restore photo")
+            examples = example_row(photo)
+        outputs = result_side()
+    ready = go.click(gather(owned), [steps, *(part for _, _, part in owned)], params, queue=False, **QUIET)
+    run = ready.success(
+        api.chain(plugins),
+        [photo, steps, params, *host],
+        outputs.endpoint,
+        api_name="restore",
+        show_progress_on=[outputs.slider],
+        **ONE_MODEL,
+    )
+    wire(stop, run, outputs)
+    photo.change(arrive(service, ids[:1]), photo, about, queue=False, **QUIET)
+    return examples
+
+
+def guide_tab(service: Service, plugin: Loaded) -> gr.Dataset:
+    """A guide says what a photo shows. Returns its row of examples."""
+    with gr.Row(elem_classes="bench"):
+        with gr.Column(scale=5, min_width=320, elem_classes="left"):
+            lead(plugin.manifest.summary)
+            photo, about = photo_input()
+            params = [control(field) for field in fields(plugin.Params)]
+            go, stop = buttons("Look at the photo")
+            examples = example_row(photo)
+        with gr.Column(scale=7, min_width=320):
+            said = gr.JSON(label="What the photo shows")
+    run = go.click(api.guide(plugin), [photo, *params], said, api_name=plugin.manifest.id, **ONE_MODEL)
+    let_cancel(stop, run)
+    photo.change(arrive(service), photo, about, queue=False, **QUIET)
+    return examples
+
+
+def lead(text: str) -> None:
+    gr.HTML(f'<p class="lead">{snippets.escape(text)}</p>', padding=False)
+
+
+def photo_input() -> tuple[PhotoInput, gr.HTML]:
+    photo = PhotoInput(
+        label="Photo",
+        sources=["upload", "clipboard", "webcam"],
+        height=330,
+        buttons=["fullscreen"],
+        placeholder=PLACEHOLDER,
+        elem_classes="photo",
+    )
+    return photo, gr.HTML("", elem_classes="about", padding=False)
+
+
+def host_controls(models: Sequence[tuple[str, str]], photo: PhotoInput) -> list[Any]:
+    """Controls of the host's options, in the order of the API."""
+    spec = {field.name: field for field in api.host_fields()}
+    strength = control(spec["strength"], info="0 is the photo itself, 1 takes out all that was found.")
+    with gr.Accordion("Only a part of the photo", open=False) as part:
+        area = mask.control(photo, part)
+    with gr.Accordion("Model, format and metadata", open=False):
+        choices = [("The usual one", api.DEFAULT_MODEL), *models]
+        model = AnyDropdown(choices, value=api.DEFAULT_MODEL, label="Model")
+        form = control(spec["format"], label="Format of the result", info="PNG, WebP and TIFF lose nothing.")
+        keep = control(
+            spec["keep_metadata"],
+            label="Metadata to keep",
+            info="Camera data (EXIF) of the original. The location is kept only with “all”.",
+        )
+        seed = control(spec["seed"], info="Same photo, same seed: same bytes.")
+    return [strength, model, seed, area, form, keep]
+
+
+def buttons(label: str) -> tuple[gr.Button, gr.Button]:
+    with gr.Row(elem_classes="go"):
+        go = gr.Button(label, variant="primary", size="lg", scale=4, elem_classes="restore")
+        stop = gr.Button(
+            "Cancel", variant="secondary", size="lg", scale=1, min_width=90, interactive=False, elem_classes="cancel"
+        )
+    # First of the button's events: the browser sends the next one only when this is answered.
+    go.click(lambda: gr.Button(interactive=True), None, stop, queue=False, **QUIET)
+    return go, stop
+
+
+def example_row(photo: PhotoInput) -> gr.Dataset:
+    """Thumbnails to try; `fill_examples` fills it."""
+    row = gr.Dataset(
+        components=[PhotoInput(visible=False, label="Example")],
+        samples=[],
+        layout="gallery",
+        label="Or try one of these",
+        type="index",
+        elem_classes="examples",
+        visible=False,
+    )
+    row.click(lambda index: str(photos()[index]), row, photo, **QUIET)
+    return row
+
+
+def fill_examples(rows: list[gr.Dataset]) -> list[gr.Dataset]:
+    """What fills rows of examples, once the pictures are made."""
+    made = photos()
+    return [gr.Dataset(samples=[[str(path)] for path in made], visible=bool(made)) for _ in rows]
+
+
+def result_side() -> Outputs:
+    with gr.Column(scale=7, min_width=320, elem_classes="right"):
+        slider = gr.ImageSlider(
+            label="Before and after",
+            type="filepath",
+            interactive=False,
+            height=560,
+            max_height=560,
+            buttons=["fullscreen"],
+            elem_classes="compare",
+            slider_position=50,
+        )
+        summary = gr.HTML(snippets.summary_html(None), elem_classes="summary", padding=False)
+        download = gr.DownloadButton(
+            "Download the result", interactive=False, size="lg", variant="secondary", elem_classes="download"
+        )
+        with gr.Accordion("What was taken out", open=True, elem_classes="removed"):
+            layers = gr.Gallery(
+                label="Removed layers",
+                show_label=False,
+                columns=3,
+                height=230,
+                preview=False,
+                object_fit="contain",
+                buttons=["download", "fullscreen"],
+                interactive=False,
+            )
+        with gr.Accordion("Run record", open=False):
+            record = gr.JSON(label="Run record", show_label=False)
+        file = gr.File(label="Restored picture", visible="hidden", interactive=False)
+    return Outputs(slider, summary, download, file, record, layers)
+
+
+def wire(stop: gr.Button, run: Any, outputs: Outputs) -> None:
+    """Shows a result once it is there; lets Cancel end the run."""
+    run.success(present, [outputs.file, outputs.record], outputs.shown, queue=False, **QUIET)
+    let_cancel(stop, run)
+
+
+def let_cancel(stop: gr.Button, run: Any) -> None:
+    """Cancel ends the run, and can be pressed while there is one (`buttons` lets it)."""
+    for over in (run.success, run.failure):
+        over(lambda: gr.Button(interactive=False), None, stop, queue=False, **QUIET)
+    stop.click(lambda: gr.Button(interactive=False), None, stop, cancels=[run], queue=False, **QUIET)
+
+
+def gather(owned: Sequence[tuple[str, str, Any]]) -> Callable[..., dict[str, dict[str, Any]]]:
+    """Puts the values of the controls together as params, by restorer, of the steps chosen."""
+
+    def together(steps: list[str], *values: Any) -> dict[str, dict[str, Any]]:
+        result: dict[str, dict[str, Any]] = {}
+        for (plugin_id, name, _), value in zip(owned, values, strict=True):
+            if plugin_id in steps:
+                result.setdefault(plugin_id, {})[name] = value
+        return result
+
+    return together

@@ -1,0 +1,196 @@
+"""The launched app, driven as programs drive it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from tests.interface import files
+
+HOST_ARGUMENTS = ["strength", "model", "seed", "mask", "format", "keep_metadata"]
+RECORD = ["model", "revision", "device", "dtype", "attention", "size", "plan", "seed", "seconds", "peak_memory_mb",
+          "params", "guidance", "notes", "version"]  # fmt: skip
+
+
+def dereflect(client: Client, image: Path | None, **options: Any) -> tuple[str, dict[str, Any], list[dict[str, Any]]]:
+    given = handle_file(str(image)) if image else None
+    if isinstance(options.get("mask"), Path):
+        options["mask"] = handle_file(str(options["mask"]))
+    return client.predict(image=given, api_name="/dereflection", **options)
+
+
+def arguments(client: Client, endpoint: str) -> dict[str, Any]:
+    listed = client.view_api(return_format="dict", print_info=False)["named_endpoints"][endpoint]["parameters"]
+    return {one["parameter_name"]: one for one in listed}
+
+
+def test_endpoints_are_those_of_the_design(client: Client) -> None:
+    listed = client.view_api(return_format="dict", print_info=False)
+    assert set(listed["named_endpoints"]) == {
+        "/dereflection", "/invert", "/slow", "/restore", "/plugins", "/models", "/health"}  # fmt: skip
+    assert not listed["unnamed_endpoints"]
+    assert list(arguments(client, "/dereflection")) == ["image", "keep_layer", *HOST_ARGUMENTS]
+    assert list(arguments(client, "/restore")) == ["image", "steps", "params", *HOST_ARGUMENTS]
+    for endpoint in ("/dereflection", "/restore", "/invert"):
+        required = [name for name, one in arguments(client, endpoint).items() if not one["parameter_has_default"]]
+        assert required == ["image"]
+
+
+def test_a_photo_comes_back_with_its_record_and_layer(client: Client, tmp_path: Path) -> None:
+    photo = files.photo(tmp_path, "window.jpg", (150, 100))
+    path, record, layers = dereflect(client, photo)
+    with Image.open(path) as result:
+        assert result.format == "PNG" and result.size == (150, 100)
+        assert np.abs(np.asarray(result).astype(int) - np.asarray(Image.open(photo)).astype(int)).max() > 2
+    assert set(RECORD) <= set(record) and record["plugin"] == "dereflection"
+    assert record["model"] == "dereflection-small" and record["params"]["keep_layer"] is True
+    assert [layer["caption"] for layer in layers] == ["reflection"]
+    assert dereflect(client, photo, keep_layer=False)[2] == []
+
+
+def test_same_input_same_bytes(client: Client, tmp_path: Path) -> None:
+    photo = files.photo(tmp_path)
+    first, second = (Path(dereflect(client, photo, seed=7)[0]).read_bytes() for _ in range(2))
+    assert first == second
+
+
+def test_outside_the_mask_nothing_changes(client: Client, tmp_path: Path) -> None:
+    photo = files.photo(tmp_path)
+    mask = np.zeros((32, 48), np.uint8)
+    mask[:, :20] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    result = np.asarray(Image.open(dereflect(client, photo, mask=tmp_path / "mask.png")[0]))
+    before = np.asarray(Image.open(photo))
+    assert (result[:, 20:] == before[:, 20:]).all()
+    assert (result[:, :20] != before[:, :20]).any()
+
+
+def test_a_mask_of_another_size_is_scaled_and_noted(client: Client, tmp_path: Path) -> None:
+    Image.new("L", (7, 9), 255).save(tmp_path / "small.png")
+    _, record, _ = dereflect(client, files.photo(tmp_path), mask=tmp_path / "small.png")
+    assert any("mask" in note.lower() for note in record["notes"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"), [("text", "picture"), ("truncated", "cut"), ("empty", "empty"), ("bomb", "pixel")]
+)
+def test_a_broken_file_is_answered_with_a_sentence(client: Client, tmp_path: Path, kind: str, word: str) -> None:
+    refuse(client, word, files.broken(kind, tmp_path))
+    assert client.predict(api_name="/health")["status"] == "ok"
+
+
+def test_no_image_is_answered_with_a_sentence(client: Client) -> None:
+    refuse(client, "photo", None)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"strength": 3}, "strength"),
+        ({"strength": "much"}, "strength"),
+        ({"model": "no-such-model"}, "no-such-model"),
+        ({"seed": -1}, "seed"),
+        ({"format": "bmp"}, "format"),
+        ({"keep_metadata": "some"}, "keep_metadata"),
+    ],
+)
+def test_a_wrong_option_is_answered_with_a_sentence(
+    client: Client, tmp_path: Path, options: dict[str, Any], words: str
+) -> None:
+    refuse(client, words, files.photo(tmp_path), **options)
+    assert Path(dereflect(client, files.photo(tmp_path))[0]).is_file()  # the server goes on
+
+
+def refuse(client: Client, word: str, image: Path | None, **options: Any) -> None:
+    with pytest.raises(AppError) as caught:
+        dereflect(client, image, **options)
+    sentence = str(caught.value)
+    assert word in sentence and len(sentence.split()) >= 4 and sentence.endswith("."), sentence
+
+
+@pytest.mark.parametrize("kind", ["dot", "strip", "gif", "cmyk", "palette", "deep", "gray", "alpha", "turned", "heic"])
+def test_odd_pictures_work(client: Client, tmp_path: Path, kind: str) -> None:
+    path, size = files.odd(kind, tmp_path)
+    result, record, _ = dereflect(client, path)
+    with Image.open(result) as picture:
+        assert picture.size == size
+        assert "A" in picture.mode if kind == "alpha" else True
+        assert picture.mode.startswith("I") if kind == "deep" else True
+        assert picture.getexif().get(0x0112, 1) == 1
+    assert any("frame" in note for note in record["notes"]) if kind == "gif" else True
+
+
+def test_other_formats(client: Client, tmp_path: Path) -> None:
+    for name, expected in (("jpeg", "JPEG"), ("webp", "WEBP"), ("tiff", "TIFF")):
+        with Image.open(dereflect(client, files.photo(tmp_path), format=name)[0]) as result:
+            assert result.format == expected
+
+
+def test_several_steps_in_one_pass(client: Client, tmp_path: Path) -> None:
+    photo = handle_file(str(files.photo(tmp_path)))
+    path, record, _ = client.predict(
+        image=photo, steps=["dereflection", "invert"], params={"invert": {"channel": "red"}}, api_name="/restore"
+    )
+    assert record["steps"] == ["dereflection", "invert"]
+    single = client.predict(image=photo, steps=["invert"], params={}, api_name="/restore")[0]
+    inverted = 255 - np.asarray(Image.open(single)).astype(int)
+    assert np.abs(inverted - files.scene()).max() <= 1
+    with pytest.raises(AppError, match="no-such-step"):
+        client.predict(image=photo, steps=["no-such-step"], api_name="/restore")
+    with pytest.raises(AppError, match="params"):
+        client.predict(image=photo, steps=["invert"], params=[1, 2], api_name="/restore")
+
+
+def test_lists_for_programs(client: Client) -> None:
+    plugins = {one["id"]: one for one in client.predict(api_name="/plugins")}
+    assert plugins["invert"]["enabled"] and plugins["invert"]["source"] == "limpid-invert 1.2.0"
+    assert not plugins["broken"]["enabled"] and "a_library_nobody_has" in plugins["broken"]["reason"]
+    models = client.predict(api_name="/models")
+    assert models[0]["id"] == "dereflection-small" and models[0]["where"] == "embedded"
+    health = client.predict(api_name="/health")
+    assert health["attention"] in ("sdpa", "xformers") and health["disabled"] == ["broken"]
+
+
+def test_an_installed_plugin_has_its_endpoint(client: Client, tmp_path: Path) -> None:
+    assert list(arguments(client, "/invert")) == ["image", "amount", "channel", *HOST_ARGUMENTS]
+    photo = files.photo(tmp_path)
+    path, record, layers = client.predict(image=handle_file(str(photo)), amount=1.0, channel="blue", api_name="/invert")
+    result = np.asarray(Image.open(path)).astype(int)
+    assert np.abs(result[..., 2] - (255 - files.scene()[..., 2])).max() <= 1
+    assert (result[..., :2] == files.scene()[..., :2]).all()
+    assert record["params"]["channel"] == "blue" and layers[0]["caption"] == "change"
+    with pytest.raises(AppError, match="amount"):
+        client.predict(image=handle_file(str(photo)), amount=2, api_name="/invert")
+
+
+def test_cancel_stops_the_work(client: Client, app_url: str, tmp_path: Path) -> None:
+    photo = handle_file(str(files.photo(tmp_path)))
+    counter = slow_class()
+    counter.done = 0
+    job = client.submit(image=photo, parts=400, api_name="/slow")  # 20 s if nobody stops it
+    deadline = time.monotonic() + 15
+    while counter.done < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert 3 <= counter.done < 200
+    job.cancel()
+    time.sleep(1)
+    reached = counter.done
+    time.sleep(0.5)
+    assert counter.done == reached < 200
+    started = time.monotonic()
+    client.predict(image=photo, parts=1, api_name="/slow")
+    assert time.monotonic() - started < 8  # nobody waits for the one that was cancelled
+
+
+def slow_class() -> Any:
+    import sys
+
+    return next(vars(module)["Slow"] for name, module in list(sys.modules.items())
+                if name.startswith("limpid_folder_") and "Slow" in vars(module))  # fmt: skip

@@ -1,0 +1,56 @@
+"""The app as an MCP server, used by the reference client."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from pathlib import Path
+from typing import Any
+
+from mcp import ClientSession
+from mcp.client.streamable_http import streamablehttp_client
+
+from tests.interface import files
+
+
+async def with_session(url: str, action: Any) -> Any:
+    async with (
+        streamablehttp_client(f"{url.rstrip('/')}/gradio_api/mcp/") as (read, write, _),
+        ClientSession(read, write) as session,
+    ):
+        await session.initialize()
+        return await action(session)
+
+
+def test_tools_say_what_the_plugins_say(app_url: str) -> None:
+    listed = asyncio.run(with_session(app_url, lambda session: session.list_tools()))
+    tools = {tool.name: tool for tool in listed.tools}
+    assert {"dereflection", "restore", "invert", "plugins", "models", "health"} <= set(tools)
+    invert = tools["invert"]
+    assert "negative" in invert.description
+    properties = invert.inputSchema["properties"]
+    assert properties["amount"]["description"].startswith("How far towards the negative.")
+    assert properties["channel"]["enum"] == ["all", "red", "green", "blue"]
+    assert "white is restored" in properties["mask"]["description"]
+    assert invert.inputSchema["required"] == ["image"]
+
+
+def test_a_photo_through_the_tool(app_url: str, tmp_path: Path) -> None:
+    photo = base64.b64encode(files.photo(tmp_path).read_bytes()).decode()
+
+    async def call(session: ClientSession) -> Any:
+        return await session.call_tool("dereflection", {"image": f"data:image/png;base64,{photo}", "strength": 0.5})
+
+    answer = asyncio.run(with_session(app_url, call))
+    text = " ".join(part.text for part in answer.content if part.type == "text")
+    assert not answer.isError and "-restored.png" in text and "dereflection-small" in text
+
+
+def test_a_wrong_value_is_told_to_the_tool_user(app_url: str, tmp_path: Path) -> None:
+    photo = base64.b64encode(files.photo(tmp_path).read_bytes()).decode()
+
+    async def call(session: ClientSession) -> Any:
+        return await session.call_tool("dereflection", {"image": f"data:image/png;base64,{photo}", "strength": 9})
+
+    answer = asyncio.run(with_session(app_url, call))
+    assert answer.isError and "strength" in answer.content[0].text

@@ -1,0 +1,90 @@
+"""The page in a real browser: a photo in, a result out, the handle moved. Skipped where there is no Chromium."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.interface import files
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[playwright.Browser]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def test_a_photo_is_restored_and_compared(browser: playwright.Browser, app_url: str, tmp_path: Path) -> None:
+    strangers: list[str] = []
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    page.on("request", lambda request: strangers.append(request.url) if is_outside(request.url, app_url) else None)
+    page.goto(app_url)
+    bench = page.get_by_role("tabpanel").filter(has=page.get_by_role("button", name="Restore photo")).first
+    bench.locator(".photo input[type=file]").set_input_files(files.photo(tmp_path, "window.png", (300, 200)))
+    playwright.expect(bench.locator(".block.about")).to_contain_text("300 × 200 px", timeout=20_000)
+    bench.get_by_role("button", name="Restore photo").click()
+
+    download = bench.locator("button.download")
+    playwright.expect(download).to_contain_text("Download PNG", timeout=40_000)
+    pictures = bench.locator(".compare img")
+    playwright.expect(pictures).to_have_count(2)
+    for picture in pictures.all():
+        picture.evaluate("image => image.decode()")
+        assert picture.evaluate("image => image.naturalWidth") == 300
+    playwright.expect(bench.locator(".block.summary")).to_contain_text("dereflection-small")
+
+    handle = bench.locator(".compare [role=none] .inner, .compare .outer").first
+    before = handle.bounding_box()
+    frame = bench.locator(".compare .slider-wrap").bounding_box()
+    assert before and frame
+    page.mouse.move(before["x"] + before["width"] / 2, before["y"] + before["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + frame["width"] * 0.2, before["y"] + before["height"] / 2, steps=6)
+    page.mouse.up()
+    after = handle.bounding_box()
+    assert after and after["x"] < before["x"] - frame["width"] * 0.15
+
+    with page.expect_download() as saved:
+        download.click()
+    assert re.fullmatch(r"window-restored\.png", saved.value.suggested_filename)
+    assert not strangers, strangers
+    page.close()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_it_fits_the_screen_in_both_looks(browser: playwright.Browser, app_url: str, width: int, look: str) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(f"{app_url}?__theme={look}")
+    page.get_by_role("button", name="Restore photo").first.wait_for()
+    playwright.expect(page.locator("#footer")).to_contain_text("Limpid 0", timeout=20_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    red = int(re.findall(r"\d+", ground)[0])
+    assert red > 200 if look == "light" else red < 60
+    page.close()
+
+
+def test_models_and_plugins_are_listed(browser: playwright.Browser, app_url: str) -> None:
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(app_url)
+    page.get_by_role("tab", name="Models and plugins").click()
+    listing = page.locator(".block.listing")
+    playwright.expect(listing).to_contain_text("cc0-1.0")
+    playwright.expect(listing).to_contain_text("a_library_nobody_has")
+    playwright.expect(listing).to_contain_text("psnr 12.50")
+    page.close()
+
+
+def is_outside(url: str, app_url: str) -> bool:
+    return not url.startswith((app_url, "data:", "blob:"))

@@ -1,0 +1,120 @@
+"""Parts of the app by themselves: the drawn mask, the examples, the cache, the controls, the GPU's seconds."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from interface import cache, examples, mask, models_page, snippets, work
+from interface.controls import PhotoInput, control
+from plugins.contract import Cost, Size
+from plugins.host.forms import FieldSpec
+from tests.interface import files
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+
+
+def canvas(painted: bool) -> dict[str, Any]:
+    layer = np.zeros((100, 150, 4), np.uint8)
+    if painted:
+        layer[25:75, :75] = 200
+    return {"background": None, "layers": [Image.fromarray(layer)], "composite": None}
+
+
+def test_a_drawn_mask_has_the_photos_size(tmp_path: Path) -> None:
+    photo = str(files.photo(tmp_path, size=(300, 200)))
+    drawn = np.asarray(Image.open(mask.drawn(canvas(True), photo, None)))
+    assert drawn.shape == (200, 300)
+    assert (drawn[60:140, :140] == 255).all() and (drawn[:, 160:] == 0).all() and (drawn[:40] == 0).all()
+
+
+def test_rubbing_out_takes_the_drawn_mask_away_but_not_ones_own(tmp_path: Path) -> None:
+    photo = str(files.photo(tmp_path))
+    made = mask.drawn(canvas(True), photo, None)
+    assert mask.drawn(canvas(False), photo, made) is None
+    assert mask.drawn(canvas(False), photo, str(tmp_path / "own.png")) == gr.skip()
+
+
+def test_the_canvas_shows_the_photo_upright(tmp_path: Path) -> None:
+    turned, size = files.odd("turned", tmp_path)
+    assert mask.canvas_for(str(turned))["background"].size == size  # type: ignore[index]
+    assert mask.canvas_for(str(files.broken("text", tmp_path))) is None
+    assert mask.canvas_for(str(files.broken("bomb", tmp_path))) is None
+
+
+def test_examples_are_made_once() -> None:
+    paths = examples.photos()
+    assert len(paths) == len(examples.PAIRS)
+    for path in paths:
+        with Image.open(path) as picture:
+            assert picture.format == "JPEG" and 300 <= max(picture.size) <= examples.LONGEST
+    scene = np.asarray(examples._bundled("coffee.png")).astype(int)
+    shown = np.asarray(Image.open(paths[0])).astype(int)
+    assert np.abs(shown - scene).mean() > 5  # there is something to take away
+    stamps = [path.stat().st_mtime_ns for path in paths]
+    assert [path.stat().st_mtime_ns for path in examples.photos()] == stamps
+
+
+def test_old_results_are_swept_away() -> None:
+    old, young = (cache.new_folder("results") / "photo.png" for _ in range(2))
+    kept = cache.cache_folder() / "examples" / "one.jpg"
+    kept.parent.mkdir()
+    for path in (old, young, kept):
+        path.write_bytes(b"x")
+    for path in (old, kept, old.parent):
+        os.utime(path, (time.time() - 7 * cache.HOUR,) * 2)
+    cache.sweep()
+    assert young.is_file() and kept.is_file() and not old.exists()
+
+
+def test_gpu_seconds_follow_the_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_cost(seconds: float) -> int:
+        monkeypatch.setattr(work, "_host", SimpleNamespace(cost=lambda *_: Cost(seconds, 1.0)))
+        return work.seconds_of_gpu(work.Job("photo.png", ("dereflection",)))
+
+    assert work.SHORTEST <= with_cost(0.1) < with_cost(30) < with_cost(60) < work.LONGEST
+    assert with_cost(1e6) == work.LONGEST
+    monkeypatch.setattr(work, "_host", SimpleNamespace(cost=lambda *_: 1 / 0))
+    assert work.seconds_of_gpu(work.Job(None, ())) == work.SHORTEST
+
+
+def test_controls_come_from_the_fields() -> None:
+    made = [
+        control(FieldSpec("sharp", "bool", True)),
+        control(FieldSpec("detail", "float", 0.5, minimum=0, maximum=1)),
+        control(FieldSpec("seed", "int", 3, minimum=0, maximum=2**32 - 1)),
+        control(FieldSpec("kind", "choice", "a", choices=("a", "b"))),
+        control(FieldSpec("many", "choice", 1, choices=(1, 2, 3, 4, 5))),
+        control(FieldSpec("words", "str", "sea", label="Words to look for", help="Any.")),
+    ]
+    assert [one.get_block_name() for one in made] == ["checkbox", "slider", "number", "radio", "dropdown", "textbox"]
+    assert [one.value for one in made] == [True, 0.5, 3, "a", 1, "sea"]
+    assert made[5].label == "Words to look for" and made[5].info == "Any."  # type: ignore[attr-defined]
+    assert made[1].preprocess(7) == 7 and made[3].preprocess("z") == "z"  # refused by the host, in words
+    assert PhotoInput().get_block_name() == "image"
+
+
+def test_what_is_shown_is_escaped() -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    record = {"size": [4, 3], "seconds": 0.5, "model": evil, "notes": [evil]}
+    model = {"id": evil, "name": evil, "where": evil, "summary": evil, "quality": {evil: {evil: 1.0}}}
+    shown = [
+        snippets.summary_html(record),
+        snippets.problem_html(evil),
+        snippets.photo_html(Size(4, 3), evil, Cost(200, 2000)),
+        models_page.model_html(model),
+        models_page.plugin_html({"id": evil, "enabled": False, "reason": evil}),
+    ]
+    assert not any("<img" in html for html in shown)
+    assert "3 min" in shown[2] and "2.0 GB" in shown[2] and "4 × 3 px" in shown[0]

@@ -1,0 +1,58 @@
+"""A run becomes the model that ships, with a card made from its own files."""
+
+import json
+
+import pytest
+import yaml
+
+from models.catalog import Catalog
+from models.errors import ModelError
+from models.integrity import SUMS, find_alteration, read_sums
+from tests.training.conftest import DEBUG
+from training.config import load_config
+from training.evaluate import main as evaluate
+from training.publish import main, publish
+from training.train import Trainer
+
+
+@pytest.fixture
+def run(debug_overrides):
+    trainer = Trainer(load_config(DEBUG, [*debug_overrides, "steps=1"]))
+    trainer.run()
+    return trainer.out / "model"
+
+
+def test_a_run_is_published_with_its_measurements(run, pair_folder, tmp_path):
+    report = tmp_path / "report"
+    evaluate(["--model", str(run), "--data", str(pair_folder), "--out", str(report), "--limit", "2"])
+    measured = json.loads((report / "report.json").read_text())
+    folder = publish(run, Catalog.load().get("dereflection-small"), [report], tmp_path / "checkpoints")
+    assert find_alteration(folder, read_sums(folder / SUMS)) is None
+    shown = json.loads((folder / "quality.json").read_text())[pair_folder.name]
+    assert shown["PSNR"] == round(measured["scores"]["output"]["psnr"]["mean"], 2)
+    _, front, page = (folder / "README.md").read_text().split("---\n", 2)
+    card = yaml.safe_load(front)
+    assert card["license"] == "cc-by-nc-4.0"
+    (result,) = card["model-index"][0]["results"]
+    assert result["metrics"][0]["value"] == round(measured["scores"]["output"]["psnr"]["mean"], 4)
+    assert f"{measured['scores']['output']['psnr']['mean']:.2f}" in page and "`debug`: 1 steps" in page
+
+
+def test_publishing_again_replaces_and_a_bad_run_changes_nothing(run, tmp_path):
+    entry, checkpoints = Catalog.load().get("dereflection-small"), tmp_path / "checkpoints"
+    folder = publish(run, entry, [], checkpoints)
+    before = sorted(p.read_bytes() for p in folder.rglob("*") if p.is_file())
+    config = run / "network" / "config.json"
+    config.write_text(config.read_text() + " ")
+    with pytest.raises(ModelError, match="not the one its run wrote"):
+        publish(run, entry, [], checkpoints)
+    with pytest.raises(ModelError, match="no finished run"):
+        publish(tmp_path, entry, [], checkpoints)
+    assert sorted(p.read_bytes() for p in folder.rglob("*") if p.is_file()) == before
+
+
+def test_the_command_names_what_is_wrong(run, tmp_path, capsys):
+    for arguments in (["--run", str(run), "--id", "nothing"], ["--run", str(tmp_path), "--id", "dereflection-small"]):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 2 and capsys.readouterr().err.strip()

@@ -1,0 +1,101 @@
+"""The model card of a checkpoint: Hub front matter with a model-index, and a page written from its records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from models.catalog import CatalogEntry
+from training.report import Summary, markdown
+
+Record = dict[str, Any]
+
+PAGE = """
+# {name}
+
+{summary}
+
+**Use it for** photos taken through a window, of a screen or behind museum glass, to reduce what the glass
+reflects. It answers in about a second on any CPU.
+
+**It does not** bring back what a reflection hides: it has no generative prior. Strong, sharp reflections and
+saturated lights stay in part. It is not for measuring, for evidence, or for making out what somebody hid on
+purpose. It changes the tone of a picture a little even where there is nothing to remove (see below).
+
+## How it works
+
+One trained encoder gives latent and skips of the whole photo at {working} px; a small
+`UNet2DConditionModel` takes **one** diffusion-style step on the photo's own latent, under cross-attention to
+guidance tokens (a learned null token stands for none); the decoder gives a gain and an offset per pixel, which
+are enlarged and applied to the photo at its own size; a local network then works at full resolution.
+
+## Measured
+
+By `python -m training.evaluate`, through the code that ships, protocol named in each row's line. No test image
+was used for training or for choosing anything.
+
+{reports}
+
+## Training
+
+{training}
+
+Training photos are for research only and are not in the repository; hence the licence of the weights,
+{licence}. The code is Apache-2.0. The folder keeps each run's resolved configuration, curves, data hash
+and the commit of the code that ran (`record.json`, `lineage/`); hashes are in `SHA256SUMS`.
+"""
+
+
+def model_card(entry: CatalogEntry, record: Record, summaries: list[Summary], ancestors: list[Record]) -> str:
+    """The card's Markdown; every figure is taken from ``record``, ``ancestors`` and ``summaries``."""
+    front = {
+        "license": entry.licence,
+        "library_name": "limpid",
+        "pipeline_tag": "image-to-image",
+        "tags": ["image-restoration", "reflection-removal" if entry.task == "dereflection" else entry.task],
+        "model-index": [{"name": entry.id, "results": [r for s in summaries for r in results(s)]}],
+    }
+    # Headings of the reports become rows of this page.
+    reports = "\n\n".join(markdown(s).replace("# ", "### ", 1).strip() for s in summaries) or "Not measured yet."
+    runs = "\n".join(describe_run(r) for r in [*ancestors, record])
+    page = PAGE.format(
+        name=entry.name,
+        summary=entry.summary,
+        working=(ancestors or [record])[0]["config"]["model"].get("working_size", 320),
+        reports=reports,
+        training=runs,
+        licence=entry.licence,
+    )
+    return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n{page}"
+
+
+def results(summary: Summary) -> list[dict[str, Any]]:
+    """Entries of the model-index for a report over pairs; other reports have none."""
+    if summary["kind"] != "pairs":
+        return []
+    scores = summary["scores"]["output"]
+    metrics = [
+        {"type": kind, "value": round(scores[kind]["mean"], 4), "name": f"{name} ({summary['protocol']})"}
+        for kind, name in (("psnr", "PSNR, dB"), ("ssim", "SSIM"))
+    ]
+    return [
+        {
+            "task": {"type": "image-to-image", "name": "Reflection removal"},
+            "dataset": {"name": summary["data"], "type": summary["data"]},
+            "metrics": metrics,
+        }
+    ]
+
+
+def describe_run(record: Record) -> str:
+    """One run as a list item."""
+    config, start = record["config"], record["starts"][0]
+    data = config["data"]
+    sources = ", ".join([*data["clean"], *data["pairs"]])
+    return (
+        f"* `{config['name']}`: {config['steps']} steps of {config['batch']} samples "
+        f"({config['objective']}, sides {data['sizes']} px) on {sources}; "
+        f"{record['training_seconds'] / 60:.0f} minutes on {start['hardware']} with {start['threads']} threads, "
+        f"seed {record['seed']}, data {record['data_sha256'][:12]}, code {start['code'][:12]}."
+    )

@@ -1,0 +1,94 @@
+"""Make a finished run the model that ships: ``python -m training.publish --run runs/<name>/model --id <id>``.
+
+Copies the run's model to ``models/checkpoints/<id>/`` with its record, curves and lineage, puts the reports of
+``training.evaluate`` beside it, and writes from them ``quality.json`` (what the app's model page shows) and the
+model card. Every figure in the card comes from those files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from models.catalog import Catalog, CatalogEntry
+from models.errors import ModelError
+from models.integrity import SUMS, find_alteration, read_sums
+from training.card import model_card
+from training.report import Summary
+
+CHECKPOINTS = Path(__file__).parents[1] / "models" / "checkpoints"
+
+
+def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Path = CHECKPOINTS) -> Path:
+    """Write ``checkpoints/<id>/``, whole or not at all. ModelError where the run is not finished or altered."""
+    if not (run / SUMS).is_file() or not (run / "record.json").is_file():
+        raise ModelError(f"{run} is no finished run: give the folder 'model' of one (it holds {SUMS}, record.json).")
+    if wrong := find_alteration(run, read_sums(run / SUMS)):
+        raise ModelError(f"The model in {run} is not the one its run wrote: {wrong}.")
+    record = json.loads((run / "record.json").read_text())
+    summaries = [read_report(folder) for folder in reports]
+    partial, target = checkpoints / f".{entry.id}.partial", checkpoints / entry.id
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(run, partial)
+    (partial / "evaluation").mkdir()
+    for summary in summaries:
+        file = partial / "evaluation" / f"{summary['kind']}-{summary['data']}-{summary['protocol']}.json"
+        file.write_text(json.dumps(summary, indent=2) + "\n")
+    (partial / "quality.json").write_text(json.dumps(quality(summaries), indent=2) + "\n")
+    (partial / "README.md").write_text(model_card(entry, record, summaries, ancestors(partial)))
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+    return target
+
+
+def read_report(folder: Path) -> Summary:
+    """The ``report.json`` of an evaluation."""
+    file = folder / "report.json"
+    if not file.is_file():
+        raise ModelError(f"{folder} holds no report.json: make it with python -m training.evaluate … --out {folder}.")
+    return dict(json.loads(file.read_text()))
+
+
+def ancestors(folder: Path) -> list[dict[str, Any]]:
+    """The records of the runs a model was warm-started from, by name."""
+    return [json.loads(p.read_text()) for p in sorted(folder.glob("lineage/*/record.json"))]
+
+
+def quality(summaries: list[Summary]) -> dict[str, dict[str, float | str]]:
+    """The few figures for the model page, by data set."""
+    shown: dict[str, dict[str, float | str]] = {}
+    for summary in summaries:
+        if summary["kind"] == "pairs":
+            output, given = summary["scores"]["output"], summary["scores"]["input"]
+            shown[summary["data"]] = {
+                "PSNR": round(output["psnr"]["mean"], 2),
+                "input's": round(given["psnr"]["mean"], 2),
+                "SSIM": round(output["ssim"]["mean"], 3),
+                "aligned gain": round(summary["gains"]["input"]["aligned"]["mean"], 2),
+            }
+        elif summary["kind"] == "no-harm":
+            shown["photos with nothing to remove"] = {
+                "PSNR": round(summary["psnr"]["mean"], 2),
+                "least": round(summary["minimum"]["psnr"], 2),
+            }
+    return shown
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="the folder 'model' of a finished run")
+    parser.add_argument("--id", required=True, help="an embedded model of models/catalog.toml")
+    parser.add_argument("--report", type=Path, action="append", default=[], help="an --out of training.evaluate")
+    options = parser.parse_args(arguments)
+    try:
+        target = publish(options.run, Catalog.load().get(options.id), options.report)
+    except ModelError as error:
+        parser.exit(2, f"{error}\n")
+    print(f"published {options.id} to {target.relative_to(CHECKPOINTS.parents[1])}")
+
+
+if __name__ == "__main__":
+    main()
