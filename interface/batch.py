@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from models.errors import LimpidError
 from plugins.contract import Progress
+from plugins.host.pictures import stem
 from plugins.host.run import Host
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".gif", ".bmp"}
@@ -40,8 +41,11 @@ def prepare_process() -> None:
     rank, count = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if count < 2:
         return
-    seen = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    os.environ["CUDA_VISIBLE_DEVICES"] = seen[rank] if rank < len(seen) else str(rank)
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(rank)
+    elif seen := [name for name in named.split(",") if name]:  # named and empty: no GPU is wanted
+        os.environ["CUDA_VISIBLE_DEVICES"] = seen[rank % len(seen)]
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
 
 
@@ -63,12 +67,15 @@ def find(names: Iterable[str]) -> list[Path]:
 
 def targets(photos: Sequence[Path], out: Path) -> list[Path]:
     """Where each photo's results go, without suffix: its name, numbered where several photos share one."""
-    taken: dict[str, int] = {}
+    taken: set[str] = set()
     result = []
     for photo in photos:
-        stem = photo.stem
-        count = taken[stem.lower()] = taken.get(stem.lower(), 0) + 1
-        result.append(out / (f"{stem}-restored" if count == 1 else f"{stem}-{count}-restored"))
+        name, count = photo.stem, 1
+        while name.lower() in taken:
+            count += 1
+            name = f"{photo.stem}-{count}"
+        taken.add(name.lower())
+        result.append(out / f"{name}-restored")
     return result
 
 
@@ -102,8 +109,8 @@ def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, over
                         done += 1
                     else:
                         skipped += 1
-                except (LimpidError, OSError) as error:
-                    failed.append(f"{photo}: {error}")
+                except Exception as error:  # one photo's trouble, whatever it is, is not the others'
+                    failed.append(f"{photo}: {error if isinstance(error, LimpidError) else repr(error)}")
                     if not bar.disable:
                         bar.write(f"Failed: {failed[-1]}", file=sys.stderr)
                 bar.n = index + 1
@@ -141,8 +148,8 @@ def one(
     final = target.with_name(target.name + outcome.path.suffix)
     if final.exists() and final.samefile(photo):
         raise LimpidError(f"The result would take the place of the photo itself ({final}): choose another --out.")
-    for path, label in outcome.layers if request.layers else []:
-        path.replace(target.with_name(f"{target.name}-{label.replace(' ', '-')}.png"))
+    for path, _ in outcome.layers if request.layers else []:
+        path.replace(target.with_name(target.name + path.name.removeprefix(stem(photo))))
     outcome.path.replace(final)
     kept = {"file": final.name, "source": str(photo.resolve()), "asked": asked, "record": outcome.record}
     part = scratch / "record.json"

@@ -99,7 +99,7 @@ def restore(words: Sequence[str]) -> int:
 
 
 def restore_parser(registry: Registry) -> argparse.ArgumentParser:
-    """The parser of `restore`, with the host's options and a flag for every parameter of every restorer."""
+    """The parser of `restore`, with the host's options and a flag for every parameter of every plugin."""
     parser = argparse.ArgumentParser(
         prog="python app.py restore",
         description="Restore photos into a folder, each with its run record. "
@@ -114,7 +114,7 @@ def restore_parser(registry: Registry) -> argparse.ArgumentParser:
     host = parser.add_argument_group("for every step")
     for field in fields(HostOptions):
         add_flag(host, field, field.name)
-    for plugin in registry.restorers():
+    for plugin in registry.enabled.values():  # guides, too: they may be among the steps
         own = fields(plugin.Params)
         if own:
             group = parser.add_argument_group(plugin.manifest.name)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio import component_meta
 from gradio.data_classes import ImageData
+from gradio_client.utils import is_file_obj_with_meta
+from pydantic import ValidationInfo, model_validator
 
 if TYPE_CHECKING:
     from plugins.host.forms import FieldSpec
@@ -22,13 +24,33 @@ LONGEST_SLIDER = 10_000  # a wider range is a number to type, such as a seed
 _write_stub, component_meta.create_or_modify_pyi = component_meta.create_or_modify_pyi, lambda *_: None
 
 
+class Upload(ImageData):
+    """A picture as a request names it. Gradio checks that a path lies among the uploads only where the mark in
+    `meta` is set, and does not insist on the mark for images: a request could name any file of the server."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def only_uploads(cls, value: Any, info: ValidationInfo) -> Any:
+        """From a request, what is no upload loses its path (said in `preprocess`: an error here has no words)."""
+        asked = info.context and info.context.get("validate_meta")
+        return {} if asked and not is_file_obj_with_meta(value) else value
+
+
 class PhotoInput(gr.Image):
     """An image input that gives the path of the untouched upload, readable or not."""
 
     is_template = True  # the browser's side is gr.Image's
+    data_model = Upload
 
     def preprocess(self, payload: ImageData | None) -> str | None:  # type: ignore[override]
-        return payload.path if payload else None
+        if payload is None:
+            return None
+        if not payload.path:
+            raise gr.Error(
+                "A picture must be an uploaded file or a link to one (in Python: gradio_client.handle_file).",
+                print_exception=False,
+            )
+        return payload.path
 
 
 class AnyDropdown(gr.Dropdown):

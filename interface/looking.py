@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageOps
 
 from interface import api, snippets
 from interface.cache import new_folder
 from interface.service import Service
 from models.errors import LimpidError
-from plugins.contract import Size
-from plugins.host import pictures
+from plugins.contract import Cancelled, Cost, Progress, Size
+from plugins.host import metadata, pictures
+from plugins.host.decode import FORMATS
 
 SHOWN = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".bmp")  # by every browser
-SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+PATIENCE = 2.0  # seconds to wait for a busy host before the cost is left out
 
 
 def arrive(service: Service, steps: Sequence[str] = ()) -> Callable[[str | None], str]:
@@ -29,7 +31,7 @@ def arrive(service: Service, steps: Sequence[str] = ()) -> Callable[[str | None]
             return ""
         try:
             size = seen_size(photo)
-            cost = service.host.cost(photo, steps) if steps else None
+            cost = expected(service, photo, steps) if steps else None
         except LimpidError as error:
             return snippets.problem_html(str(error))
         return snippets.photo_html(size, Path(photo).suffix[1:].upper(), cost) + stand_in(photo)
@@ -37,11 +39,21 @@ def arrive(service: Service, steps: Sequence[str] = ()) -> Callable[[str | None]
     return about
 
 
+def expected(service: Service, photo: str, steps: Sequence[str]) -> Cost | None:
+    """What `steps` are expected to take; None while another photo is being worked on. Raises LimpidError."""
+    late = time.monotonic() + PATIENCE
+    try:
+        return service.host.cost(photo, steps, progress=Progress(cancelled=lambda: time.monotonic() > late))
+    except Cancelled:
+        return None
+
+
 def seen_size(photo: str) -> Size:
     """The photo's size as one sees it, from its header. Raises PictureError."""
     size = pictures.size_of(photo)
-    with Image.open(photo) as picture:
-        turned = picture.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
+    with Image.open(photo, formats=FORMATS) as picture:
+        # Pillow gives a TIFF's size upright, any other's as it is stored.
+        turned = picture.format != "TIFF" and metadata.orientation(metadata.read(picture)[0]) >= 5
     return Size(*(reversed(size) if turned else size))
 
 
@@ -51,7 +63,7 @@ def upright(photo: str | None, longest: int) -> Image.Image | None:
         return None
     try:
         pictures.size_of(photo)  # refuses what is too large to decode
-        with Image.open(photo) as picture:
+        with Image.open(photo, formats=FORMATS) as picture:
             picture.draft("RGB", (longest, longest))  # JPEG decodes small at once
             seen = ImageOps.exif_transpose(picture).convert("RGB")
     except (LimpidError, OSError, ValueError):

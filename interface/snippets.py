@@ -16,14 +16,14 @@ def summary_html(record: dict[str, Any] | None) -> str:
     if not record:
         return EMPTY
     facts = []
-    size = record.get("size")
-    if isinstance(size, dict):
-        size = [size.get("width"), size.get("height")]
-    if size:
+    if size := record.get("size"):
         facts.append(f"{size[0]} × {size[1]} px")
     if record.get("seconds") is not None:
         facts.append(f"{record['seconds']:.1f} s")
-    facts += [str(record[key]) for key in ("model", "device", "dtype") if record.get(key)]
+    for key in ("model", "device", "dtype"):
+        value = record.get(key)
+        several = value.values() if isinstance(value, dict) else [value]  # of a chain: by step
+        facts += [str(one) for one in dict.fromkeys(several) if one]
     chips = "".join(f"<span>{escape(fact)}</span>" for fact in facts)
     notes = "".join(f"<li>{escape(str(note))}</li>" for note in (record.get("notes") or [])[:SHOWN_NOTES])
     return f'<div class="facts">{chips}</div>' + (f'<ul class="notes">{notes}</ul>' if notes else "")

@@ -87,8 +87,8 @@ def run(job: Job) -> Iterator[Step | Outcome | dict[str, Any] | Exception | None
                         job.image, job.steps, job.params, job.options, out_dir=job.out_dir, progress=progress
                     )
                 )
-        except Exception as error:
-            news.put(error)
+        except BaseException as error:  # whatever it is, somebody waits for an answer, and others for their turn
+            news.put(error if isinstance(error, Exception) else RuntimeError(f"the job ended with {error!r}"))
 
     threading.Thread(target=work, name="limpid-job", daemon=True).start()
     try:

@@ -89,9 +89,12 @@ def describe(catalog: Catalog | None = None) -> list[dict[str, Any]]:
 
 
 def _measured(folder: Path | None) -> dict[str, Any]:
-    """The figures that training/publish.py wrote beside a model; {} where there are none."""
-    file = folder / "quality.json" if folder else None
-    return dict(json.loads(file.read_text())) if file and file.is_file() else {}
+    """The figures that training/publish.py wrote beside a model; {} where there are none to be read."""
+    try:
+        figures = json.loads((folder / "quality.json").read_text(encoding="utf-8")) if folder else None
+    except (OSError, ValueError):
+        return {}
+    return figures if isinstance(figures, dict) else {}
 
 
 def _where(entry: CatalogEntry) -> tuple[str, Path | None]:

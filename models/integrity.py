@@ -15,6 +15,7 @@ SUMS = "SHA256SUMS"
 # Formats that can run code when loaded.
 UNSAFE_SUFFIXES = frozenset({".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 CONFIGS = frozenset({"config.json", "model_index.json", "pipeline.json"})
+INDEX = ".safetensors.index.json"  # end of the name of the file that says which shard holds what
 
 
 def sha256(path: Path) -> str:
@@ -74,11 +75,11 @@ def read_sums(file: Path) -> dict[str, str]:
 
 
 def write_sums(folder: Path, everything: bool = False) -> Path:
-    """Write `folder`/SHA256SUMS over its weights and configurations (or `everything`); returns its path."""
+    """Write `folder`/SHA256SUMS over what a pipeline loads from it (or `everything`); returns its path."""
     lines = [
         f"{sha256(path)}  {name}\n"
         for name, path in files_in(folder)
-        if name != SUMS and (everything or must_be_listed(name))
+        if name != SUMS and (everything or must_be_listed(name) or name.endswith(INDEX))
     ]
     target = folder / SUMS
     partial = target.with_name(SUMS + ".partial")

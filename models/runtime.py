@@ -98,7 +98,7 @@ def resolve_device(device: str | None = None) -> str:
     kind, _, index = device.partition(":")
     if kind == "cpu":
         return "cpu"
-    if kind != "cuda":
+    if kind != "cuda" or not (index or "0").isdigit():
         raise ModelError(f"'{device}' is not a device Limpid knows: use cpu, cuda or cuda:<number>.")
     if not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count():
         raise ModelError(

@@ -103,7 +103,9 @@ def plan(
             f"(multiple {multiple}): use larger tiles or a smaller overlap"
         )
     rows, columns = (
-        _spans(length, cells, shared, multiple, shift // multiple)
+        [(0, length)]
+        if length <= tile and shift < multiple
+        else _spans(length, cells, shared, multiple, shift // multiple)
         for length, shift in zip((height, width), offset, strict=True)
     )
     tiles = tuple(Tile(top, left, h, w) for top, h in rows for left, w in columns)
@@ -177,10 +179,9 @@ def run_tiled(
         progress(0, total)
     for group in _groups(plan.tiles, max(1, batch)):
         if batch > 1:
-            results = fn(np.stack([pixels[t.slices] for t in group]), group)
+            results = _array(fn(np.stack([pixels[t.slices] for t in group]), group))
         else:
             results = _array(fn(np.ascontiguousarray(pixels[group[0].slices]), group[0]))[None]
-        results = _array(results)
         expected = (len(group), group[0].height, group[0].width, channels)
         if results.shape != expected:
             raise ValueError(f"a tile's result has the shape {results.shape[1:]}, not {expected[1:]}")

@@ -96,6 +96,8 @@ class Registry:
             self.enabled[name] = _checked(manifest, found, catalog)
         except LimpidError as error:
             self.disabled.append((name, str(error)))
+        except Exception as error:  # a validator, a default, … of a stranger's
+            self.disabled.append((name, f"It cannot be used: {type(error).__name__}: {error}."))
 
     def of_kind(self, kind: str) -> list[Loaded]:
         """The enabled plugins of a kind ("restore" or "guide"), in order."""
@@ -138,7 +140,8 @@ def _find(extra_folders: Iterable[str | Path]) -> Iterator[_Found]:
             yield _Found(folder.name, folder, "folder", partial(_from_folder, folder))
     for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
         source = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-        yield _Found(point.name, _beside(point.module), source, partial(_from_point, point))
+        module = point.value.partition(":")[0].strip()  # .module raises where the value is not well-formed
+        yield _Found(point.name, _beside(module), source, partial(_from_point, point))
 
 
 def _by_entry(package: str, manifest: Manifest) -> Any:
@@ -218,7 +221,7 @@ def _checked(manifest: Manifest, found: _Found, catalog: hub.Catalog | None) -> 
             raise PluginError(f"Its parameter '{spec.name}' is one of the host's own: rename it.")
         if spec.kind == "path" or spec.default is None:
             raise PluginError(f"Its parameter '{spec.name}' must be bool, int, float, str or Literal, never empty.")
-    forms.validate(params, {})  # the defaults must be acceptable to it
+    forms.validate(params, {spec.name: spec.default for spec in forms.fields(params)})  # defaults are checked, too
     if manifest.task:
         embedded = (catalog or hub.Catalog.load()).embedded(manifest.task)
         if embedded is not None:

@@ -84,6 +84,12 @@ def test_photos_of_one_name_do_not_overwrite_each_other(tmp_path: Path, capsys: 
     assert "another photo" in capsys.readouterr().err
 
 
+def test_no_two_photos_share_a_target() -> None:
+    names = ["p.png", "x/P.jpg", "p-2.png", "y/p.png"]
+    made = batch.targets([Path(name) for name in names], Path("out"))
+    assert len({path.name.lower() for path in made}) == 4 and made[0].name == "p-restored"
+
+
 def test_every_option_is_a_flag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo, out = files.photo(tmp_path), tmp_path / "out"
     mask = tmp_path / "mask.png"
@@ -149,6 +155,12 @@ def test_one_process_of_several_takes_its_share_of_the_machine(monkeypatch: pyte
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     batch.prepare_process()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "6" and int(os.environ["OMP_NUM_THREADS"]) >= 1
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")  # fewer GPUs than processes: shared
+    batch.prepare_process()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "4"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # none is wanted
+    batch.prepare_process()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 

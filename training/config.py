@@ -19,13 +19,14 @@ class DataConfig(Strict):
     root: Path = Path("data")
     clean: list[str] = ["train/clean"]  # folders of sharp photos, searched below
     pairs: dict[str, float] = {}  # folder with input/ and target/ -> its weight among the real pairs
+    unsplit: list[str] = []  # pair folders used for training alone: their scenes repeat under many names
     pair_share: float = Field(0.15, ge=0, le=1)  # share of real pairs in the samples
     store_side: int = Field(288, ge=16)  # shorter side at which photos are kept in memory
-    sizes: list[int] = [256]  # side of a sample in pixels; one is drawn for each step
+    sizes: list[int] = Field([256], min_length=1)  # side of a sample in pixels; one is drawn for each step
     smallest: float = Field(0.6, gt=0, le=1)  # smallest side of a crop, share of the photo's shorter side
-    crop: int = 0  # with objective "local": side of the crops the local network sees
-    whole: int = 256  # with objective "local": side at which the whole photo is looked at first
-    limit: int | None = None  # use at most so many photos
+    crop: int = Field(0, ge=0)  # with objective "local": side of the crops the local network sees
+    whole: int = Field(256, ge=1)  # with objective "local": side at which the whole photo is looked at first
+    limit: int | None = Field(None, ge=1)  # use at most so many photos
     hold_out: float = Field(0.1, ge=0, lt=1)  # share of photos and of pairs kept for validation, by name
     glass: dict[str, Any] = {}  # what differs from training.data.glass.GlassConfig
 
@@ -36,7 +37,7 @@ class OptimizerConfig(Strict):
     betas: tuple[float, float] = (0.9, 0.98)
     warmup: int = 100  # steps
     decay: float = Field(0.3, ge=0, le=1)  # share of the steps, at the end, over which the rate falls to zero
-    clip: float = 1.0  # largest norm of the gradient
+    clip: float = Field(1.0, gt=0)  # largest norm of the gradient
     ema: float = Field(0.998, ge=0, lt=1)
 
 
@@ -60,8 +61,8 @@ class RunConfig(Strict):
     checkpoint_every: int = Field(200, ge=1)
     keep: int = Field(2, ge=1)  # checkpoints kept
     validate_every: int = Field(200, ge=1)
-    validation_size: int = 256
-    validation_samples: int = 24
+    validation_size: int = Field(256, ge=16)  # side of a sample in pixels
+    validation_samples: int = Field(24, ge=0)  # simulated ones; held-out pairs and sharp photos come on top
     log_every: int = Field(10, ge=1)
     out: Path = Path("runs")
 

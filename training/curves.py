@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 
@@ -11,18 +12,20 @@ class CurveFile:
 
     def __init__(self, file: Path, resumed_step: int) -> None:
         self.file = file
+        self.kept: list[dict[str, float]] = []
         if file.exists():
-            rows = [r for r in read_curve(file) if r["step"] <= resumed_step]
-            file.unlink()
-            for row in rows:
-                self.add(row)
-            self.rows = rows
-        else:
-            self.rows = []
+            self.kept = [row for row in read_curve(file) if row["step"] <= resumed_step]
+            if self.kept:
+                partial = file.with_name(file.name + ".partial")
+                lines = file.read_bytes().splitlines(keepends=True)
+                partial.write_bytes(b"".join(lines[: 1 + len(self.kept)]))
+                os.replace(partial, file)
+            else:
+                file.unlink()
 
     def last(self, name: str) -> float:
-        """A value of the last row that was kept; 0 where there is none."""
-        return self.rows[-1][name] if self.rows else 0.0
+        """A value of the last row that was kept at the start; 0 where there is none."""
+        return self.kept[-1][name] if self.kept else 0.0
 
     def add(self, row: dict[str, float]) -> None:
         new = not self.file.exists()

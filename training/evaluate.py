@@ -1,7 +1,7 @@
 """Scores a model through the code that ships, by the protocol of section 7 of the design.
 
 python -m training.evaluate --model dereflection-small --data pairs/ --out report/
-python -m training.evaluate --model runs/x/final --data sharp_photos/ --no-harm --out report/
+python -m training.evaluate --model runs/x/model --data sharp_photos/ --no-harm --out report/
 python -m training.evaluate --model dereflection-small --data photos/ --look --out report/
 python -m training.evaluate --model dereflection-small --data photos/ --tiling-check --out report/
 """
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.errors import LimpidError
-from training.protocol import PROTOCOLS, SCENE_PATTERN, find_pairs, find_pictures, spread
+from training.protocol import NATIVE, PROTOCOLS, SCENE_PATTERN, find_pairs, find_pictures, spread
 from training.report import write_report
 from training.restorer import Restorer, load_restorer
 from training.scoring import Measured, check_tiling, look, measure_harm, score_pairs, train_constant
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     mode.add_argument("--no-harm", action="store_true", help="sharp photos, no target: output against input")
     mode.add_argument("--look", action="store_true", help="photos, no target: a contact sheet, no scores")
     mode.add_argument("--tiling-check", action="store_true", help="two tile grids, and tiled against whole")
-    add("--protocol", choices=sorted(PROTOCOLS), default="limpid-8bit-native", help="how pairs are scored")
+    add("--protocol", choices=sorted(PROTOCOLS), default=NATIVE, help="how pairs are scored")
     add("--train-pairs", type=Path, nargs="+", default=[], help="training pairs, for the best constant")
     add("--scene-pattern", default=SCENE_PATTERN, help="regex on the stem; its first group is the scene")
     add("--limit", type=int, help="at most so many images, evenly spread over the set")

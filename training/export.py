@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from models.dereflection.small import SmallDereflection
 from models.integrity import write_sums
 from training.config import RunConfig
 from training.curves import read_curve
+from training.networks import find_start
 
 CURVES = ("loss.csv", "validation.csv", "curves.png")
 
@@ -34,8 +36,8 @@ def export(
             shutil.copy(out / name, partial / name)
     record = make_record(config, out, manifest, lineage)
     (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
-    if config.init_from and Path(config.init_from).is_dir():
-        keep_ancestors(Path(config.init_from), partial / "lineage")
+    if config.init_from:
+        keep_ancestors(find_start(config.init_from)[0], partial / "lineage")
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     return target
@@ -46,22 +48,27 @@ def keep_ancestors(parent: Path, lineage: Path) -> None:
     if not (parent / "record.json").exists():
         return
     name = json.loads((parent / "record.json").read_text())["config"]["name"]
-    (lineage / name).mkdir(parents=True)
-    for file in ("record.json", *CURVES):
-        if (parent / file).exists():
-            shutil.copy(parent / file, lineage / name / file)
     for older in sorted(p for p in (parent / "lineage").glob("*") if p.is_dir()):
         shutil.copytree(older, lineage / older.name)
+    folder, number = lineage / name, 2
+    while folder.exists():  # a run may bear the name of the one it started from
+        folder, number = lineage / f"{name}-{number}", number + 1
+    folder.mkdir(parents=True)
+    for file in ("record.json", *CURVES):
+        if (parent / file).exists():
+            shutil.copy(parent / file, folder / file)
 
 
-def note_start(out: Path, step: int, processes: int) -> None:
+def note_start(out: Path, step: int, processes: int, where: torch.device) -> None:
     """Append to ``starts.json`` which code and machine the run goes on with from ``step``."""
     file = out / "starts.json"
     starts = json.loads(file.read_text()) if file.exists() and step else []
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name()
-    where = {"hardware": device, "threads": torch.get_num_threads(), "processes": processes}
-    starts.append({"step": step, "code": code_version(), **where})
-    file.write_text(json.dumps(starts, indent=2) + "\n")
+    hardware = torch.cuda.get_device_name(where) if where.type == "cuda" else cpu_name()
+    machine = {"hardware": hardware, "threads": torch.get_num_threads(), "processes": processes}
+    starts.append({"step": step, "code": code_version(), **machine})
+    partial = file.with_name(file.name + ".partial")  # a half-written one would stop the next start
+    partial.write_text(json.dumps(starts, indent=2) + "\n")
+    os.replace(partial, file)
 
 
 def make_record(config: RunConfig, out: Path, manifest: str, lineage: dict[str, str] | None) -> dict[str, Any]:

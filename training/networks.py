@@ -8,16 +8,14 @@ from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.hub import resolve
 from training.config import RunConfig
+from training.restorer import fingerprint
 
 
 def build_network(config: RunConfig) -> tuple[SmallDereflection, dict[str, str] | None]:
     """The network in float32, and its lineage: the folder or id it came from and the revision (None if new)."""
     if config.init_from is None:
         return SmallDereflection(**config.model), None
-    folder, revision = Path(config.init_from), "local"
-    if not folder.is_dir():
-        local = resolve(config.init_from)
-        folder, revision = local.folder, local.revision
+    folder, revision = find_start(config.init_from)
     pipeline = DereflectionPipeline.from_pretrained(folder)
     network = pipeline.network
     if not isinstance(network, SmallDereflection):
@@ -25,3 +23,12 @@ def build_network(config: RunConfig) -> tuple[SmallDereflection, dict[str, str] 
             f"init_from {config.init_from} holds a {type(network).__name__}: this stage trains the small one."
         )
     return network.train(), {"init_from": config.init_from, "revision": revision}
+
+
+def find_start(init_from: str) -> tuple[Path, str]:
+    """The folder of a pipeline, or of a model of the catalog, and its revision. ModelError for an unknown id."""
+    folder = Path(init_from)
+    if folder.is_dir():
+        return folder, fingerprint(folder)
+    local = resolve(init_from)
+    return local.folder, local.revision

@@ -11,14 +11,20 @@ from training.config import RunConfig
 from training.data.draws import Draws
 
 CROP_STREAM = 2
+UNUSED = {"whole": ("local.",), "local": ()}  # by objective: parameters without a part in it, for which DDP would wait
 
 
 class WholeObjective(nn.Module):
     """The whole photo at low resolution: ``restore`` against the target."""
 
-    def __init__(self, network: SmallDereflection) -> None:
+    def __init__(self, network: SmallDereflection, config: RunConfig) -> None:
         super().__init__()
         self.network = network
+        sizes = [*config.data.sizes, config.validation_size]
+        if any(size % network.multiple for size in sizes):
+            raise ValueError(
+                f"objective 'whole' needs data.sizes and validation_size in multiples of {network.multiple}: {sizes}."
+            )
 
     def forward(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
         """Output and target, B x 3 x H x W."""
@@ -36,6 +42,10 @@ class LocalObjective(nn.Module):
             raise ValueError(
                 f"objective 'local' needs data.crop in multiples of {network.tile_multiple} and data.whole in "
                 f"multiples of {network.multiple}; got {self.crop} and {self.whole}."
+            )
+        if self.crop > (smallest := min(*config.data.sizes, config.validation_size)):
+            raise ValueError(
+                f"data.crop {self.crop} does not fit into {smallest} px: enlarge data.sizes or validation_size."
             )
 
     def forward(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
@@ -58,4 +68,5 @@ class LocalObjective(nn.Module):
 
 
 def build_objective(network: SmallDereflection, config: RunConfig) -> nn.Module:
-    return LocalObjective(network, config) if config.objective == "local" else WholeObjective(network)
+    """The module for ``config.objective``; ValueError, naming the setting, where sizes do not suit the network."""
+    return LocalObjective(network, config) if config.objective == "local" else WholeObjective(network, config)

@@ -36,9 +36,8 @@ class Protocol:
         return resize(picture, round(width * scale), round(height * scale))
 
 
-PROTOCOLS = {
-    protocol.name: protocol for protocol in (Protocol("limpid-8bit-native"), Protocol("real20-420", shorter_side=420))
-}
+NATIVE = "limpid-8bit-native"  # the protocol of section 7 of the design
+PROTOCOLS = {protocol.name: protocol for protocol in (Protocol(NATIVE), Protocol("real20-420", shorter_side=420))}
 
 
 @dataclass(frozen=True)

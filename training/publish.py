@@ -15,8 +15,9 @@ from typing import Any
 
 from models.catalog import Catalog, CatalogEntry
 from models.errors import ModelError
-from models.integrity import SUMS, find_alteration, read_sums
+from models.integrity import SUMS, find_alteration, read_sums, write_sums
 from training.card import model_card
+from training.protocol import NATIVE
 from training.report import Summary
 
 CHECKPOINTS = Path(__file__).parents[1] / "models" / "checkpoints"
@@ -30,6 +31,7 @@ def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Pa
         raise ModelError(f"The model in {run} is not the one its run wrote: {wrong}.")
     record = json.loads((run / "record.json").read_text())
     summaries = [read_report(folder) for folder in reports]
+    card, figures = model_card(entry, record, summaries, ancestors(run)), quality(summaries)
     partial, target = checkpoints / f".{entry.id}.partial", checkpoints / entry.id
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(run, partial)
@@ -37,8 +39,9 @@ def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Pa
     for summary in summaries:
         file = partial / "evaluation" / f"{summary['kind']}-{summary['data']}-{summary['protocol']}.json"
         file.write_text(json.dumps(summary, indent=2) + "\n")
-    (partial / "quality.json").write_text(json.dumps(quality(summaries), indent=2) + "\n")
-    (partial / "README.md").write_text(model_card(entry, record, summaries, ancestors(partial)))
+    (partial / "quality.json").write_text(json.dumps(figures, indent=2) + "\n")
+    (partial / "README.md").write_text(card)
+    write_sums(partial)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     return target
@@ -58,12 +61,13 @@ def ancestors(folder: Path) -> list[dict[str, Any]]:
 
 
 def quality(summaries: list[Summary]) -> dict[str, dict[str, float | str]]:
-    """The few figures for the model page, by data set."""
+    """The few figures for the model page, by data set (and protocol, where it is not the usual one)."""
     shown: dict[str, dict[str, float | str]] = {}
     for summary in summaries:
         if summary["kind"] == "pairs":
             output, given = summary["scores"]["output"], summary["scores"]["input"]
-            shown[summary["data"]] = {
+            other = "" if summary["protocol"] == NATIVE else f" ({summary['protocol']})"
+            shown[summary["data"] + other] = {
                 "PSNR": round(output["psnr"]["mean"], 2),
                 "input's": round(given["psnr"]["mean"], 2),
                 "SSIM": round(output["ssim"]["mean"], 3),

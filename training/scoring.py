@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from training.metrics import Scores, mean_gradient, psnr, score, ssim
 from training.protocol import (
+    NATIVE,
     SCENE_PATTERN,
     EvaluationError,
     Pair,
@@ -109,7 +110,7 @@ def measure_harm(
         rows.append(row)
     scenes = [str(row["scene"]) for row in rows]
     values = np.array([float(row["psnr"]) for row in rows])
-    summary: Summary = {"kind": "no-harm", "protocol": "limpid-8bit-native", **_size_of_set(rows, scenes)}
+    summary: Summary = {"kind": "no-harm", "protocol": NATIVE, **_size_of_set(rows, scenes)}
     for key in ("psnr", "ssim", "gradient_kept"):
         summary[key] = statistics([float(row[key]) for row in rows], scenes)
     summary["minimum"] = {"stem": rows[int(values.argmin())]["stem"], "psnr": float(values.min())}
@@ -161,7 +162,9 @@ def check_tiling(
             )
         half = max(plan["tile_size"]) // 2
         second, _ = restorer.tiled(photo, tile, (half, half))
-        whole, _ = restorer.tiled(photo, max(photo.shape[:2]))
+        whole, single = restorer.tiled(photo, max(photo.shape[:2]))
+        if single["tiles"] > 1:
+            raise EvaluationError(f"{name} could not be restored whole to compare with: lower --megapixels.")
         agreement = partial(psnr, data_range=1.0)
         row: Row = {"stem": name, "width": photo.shape[1], "height": photo.shape[0]}
         row |= {"tiles": plan["tiles"], "tile": max(plan["tile_size"])}

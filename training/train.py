@@ -26,7 +26,7 @@ from training.data.reflections import Reflections
 from training.export import export, note_start
 from training.losses import combine, match_exposure
 from training.networks import build_network
-from training.objective import build_objective
+from training.objective import UNUSED, build_objective
 from training.validate import Validator
 
 SIZE_STREAM = 3
@@ -65,9 +65,11 @@ class Trainer:
         self.network, self.lineage = build_network(config)
         self.network.to(memory_format=torch.channels_last)
         self.network.requires_grad_(False)
-        trained = [p for n, p in self.network.named_parameters() if n.startswith(tuple(config.train))]
+        prefixes, unused = tuple(config.train), UNUSED[config.objective]
+        named = self.network.named_parameters()
+        trained = [p for n, p in named if n.startswith(prefixes) and not n.startswith(unused)]
         if not trained:
-            raise ValueError(f"train: {config.train} matches no parameter of the network.")
+            raise ValueError(f"train: {config.train} matches no parameter that objective '{config.objective}' uses.")
         for parameter in trained:
             parameter.requires_grad_(True)
         o = config.optimizer
@@ -90,6 +92,7 @@ class Trainer:
             return 0
         step, folder = found[-1]
         self.accelerator.load_state(str(folder))
+        self.ema.to(self.accelerator.device)  # accelerate loads it on the CPU
         self.accelerator.print(f"resumed from {folder} at step {step}")
         return step
 
@@ -123,7 +126,8 @@ class Trainer:
             for name, value in {"loss": each.detach().mean(), **terms}.items():
                 logged[name] = logged.get(name, torch.zeros_like(value)) + value / self.accumulation
         norm = a.clip_grad_norm_(self.trained, config.optimizer.clip)
-        if not torch.isfinite(norm):
+        # In fp16 the scaler skips such a step and lowers its scale; that is how it finds one.
+        if a.scaler is None and not torch.isfinite(norm):
             raise FloatingPointError(f"the gradient is not finite at step {step}: lower optimizer.lr.")
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -143,6 +147,11 @@ class Trainer:
         shown = ", ".join(f"{k} {v:.2f}" for k, v in row.items())
         self.accelerator.print(f"step {step}: validation dB: {shown}", flush=True)
 
+    def must_stop(self) -> bool:
+        """Whether any process was asked to stop: all stop at the same step, or they would wait for each other."""
+        asked = torch.tensor(float(self.stop_asked), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(asked, "sum") > 0)
+
     def run(self) -> bool:
         """Train; True when the run is complete, False when it was asked to stop before."""
         config, a = self.config, self.accelerator
@@ -151,7 +160,8 @@ class Trainer:
         curve = CurveFile(self.out / "validation.csv", start if start else -1) if a.is_main_process else None
         if losses:
             self.seconds = losses.last("seconds")
-            note_start(self.out, start, a.num_processes)
+            if start < config.steps:
+                note_start(self.out, start, a.num_processes, a.device)
         a.print(f"{config.name}: {a.num_processes} process(es), {len(self.data.photos)} photos, from step {start}")
         if start == 0:
             self.validate(0, curve)
@@ -164,15 +174,16 @@ class Trainer:
                 row = {k: float(v) for k, v in logged.items()}
                 losses.add({"step": done, **row, "lr": learning_rate(step, config), "seconds": self.seconds})
                 a.print(
-                    f"step {done}: loss {row['loss']:.4f}, {self.seconds / (done - start):.2f} s/step",
+                    f"step {done}: loss {row['loss']:.4f}, {self.seconds / done:.2f} s/step",
                     flush=True,
                 )
-            stop = self.stop_asked or done == config.steps
-            if done % config.checkpoint_every == 0 or stop:
-                save_checkpoint(a, self.out, done, config.keep)
-            if done % config.validate_every == 0 or done == config.steps:
+            last, stop = done == config.steps, self.must_stop()
+            # Before the checkpoint: a run killed in between makes the row again, one killed after it has it.
+            if done % config.validate_every == 0 or last:
                 self.validate(done, curve)
-            if self.stop_asked and done < config.steps:
+            if done % config.checkpoint_every == 0 or last or stop:
+                save_checkpoint(a, self.out, done, config.keep)
+            if stop and not last:
                 a.print(f"stopped at step {done}; the same command goes on from there")
                 return False
         self.ema.copy_to(self.trained)

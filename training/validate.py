@@ -18,7 +18,10 @@ def psnr(output: Tensor, target: Tensor) -> float:
 
 
 def aligned_psnr(output: Tensor, target: Tensor) -> float:
-    """PSNR after the least-squares gain and offset of each channel (DESIGN 7); 3 x H x W in [0, 1]."""
+    """PSNR after the least-squares gain and offset of each channel, clipped to [0, 1]; 3 x H x W in [0, 1].
+
+    For the curve alone: the protocol's, `training.metrics.aligned_psnr`, clips nothing.
+    """
     o, t = output.clamp(0, 1).flatten(1).double(), target.flatten(1).double()
     om, tm = o.mean(1, keepdim=True), t.mean(1, keepdim=True)
     gain = ((o - om) * (t - tm)).sum(1, keepdim=True) / ((o - om) ** 2).sum(1, keepdim=True).clamp(min=1e-9)

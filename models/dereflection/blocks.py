@@ -25,7 +25,7 @@ class GatedBlock(nn.Module):
 
     The published block attends to channels through a mean over the whole picture. ``context=False`` leaves
     that out, so that the result at a pixel depends on its neighbourhood alone and tiles agree with the whole.
-    Input and output: B x C x H x W. Both branches start at zero (identity).
+    Input and output: B x C x H x W. Both branches start at a hundredth of their size, so near the identity.
     """
 
     def __init__(self, channels: int, expand: int = 2, context: bool = True) -> None:

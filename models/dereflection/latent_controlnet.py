@@ -38,14 +38,23 @@ class LatentControlNet(ControlNetModel):
         """
         steps = torch.full((latent.shape[0],), timestep, device=latent.device)
         embedding = self.time_embedding(self.time_proj(steps).to(latent.dtype))
-        hidden = self.conv_in(latent)
-        features = [hidden]
-        for block in self.down_blocks:
-            if getattr(block, "has_cross_attention", False):
-                hidden, made = block(hidden, embedding, encoder_hidden_states=encoder_hidden_states)
-            else:
-                hidden, made = block(hidden, embedding)
-            features.extend(made)
-        if getattr(self.mid_block, "has_cross_attention", False):
-            return features, self.mid_block(hidden, embedding, encoder_hidden_states=encoder_hidden_states)
-        return features, self.mid_block(hidden, embedding)
+        return down_and_mid(self, latent, embedding, encoder_hidden_states)
+
+
+def down_and_mid(network: Any, latent: Tensor, embedding: Tensor, tokens: Tensor) -> tuple[list[Tensor], Tensor]:
+    """What a UNet or its copy, a ControlNet, makes of a latent on the way down.
+
+    The features of ``conv_in`` and of every down-block layer, in the order in which the way up wants them from its
+    end, and the mid block's. ``embedding``: the timestep's, B x C; ``tokens``: B x N x ``cross_attention_dim``.
+    """
+    hidden = network.conv_in(latent)
+    features = [hidden]
+    for block in network.down_blocks:
+        if getattr(block, "has_cross_attention", False):
+            hidden, made = block(hidden, embedding, encoder_hidden_states=tokens)
+        else:
+            hidden, made = block(hidden, embedding)
+        features.extend(made)
+    if getattr(network.mid_block, "has_cross_attention", False):
+        return features, network.mid_block(hidden, embedding, encoder_hidden_states=tokens)
+    return features, network.mid_block(hidden, embedding)

@@ -19,7 +19,7 @@ from models.dereflection.geometry import with_halo
 from models.dereflection.interface import TiledNetwork
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
-from models.runtime import Runtime, apply_attention
+from models.runtime import Runtime, apply_attention, torch_dtype
 from models.tiles import Tile, plan, run_tiled, with_shrinking
 
 CONFIG = "pipeline.json"
@@ -57,10 +57,15 @@ class DereflectionPipeline:
         folder = Path(folder)
         if not (folder / CONFIG).is_file():
             raise ModelError(f"{folder.name} is not a dereflection pipeline: it has no {CONFIG}.")
-        kind = json.loads((folder / CONFIG).read_text()).get("network")
-        precision = getattr(torch, dtype)
+        try:
+            kind = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("network")
+        except (ValueError, AttributeError) as error:
+            raise ModelError(
+                f"{folder.name}/{CONFIG} cannot be read: restore it, or export the model again."
+            ) from error
+        precision = torch_dtype(dtype)
         if kind == "small":
-            network: nn.Module = SmallDereflection.from_pretrained(folder / "network", torch_dtype=precision)
+            network: nn.Module = _load_small(folder, precision)
         elif kind == "full":
             from models.dereflection.full import FullDereflection
 
@@ -77,7 +82,7 @@ class DereflectionPipeline:
         return cls(network, attention)
 
     def save_pretrained(self, folder: str | Path, dtype: str = "float16") -> None:
-        """Write the components and ``pipeline.json``; weights as safetensors in shards of at most 9 MB."""
+        """Write the components and ``pipeline.json``; weights as safetensors, the small tier's in shards of 9 MB."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         network = copy.deepcopy(self.network).to(getattr(torch, dtype))
@@ -153,3 +158,21 @@ class DereflectionPipeline:
         tensor = torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32))
         tensor = tensor.permute(2, 0, 1)[None].to(self.device, self.dtype)
         return tensor.contiguous(memory_format=self.layout)
+
+
+def _load_small(folder: Path, dtype: torch.dtype) -> SmallDereflection:
+    load: Any = SmallDereflection.from_pretrained
+    try:
+        network, info = load(folder / "network", torch_dtype=dtype, local_files_only=True, output_loading_info=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ModelError(
+            f"The network of {folder.name} cannot be read or does not fit its configuration: restore the folder, or "
+            "export the model again."
+        ) from error
+    wrong = [key for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in info[kind]]
+    if wrong:
+        raise ModelError(
+            f"The network of {folder.name} does not fit its configuration ({len(wrong)} names, '{wrong[0]}' first): "
+            "restore the folder, or export the model again."
+        )
+    return cast(SmallDereflection, network)

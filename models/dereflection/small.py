@@ -87,7 +87,7 @@ def apply_tone(photo: Tensor, maps: Tensor) -> Tensor:
 
 
 class SmallDereflection(ModelMixin, ConfigMixin):
-    """The embedded network; implements :class:`models.dereflection.interface.RestorationNetwork`.
+    """The embedded network; implements :class:`models.dereflection.interface.TiledNetwork`.
 
     ``working_size`` is the longest side, in pixels, at which the whole photo is looked at. ``tokens`` are
     B x N x ``token_dim``; a learned null token stands for "no guidance".
@@ -136,7 +136,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
 
     @classmethod
     def tiny(cls) -> SmallDereflection:
-        """A random-weight network of the same shape for tests, under 100 KB."""
+        """A random-weight network of the same shape for tests (49,000 numbers)."""
         return cls((8, 8, 8), (1, 1, 1), 4, (8, 8, 8), 8, (8, 8), 1, working_size=64, tile=96, overlap=16)
 
     def encode(self, photo: Tensor) -> tuple[Tensor, Skips]:
@@ -175,7 +175,8 @@ class SmallDereflection(ModelMixin, ConfigMixin):
         scale = min(1.0, self.config.working_size / max(height, width))
         small = (max(1, round(height * scale)), max(1, round(width * scale)))
         if small != (height, width):
-            photo = F.interpolate(photo, small, mode="bilinear", antialias=True)
+            # In float32: PyTorch has no antialiased resizing in bfloat16 on a CPU.
+            photo = F.interpolate(photo.float(), small, mode="bilinear", antialias=True).to(photo.dtype)
         return self.tone_maps(pad_to(photo, self.multiple), tokens)[..., : small[0], : small[1]]
 
     def restore_tile(self, photo: Tensor, context: Tensor | None, box: Box, tokens: Tensor | None = None) -> Tensor:

@@ -12,6 +12,8 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
+from models.dereflection.latent_controlnet import down_and_mid
+
 MAX_BYTES = 512 * 2**20  # about two sizes of 1,536 px in half precision, or one in float32
 UNSUPPORTED = (
     "center_input_sample",
@@ -47,19 +49,8 @@ def compute(unet: UNet2DConditionModel, size: tuple[int, int], tokens: Tensor) -
     """Down and mid features of the zero latent of ``size`` (h, w); ``tokens`` are B x N x C."""
     zeros = tokens.new_zeros(tokens.shape[0], unet.config["in_channels"], *size)
     embedding = unet.time_embedding(unet.get_time_embed(sample=zeros, timestep=0))
-    hidden = unet.conv_in(zeros)
-    down = [hidden]
-    for block in unet.down_blocks:
-        if getattr(block, "has_cross_attention", False):
-            hidden, made = block(hidden, embedding, encoder_hidden_states=tokens)
-        else:
-            hidden, made = block(hidden, embedding)
-        down.extend(made)
-    if getattr(unet.mid_block, "has_cross_attention", False):
-        hidden = unet.mid_block(hidden, embedding, encoder_hidden_states=tokens)
-    else:
-        hidden = unet.mid_block(hidden, embedding)
-    return Constants(tokens, embedding, tuple(down), hidden)
+    down, mid = down_and_mid(unet, zeros, embedding, tokens)
+    return Constants(tokens, embedding, tuple(down), mid)
 
 
 def finish(unet: UNet2DConditionModel, constants: Constants, down: list[Tensor], mid: Tensor, tokens: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ def decode(path: str | Path | None, name: str | None = None) -> Decoded:
 
 
 def size_of(path: str | Path | None) -> tuple[int, int]:
-    """(width, height) from the file's header, before it is turned upright. Raises PictureError."""
+    """(width, height) from the header, as stored (Pillow turns a TIFF's upright by itself). Raises PictureError."""
     path, name = _existing(path, None)
     with _open(path, name) as image:
         return image.size

@@ -50,6 +50,8 @@ def fields(params: type[BaseModel]) -> list[FieldSpec]:
 def _field(name: str, info: FieldInfo) -> FieldSpec:
     if info.is_required():
         raise FormError(f"The parameter '{name}' needs a default: only the picture may be required.")
+    if info.alias or info.validation_alias:
+        raise FormError(f"The parameter '{name}' has an alias: it must be known by one name.")
     kind, choices = _kind(name, info.annotation)
     minimum, maximum = _bounds(info, whole=kind == "int")
     label = info.title or name.replace("_", " ").capitalize()

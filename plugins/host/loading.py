@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models import hub, tiles
 from models import runtime as runtimes
@@ -43,19 +43,19 @@ class Shelf:
         key = (loaded.manifest.id, local.id if local else "", local.revision if local else "")
         if key in self._ready:
             self._ready.move_to_end(key)
-            return self._ready[key]
+            return replace(self._ready[key], local=local)  # its notes are of this request
         while len(self._ready) >= self._kept:
             self._ready.popitem(last=False)
             _collect()
         try:
             ready = self._load(loaded, local)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if not tiles.is_out_of_memory(error) or not self._ready:
                 raise _failed(loaded, error) from error
             self.clear()  # then there is nothing else to free
             try:
                 ready = self._load(loaded, local)
-            except Exception as again:
+            except (Exception, SystemExit) as again:
                 raise _failed(loaded, again) from again
         self._ready[key] = ready
         return ready
@@ -74,7 +74,7 @@ class Shelf:
         return Ready(loaded, plugin, local, runtime)
 
 
-def _failed(loaded: Loaded, error: Exception) -> LimpidError:
+def _failed(loaded: Loaded, error: BaseException) -> LimpidError:
     if isinstance(error, LimpidError):
         return error
     return PluginError(f"{loaded.manifest.name} could not be loaded: {type(error).__name__}: {error}.")

@@ -61,6 +61,6 @@ def build(steps: Sequence[StepRecord], facts: RunFacts, options: HostOptions) ->
         "peak_memory_mb": round(facts.peak_memory_mb, 1),
         "params": {**each([step.params for step in steps]), **host},
         "guidance": facts.guidance.as_dict() if facts.guidance else None,
-        "notes": list(dict.fromkeys(facts.notes)),
+        "notes": list(dict.fromkeys(map(str, facts.notes))),
         "version": __version__,
     }

@@ -145,12 +145,22 @@ class Host:
         assert facts.guidance is not None
         return facts.guidance, record.build(done, facts, wanted)
 
-    def cost(self, image_path: str | Path | None, steps: Sequence[str], params: ParamsByStep | None = None) -> Cost:
-        """What these steps are expected to take on a photo, loading aside; loads their models if need be."""
+    def cost(
+        self,
+        image_path: str | Path | None,
+        steps: Sequence[str],
+        params: ParamsByStep | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> Cost:
+        """What these steps are expected to take on a photo, loading aside; loads their models if need be.
+
+        ``progress`` may end the waiting for a run that is under way. Raises LimpidError.
+        """
         chain = self._chain(steps, params or {})
         size = Size(*pictures.size_of(image_path))
         total = Cost(0.0, 0.0, 0)
-        with self._turn(Progress()):
+        with self._turn(progress or Progress()):
             for ready, given in self._ready(chain, None, Progress()):
                 with speaking(ready.loaded):
                     one = as_cost(ready.plugin.cost(size, given))
@@ -215,8 +225,14 @@ class _Files:
         return self._aside / name
 
     def layer(self, label: str) -> Path:
-        word = "".join(letter if letter.isalnum() else "-" for letter in label.lower()).strip("-") or "layer"
-        return self.add(f"{self.stem}-{word}.png")
+        """A file for a layer, of a name of its own: a plugin may call one "restored", as the result is."""
+        word = "".join(letter if letter.isalnum() else "-" for letter in label.lower())
+        word = word.encode()[:80].decode(errors="ignore").strip("-") or "layer"
+        name, count = f"{self.stem}-{word}.png", 1
+        while name in self._names:
+            count += 1
+            name = f"{self.stem}-{word}-{count}.png"
+        return self.add(name)
 
     def at(self, path: Path) -> Path:
         """Where a file of this run lies in the end."""

@@ -107,7 +107,7 @@ def speaking(loaded: Loaded) -> Iterator[None]:
         raise PluginError(f"{name} does not keep to the plugin contract: {error}") from error
     except LimpidError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a stranger's code may well exit
         log.exception("%s failed", loaded.manifest.id)
         if tiles.is_out_of_memory(error):
             raise PluginError(f"{name} ran out of memory on this photo: use a smaller one, or free some.") from error

@@ -63,7 +63,8 @@ def _tiled(ready: Ready, picture: Picture, params: Any, ctx: RunContext, tiling:
             result = _checked(ready.plugin.run(picture, params, ctx), picture, ctx)
             return Result(result.image, result.layers, {**result.info, "plan": plan.record()})
         sample = Picture(np.ascontiguousarray(picture.pixels[first.slices]))
-        names.extend(sorted(as_result(ready.plugin.run(sample, params, RunContext(ctx.seed, ctx.guidance))).layers))
+        quiet = RunContext(ctx.seed, ctx.guidance, ctx.progress.silent())  # its notes come again with the tiles
+        names.extend(sorted(as_result(ready.plugin.run(sample, params, quiet)).layers))
 
         def report(done: int, total: int) -> None:
             ctx.progress.update(done / total, f"tile {min(done + 1, total)} of {total}")

@@ -1,4 +1,4 @@
-"""One launched app for all these tests: a tiny model; plugins built in, installed, broken and slow."""
+"""One launched app for all these tests: a tiny model; plugins built in, installed, broken and slow, and a guide."""
 
 from __future__ import annotations
 
@@ -41,6 +41,20 @@ summary = "Waits."
 order = 950
 """
 
+LOOKER = '''"""A guide."""
+from pydantic import BaseModel, Field
+
+class Looker:
+    class Params(BaseModel):
+        most: int = Field(3, ge=1, le=9, description="How many tags.")
+    def load(self, model, ctx): pass
+    def cost(self, size, params): return {"seconds": 0.1, "memory_mb": 1.0}
+    def run(self, picture, params, ctx):
+        shown = "light" if picture.pixels.mean() > 0.5 else "dark"
+        tags = [{"name": name, "score": 0.5} for name in (shown, "wall", "street")]
+        return {"caption": "a wall", "tags": tags[: params.most], "model": "looker-1"}
+'''
+
 
 @pytest.fixture(scope="session")
 def tiny_catalog(tiny_pipeline: Path) -> Catalog:
@@ -67,9 +81,22 @@ def slow_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def guide_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("guides") / "looker"
+    folder.mkdir()
+    (folder / "plugin.py").write_text(LOOKER)
+    (folder / "plugin.toml").write_text(
+        'api = 1\nid = "looker"\nkind = "guide"\nentry = "plugin:Looker"\nname = "Looker"\n'
+        'summary = "Says what a photo shows."\nguidance = ["caption", "tags"]\n'
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
 def app_url(
     tiny_catalog: Catalog,
     slow_plugin: Path,
+    guide_plugin: Path,
     plugin_site: Path,  # noqa: F811
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
@@ -81,7 +108,7 @@ def app_url(
     sys.path.insert(0, str(plugin_site))
     forget()
     try:
-        service = Service([slow_plugin], tiny_catalog)
+        service = Service([slow_plugin, guide_plugin], tiny_catalog)
     finally:
         sys.path.remove(str(plugin_site))  # other tests are to see the usual plugins
     app = serve(service, prevent_thread_lock=True, server_port=free_port(), quiet=True)

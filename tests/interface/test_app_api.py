@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
@@ -34,7 +35,7 @@ def arguments(client: Client, endpoint: str) -> dict[str, Any]:
 def test_endpoints_are_those_of_the_design(client: Client) -> None:
     listed = client.view_api(return_format="dict", print_info=False)
     assert set(listed["named_endpoints"]) == {
-        "/dereflection", "/invert", "/slow", "/restore", "/plugins", "/models", "/health"}  # fmt: skip
+        "/dereflection", "/invert", "/slow", "/looker", "/restore", "/plugins", "/models", "/health"}  # fmt: skip
     assert not listed["unnamed_endpoints"]
     assert list(arguments(client, "/dereflection")) == ["image", "keep_layer", *HOST_ARGUMENTS]
     assert list(arguments(client, "/restore")) == ["image", "steps", "params", *HOST_ARGUMENTS]
@@ -142,6 +143,7 @@ def test_several_steps_in_one_pass(client: Client, tmp_path: Path) -> None:
     single = client.predict(image=photo, steps=["invert"], params={}, api_name="/restore")[0]
     inverted = 255 - np.asarray(Image.open(single)).astype(int)
     assert np.abs(inverted - files.scene()).max() <= 1
+    assert client.predict(image=photo, api_name="/restore")[1]["plugin"] == "dereflection"  # the first there is
     with pytest.raises(AppError, match="no-such-step"):
         client.predict(image=photo, steps=["no-such-step"], api_name="/restore")
     with pytest.raises(AppError, match="params"):
@@ -168,6 +170,51 @@ def test_an_installed_plugin_has_its_endpoint(client: Client, tmp_path: Path) ->
     assert record["params"]["channel"] == "blue" and layers[0]["caption"] == "change"
     with pytest.raises(AppError, match="amount"):
         client.predict(image=handle_file(str(photo)), amount=2, api_name="/invert")
+
+
+def test_an_installed_plugin_has_its_tab(client: Client) -> None:
+    components = [(one["type"], one["props"]) for one in client.config["components"]]
+    tabs = [props["label"] for kind, props in components if kind == "tabitem"]
+    assert tabs == ["Dereflection", "Invert", "Slow", "Several steps", "Looker", "Models and plugins"]
+    labels = {(kind, props.get("label")) for kind, props in components}
+    assert {("slider", "Amount"), ("radio", "Channel"), ("slider", "Most")} <= labels
+
+
+def test_a_guide_has_its_endpoint(client: Client, tmp_path: Path) -> None:
+    assert list(arguments(client, "/looker")) == ["image", "most"]
+    photo = handle_file(str(files.photo(tmp_path)))
+    said = client.predict(image=photo, most=1, api_name="/looker")
+    assert said["caption"] == "a wall" and said["model"] == "looker-1"
+    assert said["tags"] in ([{"name": "light", "score": 0.5}], [{"name": "dark", "score": 0.5}])
+    assert len(client.predict(image=photo, api_name="/looker")["tags"]) == 3
+    with pytest.raises(AppError, match="most must be at most 9"):
+        client.predict(image=photo, most=10, api_name="/looker")
+    with pytest.raises(AppError, match="No picture was given"):
+        client.predict(image=None, api_name="/looker")
+
+
+@pytest.mark.parametrize("place", ["image", "mask"])
+@pytest.mark.parametrize("disguise", ["bare", "unmarked", "marked", "text"])
+def test_a_request_cannot_name_a_file_of_the_server(app_url: str, tmp_path: Path, place: str, disguise: str) -> None:
+    secret = str(files.photo(tmp_path, "secret.png"))
+    meta: dict[str, Any] = {"bare": {}, "unmarked": {"meta": {}}, "marked": {"meta": {"_type": "gradio.FileData"}}}
+    named: Any = secret if disguise == "text" else {"path": secret, **meta[disguise]}
+    values = [named, True, 1.0, None, 0, None, "png", "none"]
+    if place == "mask":
+        upload = httpx.post(f"{app_url}gradio_api/upload", files={"files": Path(secret).read_bytes()}).json()[0]
+        values[0], values[5] = {"path": upload, "meta": {"_type": "gradio.FileData"}}, named
+    started = httpx.post(f"{app_url}gradio_api/call/dereflection", json={"data": values}).json()
+    told = httpx.get(f"{app_url}gradio_api/call/dereflection/{started['event_id']}", timeout=60).text
+    assert "event: error" in told and "event: complete" not in told
+    if disguise != "marked":  # gradio's own words, there
+        assert "must be an uploaded file" in told
+
+
+def test_params_cannot_name_a_mask(client: Client, tmp_path: Path) -> None:
+    photo = handle_file(str(files.photo(tmp_path)))
+    with pytest.raises(AppError, match="Unknown parameter 'mask'"):
+        params = {"dereflection": {"mask": str(tmp_path / "photo.png")}}
+        client.predict(image=photo, steps=["dereflection"], params=params, api_name="/restore")
 
 
 def test_cancel_stops_the_work(client: Client, app_url: str, tmp_path: Path) -> None:

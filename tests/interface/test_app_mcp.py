@@ -25,7 +25,7 @@ async def with_session(url: str, action: Any) -> Any:
 def test_tools_say_what_the_plugins_say(app_url: str) -> None:
     listed = asyncio.run(with_session(app_url, lambda session: session.list_tools()))
     tools = {tool.name: tool for tool in listed.tools}
-    assert {"dereflection", "restore", "invert", "plugins", "models", "health"} <= set(tools)
+    assert {"dereflection", "restore", "invert", "looker", "plugins", "models", "health"} <= set(tools)
     invert = tools["invert"]
     assert "negative" in invert.description
     properties = invert.inputSchema["properties"]
@@ -44,6 +44,26 @@ def test_a_photo_through_the_tool(app_url: str, tmp_path: Path) -> None:
     answer = asyncio.run(with_session(app_url, call))
     text = " ".join(part.text for part in answer.content if part.type == "text")
     assert not answer.isError and "-restored.png" in text and "dereflection-small" in text
+
+
+def test_installed_restorers_and_guides_are_called(app_url: str, tmp_path: Path) -> None:
+    photo = base64.b64encode(files.photo(tmp_path).read_bytes()).decode()
+
+    async def call(session: ClientSession) -> Any:
+        given = {"image": f"data:image/png;base64,{photo}"}
+        return await session.call_tool("invert", given), await session.call_tool("looker", {**given, "most": 1})
+
+    for answer, word in zip(asyncio.run(with_session(app_url, call)), ("-restored.png", "a wall"), strict=True):
+        assert not answer.isError and word in " ".join(part.text for part in answer.content if part.type == "text")
+
+
+def test_a_file_of_the_server_is_refused(app_url: str, tmp_path: Path) -> None:
+    secret = str(files.photo(tmp_path, "secret.png"))
+
+    async def call(session: ClientSession) -> Any:
+        return await session.call_tool("dereflection", {"image": secret})
+
+    assert asyncio.run(with_session(app_url, call)).isError
 
 
 def test_a_wrong_value_is_told_to_the_tool_user(app_url: str, tmp_path: Path) -> None:

@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from interface import cache, examples, mask, models_page, snippets, work
+from interface import cache, examples, looking, mask, models_page, snippets, work
 from interface.controls import PhotoInput, control
-from plugins.contract import Cost, Size
+from plugins.contract import Cost, Progress, Size
+from plugins.host import pictures
 from plugins.host.forms import FieldSpec
+from plugins.host.run import Host
 from tests.interface import files
+from tests.plugins.fakes import Darken, loaded, registry
 
 
 @pytest.fixture(autouse=True)
@@ -118,3 +121,44 @@ def test_what_is_shown_is_escaped() -> None:
     ]
     assert not any("<img" in html for html in shown)
     assert "3 min" in shown[2] and "2.0 GB" in shown[2] and "4 × 3 px" in shown[0]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "avif", "heic"])
+def test_the_size_told_is_the_size_read(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / f"turned.{suffix}"
+    Image.fromarray(files.scene()).save(path, exif=exif)
+    size = looking.seen_size(str(path))
+    assert (size.width, size.height) == pictures.read(path).size
+
+
+def test_while_another_photo_is_worked_on_the_cost_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "PATIENCE", 0.1)
+    host = Host(registry(loaded(Darken, "darken")))
+    about = looking.arrive(SimpleNamespace(host=host), ["darken"])  # type: ignore[arg-type]
+    photo = str(files.photo(tmp_path))
+    assert "of memory" in about(photo)
+    with host._turn(Progress()):
+        assert "48 × 32 px" in (told := about(photo)) and "of memory" not in told
+
+
+def test_a_chains_models_are_told_one_by_one() -> None:
+    told = snippets.summary_html({"model": {"one": "small", "two": None, "three": "small"}, "device": "cpu"})
+    assert told == '<div class="facts"><span>small</span><span>cpu</span></div>'
+
+
+def test_a_plugin_that_exits_ends_its_job_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Leaves(Darken):
+        def run(self, picture: Any, params: Any, ctx: Any) -> Any:
+            raise SystemExit(3)
+
+    class Worse(Darken):
+        def run(self, picture: Any, params: Any, ctx: Any) -> Any:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(work, "_host", Host(registry(loaded(Leaves, "leaves"), loaded(Worse, "worse"))))
+    photo = str(files.photo(tmp_path))
+    for step, word in (("leaves", "SystemExit"), ("worse", "KeyboardInterrupt")):
+        last = [item for item in work.run(work.Job(photo, (step,), out_dir=str(tmp_path))) if item][-1]
+        assert isinstance(last, Exception) and word in str(last)

@@ -80,7 +80,9 @@ def test_the_report_is_json_and_names_what_is_live():
     assert report["threads"] >= 1 and report["versions"]["torch"] == torch.__version__
 
 
-@pytest.mark.parametrize(("device", "message"), [("cuda:99", "not available"), ("gpu", "not a device")])
+@pytest.mark.parametrize(
+    ("device", "message"), [("cuda:99", "not available"), ("gpu", "not a device"), ("cuda:x", "not a device")]
+)
 def test_a_device_that_is_not_there_is_refused(device, message):
     with pytest.raises(ModelError, match=message):
         runtime.probe(device=device)

@@ -143,6 +143,11 @@ def test_a_single_tile_plan_says_so_in_the_record():
     assert plan(1000, 48, 128, 16).record()["tiles"] == 9
 
 
+def test_a_picture_no_larger_than_a_tile_is_one_tile_whatever_the_multiple():
+    assert plan(1155, 1733, 1733, 16, 4).tiles == (Tile(0, 0, 1155, 1733),)
+    assert len(plan(1155, 1734, 1733, 16, 4).tiles) == 2
+
+
 def test_tiles_shrink_until_they_fit():
     tried, notes = [], []
 

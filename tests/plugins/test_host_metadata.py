@@ -86,3 +86,12 @@ def test_damaged_exif_does_not_stop_a_photo(tmp_path):
     Image.fromarray(noise(32, 48)).save(tmp_path / "photo.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff garbage")
     source = pictures.read(tmp_path / "photo.jpg")
     assert pictures.write(source.pixels, source, tmp_path, "png", "all").is_file()
+
+
+def test_exif_that_cannot_be_written_is_left_out_with_a_note(tmp_path):
+    Image.fromarray(noise(32, 48)).save(tmp_path / "photo.png")
+    source = pictures.read(tmp_path / "photo.png")
+    source.exif[0x011A] = "a fraction, once"
+    notes: list[str] = []
+    assert pictures.write(source.pixels, source, tmp_path / "out", "png", "all", notes=notes).is_file()
+    assert notes == ["The photo's EXIF is damaged and was not kept."]

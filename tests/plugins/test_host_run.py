@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -307,3 +308,28 @@ def test_an_installed_plugin_runs_with_everything_the_host_gives(third_party, ph
     assert outcome.record["params"]["channel"] == "green"
     assert [label for _, label in outcome.layers] == ["change"]
     assert host.cost(photo, ["invert"]).tiles == 1
+
+
+def test_a_layer_never_takes_the_place_of_the_result_or_of_another(photo, tmp_path):
+    class Named(Darken):
+        def run(self, picture, params, ctx):
+            names = ("restored", "a b", "a/b", "x" * 300)
+            return {"image": picture.pixels, "layers": {name: picture.pixels * 0 for name in names}}
+
+    outcome = Host(registry(loaded(Named, "named"))).restore(photo, ["named"], out_dir=tmp_path / "out")
+    assert np.array_equal(samples(outcome.path), samples(photo))
+    paths = [path for path, _ in outcome.layers]
+    assert len({outcome.path, *paths}) == 5 and all(path.is_file() for path in paths)
+    assert [label for _, label in outcome.layers][:3] == ["restored", "a b", "a/b"]
+
+
+def test_a_models_notes_are_those_of_the_request(monkeypatch, photo, tmp_path):
+    told = iter([("altered, so another was used",), ()])
+
+    def resolve_for(task, model, catalog):
+        return SimpleNamespace(id="m", revision="1", notes=next(told))
+
+    monkeypatch.setattr(loading.hub, "resolve_for", resolve_for)
+    host = Host(registry(loaded(Darken, "darken", task="things")))
+    notes = [host.restore(photo, ["darken"], out_dir=tmp_path).record["notes"] for _ in range(2)]
+    assert notes == [["altered, so another was used", "darkened"], ["darkened"]]

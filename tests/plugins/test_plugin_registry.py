@@ -108,6 +108,9 @@ def test_the_allow_list_keeps_others_from_being_imported(third_party, monkeypatc
         ({"code": CODE.replace("class Params", "class Options")}, "has no Params"),
         ({"code": CODE.replace("amount: float", "amount: Any")}, "'amount' has the type"),
         ({"code": CODE.replace(" = Field(0.5, ge=0, le=1)", "")}, "'amount' needs a default"),
+        ({"code": CODE.replace("Field(0.5,", "Field(1.5,")}, "amount must be at most 1"),
+        ({"code": CODE.replace("Field(0.5,", "Field(0.5, alias='much',")}, "'amount' has an alias"),
+        ({"code": CODE.replace("Field(0.5, ge=0, le=1)", "Field(default_factory=lambda: 1 / 0)")}, "ZeroDivisionError"),
         ({"code": CODE.replace("amount", "strength")}, "'strength' is one of the host's own"),
         ({"code": CODE.replace("float = Field(0.5, ge=0, le=1)", "str | None = None")}, "never empty"),
     ],
@@ -162,3 +165,13 @@ def test_listing_plugins_and_building_forms_loads_neither_torch_nor_gradio():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_an_entry_point_that_makes_no_sense_disables_that_one(tmp_path, monkeypatch):
+    info = tmp_path / "limpid_odd-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: limpid-odd\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[limpid.plugins]\nodd = not a module!\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry = Registry.discover([make(tmp_path / "thing")])
+    assert "thing" in registry.enabled and "plugin.toml" in reason(registry, "odd")

@@ -105,6 +105,21 @@ def test_what_a_finished_run_leaves(whole_run):
     assert not list((whole_run / "checkpoints").glob("partial-*"))
 
 
+def test_a_run_asked_to_stop_saves_the_step_and_a_resume_continues_its_files(debug_overrides, monkeypatch):
+    config = load_config(DEBUG, [*debug_overrides, "steps=6", "checkpoint_every=50"])
+    first = Trainer(config)
+    monkeypatch.setattr(first, "must_stop", lambda: len(read_curve(first.out / "loss.csv")) == 4)
+    assert not first.run()
+    assert [step for step, _ in list_checkpoints(first.out)] == [4]
+    before = (first.out / "loss.csv").read_bytes()
+    assert Trainer(config).run()
+    assert (first.out / "loss.csv").read_bytes().startswith(before)
+    assert [r["step"] for r in read_curve(first.out / "validation.csv")] == [0, 4, 6]
+    starts = (first.out / "starts.json").read_bytes()
+    assert Trainer(config).run()  # nothing is left to do
+    assert (first.out / "starts.json").read_bytes() == starts
+
+
 def test_a_warm_start_trains_only_what_it_names(whole_run, debug_overrides):
     overrides = [
         *debug_overrides, "name=local", f"init_from={whole_run / 'model'}", "objective=local", "train=[local]",
@@ -174,5 +189,11 @@ def test_bad_settings_are_named(debug_overrides):
         share_of_batch(config.model_copy(update={"micro_batch": 3}), 1)
     with pytest.raises(ValueError, match="matches no parameter"):
         Trainer(config.model_copy(update={"train": ["nothing"]}))
+    with pytest.raises(ValueError, match="'whole' uses"):
+        Trainer(config.model_copy(update={"train": ["local"]}))
+    with pytest.raises(ValueError, match="multiples of 32"):
+        Trainer(load_config(DEBUG, [*debug_overrides, "data.sizes=[64,72]"]))
+    with pytest.raises(ValueError, match="does not fit into 64 px"):
+        Trainer(load_config(DEBUG, [*debug_overrides, "objective=local", "data.crop=96", "data.whole=64"]))
     with pytest.raises(FileNotFoundError, match="no folder"):
         Trainer(load_config(DEBUG, ["data.root=/nowhere"]))

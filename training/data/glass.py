@@ -6,7 +6,9 @@ sometimes a uniform veil::
 
     I = clip(a T + m * b * (g * R) + v)        target = a T: the light through the glass, at the photo's exposure
 
-Light sources in R are brighter than white before they are scaled (their highlights are recovered first). The
+Light sources in R are brighter than white before they are scaled (their highlights are recovered first), and
+what is darker than a floor adds nothing that is seen: reflections show where their scene is bright, and the
+exposure swallows the rest (Fan et al., ICCV 2017, subtract for the same reason). The
 camera's shoulder, which compresses what is bright, is stood in for by a screen blend in sRGB for a share of the
 samples: ``I = 1 - (1 - T)(1 - R)``. Sources: Zhang et al., CVPR 2018 (clipped addition with bright R); Shih et
 al., CVPR 2015 (ghosts); Wan et al., ICCV 2017 (what real panes do); Hu et al., arXiv 2503.17347.
@@ -29,7 +31,7 @@ from training.data.filters import gaussian_blur, shift
 class GlassConfig:
     """The distribution. Lengths are fractions of the picture's side, strengths are shares of T's mean light."""
 
-    clean: float = 0.15  # probability that there is no reflection at all
+    clean: float = 0.2  # probability that there is no reflection at all
     strength: tuple[float, float] = (
         0.04,
         0.6,
@@ -39,6 +41,7 @@ class GlassConfig:
     blur: float = 0.02  # largest sigma of the reflected scene's defocus
     ghost: float = 0.3  # probability of a visible double image
     ghost_shift: float = 0.02
+    floor: tuple[float, float] = (0.0, 1.3)  # light of the reflected scene that is not seen, shares of its mean
     highlights: tuple[float, float] = (1.0, 4.0)  # how much brighter than white a light source becomes
     local: float = 0.5  # probability that only a part of the picture reflects
     veil: float = 0.3
@@ -56,6 +59,7 @@ class GlassSample:
     sigma: float
     ghost: tuple[float, float, float]
     highlight: float
+    floor: float
     transmittance: float
     veil: tuple[float, float, float]
     screen: bool
@@ -91,6 +95,7 @@ def draw_sample(draws: Draws, size: int, config: GlassConfig) -> GlassSample:
         sigma=sigma,
         ghost=ghost,
         highlight=highlight,
+        floor=draws.uniform(*config.floor),
         transmittance=draws.uniform(*config.transmittance),
         veil=veil,
         screen=draws.chance(config.screen),
@@ -121,11 +126,13 @@ def simulate(transmission: Tensor, reflection: Tensor, samples: list[GlassSample
     ghost = torch.tensor([s.ghost for s in samples], device=device)
     second = ghost[:, 2][:, None, None, None]
     r = (r + second * shift(r, ghost[:, 0], ghost[:, 1])) / (1 + second)
+    mean = r.mean((1, 2, 3), keepdim=True)
+    r = (r - column([s.floor for s in samples]) * mean).clamp(min=0)
     size = list(transmission.shape[-2:])
     field = torch.cat(
         [F.interpolate(s.field[None].to(device), size, mode="bicubic", align_corners=True) for s in samples]
     )
-    share = t.mean((1, 2, 3), keepdim=True) / r.mean((1, 2, 3), keepdim=True).clamp(min=1e-3)
+    share = t.mean((1, 2, 3), keepdim=True) / mean.clamp(min=1e-3)
     strength = column([s.strength for s in samples])
     added = torch.sigmoid(field) * strength * share.clamp(max=4.0) * r
     added = added + torch.tensor([s.veil for s in samples], device=device)[:, :, None, None]

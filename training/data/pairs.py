@@ -12,8 +12,13 @@ from training.data.photos import Crop, read_photo
 
 
 def match_pairs(folder: Path) -> list[tuple[Path, Path]]:
-    """(input, target) by stem, sorted. A file without its partner is an error that names it."""
-    sides = {side: {p.stem: p for p in list_images(folder / side)} for side in ("input", "target")}
+    """(input, target) by stem, sorted. A file without its partner, or two of one stem, is an error that names it."""
+    sides: dict[str, dict[str, Path]] = {"input": {}, "target": {}}
+    for side, found in sides.items():
+        for file in list_images(folder / side):
+            if file.stem in found:
+                raise ValueError(f"{folder / side} has two files of one stem: {found[file.stem].name}, {file.name}.")
+            found[file.stem] = file
     lonely = sorted(set(sides["input"]) ^ set(sides["target"]))
     if lonely:
         raise FileNotFoundError(

@@ -14,17 +14,29 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from training.data.draws import Draws
+from training.data.manifest import HEIF_SUFFIXES
 
 
 def read_photo(file: Path, side: int | None = None) -> Tensor:
-    """An upright sRGB photo as 3 x H x W uint8, its shorter side reduced to ``side`` (never enlarged)."""
-    with Image.open(file) as opened:
+    """An upright photo as 3 x H x W uint8, its shorter side reduced to ``side`` px (never enlarged).
+
+    Values are taken for sRGB: an ICC profile is not applied.
+    """
+    with _open(file) as opened:
         image = ImageOps.exif_transpose(opened).convert("RGB")
     if side is not None and min(image.size) > side:
         scale = side / min(image.size)
         size = (max(side, round(image.width * scale)), max(side, round(image.height * scale)))
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+
+def _open(file: Path) -> Image.Image:
+    if file.suffix.lower() not in HEIF_SUFFIXES:
+        return Image.open(file)
+    import pillow_heif  # not registered as an opener, which would then claim other files too
+
+    return pillow_heif.open_heif(file).to_pillow()
 
 
 @dataclass(frozen=True)

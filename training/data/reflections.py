@@ -30,7 +30,7 @@ class Reflections:
     """The training samples of a run, or with ``validation=True`` those held out from it.
 
     ``batch(indices, size)`` gives ``input`` and ``target``, B x 3 x size x size in [0, 1], and ``real`` (B,
-    bool). Sample *i* depends on (seed, i, size) alone.
+    bool). Sample *i* depends on (seed, i, size) alone, up to rounding: blur is computed for the batch together.
     """
 
     def __init__(self, config: DataConfig, seed: int, validation: bool = False) -> None:
@@ -45,9 +45,13 @@ class Reflections:
         for folder, weight in config.pairs.items():
             pairs = match_pairs(config.root / folder)
             self.files += [f for pair in pairs for f in pair]
-            kept = set(self._split([a for a, _ in pairs]))
-            self.pairs.append(PairStore([p for p in pairs if p[0] in kept], config.store_side))
-            self.weights.append(weight)
+            if folder in config.unsplit:
+                kept = set() if validation else {a for a, _ in pairs}
+            else:
+                kept = set(self._split([a for a, _ in pairs]))
+            if kept:
+                self.pairs.append(PairStore([p for p in pairs if p[0] in kept], config.store_side))
+                self.weights.append(weight)
 
     def _split(self, files: Sequence[Path]) -> list[Path]:
         kept = [f for f in files if held_out(f.stem, self.config.hold_out) == self.validation]

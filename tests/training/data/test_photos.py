@@ -22,6 +22,15 @@ def test_photos_are_upright_and_reduced(tmp_path):
     assert photo[:, 5].min() == 255 and photo[:, 35].max() == 0
 
 
+def test_a_heic_photo_is_read(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    picture = Image.new("RGB", (64, 48), (200, 100, 50))
+    pillow_heif.from_pillow(picture).save(tmp_path / "photo.HEIC", quality=95)
+    photo = read_photo(tmp_path / "photo.HEIC")
+    assert photo.shape == (3, 48, 64)
+    assert (photo.float().mean((1, 2)) - torch.tensor([200.0, 100, 50])).abs().max() < 5
+
+
 def test_crops_take_the_part_they_name():
     ramp = torch.arange(100, dtype=torch.uint8).expand(3, 50, 100).contiguous()
     part = Crop(0.0, 0.5, 1.0, 0.5, False).take(ramp, 50)
@@ -42,6 +51,9 @@ def test_a_pair_gets_one_crop_and_lonely_files_are_named(pair_folder, tmp_path):
         (tmp_path / side).mkdir()
         Image.new("RGB", (8, 8)).save(tmp_path / side / f"only-{side}.png")
     with pytest.raises(FileNotFoundError, match=r"only-input, only-target"):
+        match_pairs(tmp_path)
+    Image.new("RGB", (8, 8)).save(tmp_path / "input" / "only-input.jpg")
+    with pytest.raises(ValueError, match=r"two files of one stem: only-input\.\w+, only-input"):
         match_pairs(tmp_path)
 
 
