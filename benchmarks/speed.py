@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -28,6 +27,7 @@ from PIL import Image
 
 from benchmarks.large import measure_apart
 from benchmarks.start import app_start_seconds
+from models.runtime import cpu_name
 
 PARTS = ("512", "12mp", "start")
 BARS = {"512": "at most 0.8 s, and not above NAFNet", "12mp": "at most 15 s and 3072 MB", "start": "at most 10 s"}
@@ -104,13 +104,8 @@ def measure_large(model: str, dtype: str | None) -> list[dict[str, Any]]:
 
 def machine() -> dict[str, Any]:
     """What the numbers were taken on."""
-    model = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        names = [line for line in information.read_text().splitlines() if line.startswith("model name")]
-        model = names[0].partition(":")[2].strip() if names else model
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": model, "cpus": cpus, "load": round(os.getloadavg()[0], 2)}
+    return {"cpu": cpu_name(), "cpus": cpus, "load": round(os.getloadavg()[0], 2)}
 
 
 def table(results: dict[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from models import download
 from models.catalog import Catalog, CatalogEntry, Part
 from models.errors import AlteredModelError, ModelError
-from models.integrity import SUMS, files_in, find_alteration, must_be_listed, read_sums, refuse_unsafe, sha256
+from models.integrity import SUMS, digest, files_in, find_alteration, must_be_listed, read_sums, refuse_unsafe, sha256
 
 __all__ = ["Catalog", "CatalogEntry", "LocalModel", "Part", "describe", "resolve", "resolve_for"]
 
@@ -140,8 +139,7 @@ def _from_folder(entry: CatalogEntry) -> LocalModel:
             f"The model '{entry.id}' was altered: {altered}. Restore {folder}"
             + (f", or write its {SUMS} anew." if entry.source == "local" else ".")
         )
-    digest = hashlib.sha256("".join(sorted(name + expected[name] for name in expected)).encode()).hexdigest()
-    return LocalModel(entry.id, folder, f"sha256:{digest[:12]}", entry, notes)
+    return LocalModel(entry.id, folder, digest(expected), entry, notes)
 
 
 def _from_hub(entry: CatalogEntry) -> LocalModel:

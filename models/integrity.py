@@ -56,6 +56,19 @@ def must_be_listed(relative: str) -> bool:
     return path.suffix == ".safetensors" or path.name in CONFIGS
 
 
+def digest(sums: Mapping[str, str]) -> str:
+    """A short name for a model without a commit: "sha256:" and 12 digits over the hashes of its files."""
+    text = "".join(name + sums[name] for name in sorted(sums))
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def fingerprint(folder: Path) -> str:
+    """`digest` of what a pipeline loads from `folder`: which weights and configurations these are."""
+    if (folder / SUMS).is_file():
+        return digest(read_sums(folder / SUMS))
+    return digest({name: sha256(path) for name, path in files_in(folder) if must_be_listed(name)})
+
+
 def read_sums(file: Path) -> dict[str, str]:
     """The hashes of a SHA256SUMS file by relative path; `sha256sum -c` reads the same format.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import sys
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -163,6 +164,16 @@ def usable_cpus() -> int:
     except (OSError, ValueError):
         pass  # no cgroup v2 here, so no quota to respect
     return max(1, count)
+
+
+def cpu_name() -> str:
+    """The processor's model name."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
 
 
 def use_threads(count: int | None = None) -> int:

@@ -45,9 +45,8 @@ class RunConfig(Strict):
     """One stage of training."""
 
     name: str
-    task: Literal["dereflection"] = "dereflection"
     objective: Literal["whole", "local"] = "whole"
-    model: dict[str, Any] = {}  # arguments of the network, where it is made anew
+    model: dict[str, Any] = {}  # arguments of the network; with init_from only how it is used (training.networks.USE)
     init_from: str | None = None  # a pipeline folder or a catalog id: a warm start, kept as lineage
     train: list[str] = [""]  # prefixes of the parameters that are trained; "" is all
     losses: dict[str, float] = {"charbonnier": 1.0, "gradient": 0.5}

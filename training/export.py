@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import subprocess
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ import torch
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.integrity import write_sums
+from models.runtime import cpu_name
 from training.config import RunConfig
 from training.curves import read_curve
 from training.networks import find_start
@@ -98,13 +98,3 @@ def _git(*arguments: str) -> str:
     command = ["git", *arguments]
     here = Path(__file__).parent.parent
     return subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def cpu_name() -> str:
-    """The processor's model name."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

@@ -7,8 +7,10 @@ from pathlib import Path
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.hub import resolve
+from models.integrity import fingerprint
 from training.config import RunConfig
-from training.restorer import fingerprint
+
+USE = ("working_size", "tile", "overlap")  # how a network is used, not what it is: a warm start may change it
 
 
 def build_network(config: RunConfig) -> tuple[SmallDereflection, dict[str, str] | None]:
@@ -22,7 +24,18 @@ def build_network(config: RunConfig) -> tuple[SmallDereflection, dict[str, str] 
         raise ValueError(
             f"init_from {config.init_from} holds a {type(network).__name__}: this stage trains the small one."
         )
+    for name, value in config.model.items():
+        if name in USE:
+            network.register_to_config(**{name: value})
+            if hasattr(network, name):
+                setattr(network, name, value)
+        elif _plain(network.config[name]) != _plain(value):
+            raise ValueError(f"model.{name} cannot differ from that of {config.init_from}; only {', '.join(USE)} can.")
     return network.train(), {"init_from": config.init_from, "revision": revision}
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def find_start(init_from: str) -> tuple[Path, str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from models.catalog import Catalog, CatalogEntry
 from models.errors import ModelError
-from models.integrity import SUMS, find_alteration, read_sums, write_sums
+from models.integrity import SUMS, find_alteration, fingerprint, read_sums, write_sums
 from training.card import model_card
 from training.protocol import NATIVE
 from training.report import Summary
@@ -32,6 +32,9 @@ def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Pa
     record = json.loads((run / "record.json").read_text())
     summaries = [read_report(folder) for folder in reports]
     card, figures = model_card(entry, record, summaries, ancestors(run)), quality(summaries)
+    for summary in summaries:
+        if summary["revision"] != fingerprint(run):
+            raise ModelError(f"The report on {summary['data']} was measured on another model: evaluate {run} again.")
     partial, target = checkpoints / f".{entry.id}.partial", checkpoints / entry.id
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(run, partial)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from models.integrity import fingerprint
 from training.protocol import EvaluationError, to_8bit
 
 PIPELINES = {"DereflectionPipeline": "models.dereflection.pipeline"}  # class named in pipeline.json -> module
@@ -109,14 +108,6 @@ def pipeline_class(folder: Path) -> Any:
         known = ", ".join(PIPELINES)
         raise EvaluationError(f"The pipeline {name} of {folder} cannot be evaluated; known: {known}.")
     return getattr(import_module(PIPELINES[name]), name)
-
-
-def fingerprint(folder: Path, suffixes: Sequence[str] = (".safetensors", ".json")) -> str:
-    """SHA-256 over the names and contents of a folder's weights and configs: which weights were scored."""
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in suffixes):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    return f"sha256:{digest.hexdigest()}"
 
 
 def _as_float(photo: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from diffusers.training_utils import EMAModel
 
+from models.runtime import use_threads
 from training.checkpoints import list_checkpoints, save_checkpoint
 from training.config import RunConfig, load_config
 from training.curves import CurveFile, plot_curves
@@ -58,6 +59,7 @@ class Trainer:
         self.config = config
         cuda = torch.cuda.is_available() and not cpu
         self.accelerator = Accelerator(mixed_precision=config.precision, cpu=not cuda)
+        use_threads()
         set_seed(config.seed)
         self.out = config.out / config.name
         self.out.mkdir(parents=True, exist_ok=True)

@@ -13,10 +13,11 @@ from PIL import Image
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.errors import LimpidError
+from models.integrity import fingerprint
 from training import evaluate
 from training.metrics import psnr
 from training.protocol import find_pairs, read_picture
-from training.restorer import Restorer, fingerprint, pipeline_class
+from training.restorer import Restorer, pipeline_class
 
 VEIL = 40  # 8-bit levels of a reflection that covers half of each input
 

@@ -135,6 +135,15 @@ def test_a_warm_start_trains_only_what_it_names(whole_run, debug_overrides):
     ancestor = trainer.out / "model" / "lineage" / "whole"
     assert json.loads((ancestor / "record.json").read_text())["config"]["name"] == "whole"
     assert (ancestor / "loss.csv").exists()
+    assert DereflectionPipeline.from_pretrained(trainer.out / "model").network.config.working_size == 64
+
+
+def test_a_warm_start_may_change_how_the_network_is_used_and_nothing_else(whole_run, debug_overrides):
+    start = [*debug_overrides, "name=used", f"init_from={whole_run / 'model'}"]
+    network = Trainer(load_config(DEBUG, [*start, "model.working_size=96", "model.tile=128"])).network
+    assert (network.config.working_size, network.config.tile, network.tile) == (96, 128, 128)
+    with pytest.raises(ValueError, match=r"model\.token_dim cannot differ"):
+        Trainer(load_config(DEBUG, [*start, "model.token_dim=16"]))
 
 
 def test_two_processes_give_the_curve_of_one(debug_overrides, tmp_path):
