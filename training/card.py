@@ -17,7 +17,7 @@ PAGE = """
 {summary}
 
 **Use it for** photos taken through a window, of a screen or behind museum glass, to reduce what the glass
-reflects. It answers in about a second on any CPU.
+reflects. It is small enough for any CPU.
 
 **It does not** bring back what a reflection hides: it has no generative prior. Strong, sharp reflections and
 saturated lights stay in part. It is not for measuring, for evidence, or for making out what somebody hid on
@@ -47,8 +47,10 @@ and the commit of the code that ran (`record.json`, `lineage/`); hashes are in `
 """
 
 
-def model_card(entry: CatalogEntry, record: Record, summaries: list[Summary], ancestors: list[Record]) -> str:
-    """The card's Markdown; every figure is taken from ``record``, ``ancestors`` and ``summaries``."""
+def model_card(
+    entry: CatalogEntry, network: dict[str, Any], record: Record, ancestors: list[Record], summaries: list[Summary]
+) -> str:
+    """The card's Markdown; every figure is taken from the network's configuration, the records and the reports."""
     front = {
         "license": entry.licence,
         "library_name": "limpid",
@@ -62,7 +64,7 @@ def model_card(entry: CatalogEntry, record: Record, summaries: list[Summary], an
     page = PAGE.format(
         name=entry.name,
         summary=entry.summary,
-        working=(ancestors or [record])[0]["config"]["model"].get("working_size", 320),
+        working=network["working_size"],
         reports=reports,
         training=runs,
         licence=entry.licence,

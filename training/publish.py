@@ -30,8 +30,9 @@ def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Pa
     if wrong := find_alteration(run, read_sums(run / SUMS)):
         raise ModelError(f"The model in {run} is not the one its run wrote: {wrong}.")
     record = json.loads((run / "record.json").read_text())
+    network = json.loads((run / "network" / "config.json").read_text())
     summaries = [read_report(folder) for folder in reports]
-    card, figures = model_card(entry, record, summaries, ancestors(run)), quality(summaries)
+    card, figures = model_card(entry, network, record, ancestors(run), summaries), quality(summaries)
     for summary in summaries:
         if summary["revision"] != fingerprint(run):
             raise ModelError(f"The report on {summary['data']} was measured on another model: evaluate {run} again.")

@@ -51,6 +51,16 @@ def test_publishing_again_replaces_and_a_bad_run_changes_nothing(run, tmp_path):
     assert sorted(p.read_bytes() for p in folder.rglob("*") if p.is_file()) == before
 
 
+def test_a_report_on_another_model_is_refused(run, pair_folder, tmp_path):
+    report = tmp_path / "report"
+    evaluate(["--model", str(run), "--data", str(pair_folder), "--out", str(report), "--limit", "2"])
+    summary = json.loads((report / "report.json").read_text())
+    (report / "report.json").write_text(json.dumps(summary | {"revision": "sha256:000000000000"}))
+    with pytest.raises(ModelError, match="another model"):
+        publish(run, Catalog.load().get("dereflection-small"), [report], tmp_path / "checkpoints")
+    assert not (tmp_path / "checkpoints").exists()
+
+
 def test_the_command_names_what_is_wrong(run, tmp_path, capsys):
     for arguments in (["--run", str(run), "--id", "nothing"], ["--run", str(tmp_path), "--id", "dereflection-small"]):
         with pytest.raises(SystemExit) as stop:
