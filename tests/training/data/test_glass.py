@@ -46,7 +46,9 @@ def test_light_adds_up_where_nothing_clips():
 
 
 def test_strength_is_what_was_asked_for():
-    config = GlassConfig(clean=0.0, noise=0.0, screen=0.0, hard=0.0, local=0.0, veil=0.0, strength=(0.2, 0.2))
+    config = GlassConfig(
+        clean=0.0, noise=0.0, screen=0.0, hard=0.0, local=0.0, veil=0.0, floor=(0.0, 0.0), strength=(0.2, 0.2)
+    )
     t, r = photos(8)
     result = simulate(t * 0.5, r, samples(config, 8))
     ratio = to_linear(result["reflection"]).mean((1, 2, 3)) / to_linear(result["target"]).mean((1, 2, 3))
