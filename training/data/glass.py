@@ -4,8 +4,11 @@ In linear light a pane adds to the transmission ``a T`` a reflected scene ``R``,
 doubled by the second face of the glass (ghost), where the pane reflects (a smooth field over the picture), and
 sometimes a uniform veil::
 
-    I = clip(a T + m * b * (g * R) + v)        target = a T: the light through the glass, at the photo's exposure
+    I = clip(a T + m * b * (g * R) + v)        target = T: the picture as if the glass were not there
 
+The glass takes a share ``1 - a`` of the light (8 % for a pane, twice that for double glazing), about what it
+adds by reflecting, so that removing a reflection need not darken the picture. Real pairs are filmed with the
+pane taken away: theirs is the same target, but for each set's exposure, which the loss normalises.
 Light sources in R are brighter than white before they are scaled (their highlights are recovered first), and
 what is darker than a floor adds nothing that is seen: reflections show where their scene is bright, and the
 exposure swallows the rest (Fan et al., ICCV 2017, subtract for the same reason). The
@@ -41,7 +44,7 @@ class GlassConfig:
     blur: float = 0.02  # largest sigma of the reflected scene's defocus
     ghost: float = 0.3  # probability of a visible double image
     ghost_shift: float = 0.02
-    floor: tuple[float, float] = (0.0, 1.3)  # light of the reflected scene that is not seen, shares of its mean
+    floor: tuple[float, float] = (0.0, 1.0)  # light of the reflected scene that is not seen, shares of its mean
     highlights: tuple[float, float] = (1.0, 4.0)  # how much brighter than white a light source becomes
     local: float = 0.5  # probability that only a part of the picture reflects
     veil: float = 0.3
@@ -96,7 +99,7 @@ def draw_sample(draws: Draws, size: int, config: GlassConfig) -> GlassSample:
         ghost=ghost,
         highlight=highlight,
         floor=draws.uniform(*config.floor),
-        transmittance=draws.uniform(*config.transmittance),
+        transmittance=1.0 if clean else draws.uniform(*config.transmittance),
         veil=veil,
         screen=draws.chance(config.screen),
         tint=(draws.uniform(0.85, 1.15), draws.uniform(0.85, 1.15), draws.uniform(0.85, 1.15)),
@@ -108,16 +111,17 @@ def draw_sample(draws: Draws, size: int, config: GlassConfig) -> GlassSample:
 def simulate(transmission: Tensor, reflection: Tensor, samples: list[GlassSample]) -> dict[str, Tensor]:
     """Photos through glass from sharp ones.
 
-    ``transmission`` and ``reflection``: B x 3 x H x W, sRGB in [0, 1], on any device. Returns ``input``,
-    ``target`` (the light through the glass) and ``reflection`` (what the pane added, sRGB of its light), all of
-    that shape; ``input`` is rounded to 8 bits. A clean sample's target equals its input but for the noise.
+    ``transmission`` and ``reflection``: B x 3 x H x W, sRGB in [0, 1], on any device. Returns ``input``
+    (rounded to 8 bits), ``target`` (as if there were no glass), ``through`` (the light that came through it) and
+    ``reflection`` (what the pane added, sRGB of its light), all of that shape.
+    A clean sample's target equals its input but for the noise.
     """
     device = transmission.device
 
     def column(values: list[float]) -> Tensor:
         return torch.tensor(values, device=device, dtype=torch.float32)[:, None, None, None]
 
-    t = to_linear(transmission) * column([s.transmittance for s in samples])
+    t = to_linear(transmission) * column([s.transmittance for s in samples])  # what comes through
     r = to_linear(reflection)
     r = r * (1 + (column([s.highlight for s in samples]) - 1) * r.amax(1, keepdim=True) ** 4)
     r = r * torch.tensor([s.tint for s in samples], device=device)[:, :, None, None]
@@ -136,10 +140,10 @@ def simulate(transmission: Tensor, reflection: Tensor, samples: list[GlassSample
     strength = column([s.strength for s in samples])
     added = torch.sigmoid(field) * strength * share.clamp(max=4.0) * r
     added = added + torch.tensor([s.veil for s in samples], device=device)[:, :, None, None]
-    target, layer = to_srgb(t), to_srgb(added)
+    through, layer = to_srgb(t), to_srgb(added)
     clipped = to_srgb(t + added)
-    screened = 1 - (1 - target) * (1 - layer)
+    screened = 1 - (1 - through) * (1 - layer)
     mixed = torch.where(column([float(s.screen) for s in samples]) > 0, screened, clipped)
     noise = torch.stack([s.noise for s in samples]).to(device)
     photo = ((mixed + noise).clamp(0, 1) * 255).round() / 255
-    return {"input": photo, "target": target, "reflection": layer}
+    return {"input": photo, "target": transmission, "through": through, "reflection": layer}
