@@ -68,8 +68,10 @@ def test_the_readme_points_at_what_is_there():
     assert [t for t in targets if not (ROOT / t).exists()] == []
     commands = re.findall(r"(?:python|launch) -m (training|benchmarks)\.(\w+)", page)
     assert commands and all((ROOT / package / f"{module}.py").exists() for package, module in commands)
-    configs = re.findall(r"training/configs/[\w-]+\.yaml", page)
-    assert configs and all((ROOT / config).exists() for config in configs)
+    stages = re.search(r"for STAGE in (.+); do", page).group(1).split()
+    configs = [f"training/configs/dereflection-small-{stage}.yaml" for stage in stages]
+    configs += re.findall(r"training/configs/\w+\.yaml", page)
+    assert len(configs) >= 4 and all((ROOT / config).exists() for config in configs)
 
 
 def test_ci_runs_the_readmes_test_command():
