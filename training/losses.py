@@ -40,16 +40,19 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def match_exposure(target: Tensor, output: Tensor) -> Tensor:
-    """The target at the output's exposure: one least-squares gain a sample, in linear light, kept in 0.5 .. 2.
+def match_exposure(target: Tensor, photo: Tensor) -> Tensor:
+    """The target of a real pair at the photo's exposure: one gain a sample, in linear light, kept in 0.5 .. 2.
 
     Real pairs differ in exposure from camera settings, not from the glass (DESIGN 8); without this a network
-    learns each set's habit. No gradient flows through the gain.
+    learns each set's habit. A pane only adds light, so where the photo is least above the target tells the
+    exposure: the gain is the 0.3 quantile of their ratio. It must not follow the network's output, or a darker
+    output would cost less. Both are B x 3 x H x W, sRGB in [0, 1].
     """
-    with torch.no_grad():
-        t, o = to_linear(target), to_linear(output.clamp(0, 1))
-        gain = (t * o).sum((1, 2, 3)) / (t * t).sum((1, 2, 3)).clamp(min=1e-6)
-        return to_srgb(t * gain.clamp(0.5, 2.0)[:, None, None, None])
+    t, p = to_linear(target), to_linear(photo)
+    ratio = (p.sum(1) / t.sum(1).clamp(min=1e-3)).flatten(1)
+    ratio = torch.where(t.sum(1).flatten(1) > 0.1, ratio, torch.nan)  # in the dark noise decides
+    gain = torch.nanquantile(ratio, 0.3, dim=1).nan_to_num(1.0).clamp(0.5, 2.0)
+    return to_srgb(t * gain[:, None, None, None])
 
 
 def combine(output: Tensor, target: Tensor, weights: Mapping[str, float]) -> tuple[Tensor, dict[str, Tensor]]:

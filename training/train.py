@@ -116,12 +116,12 @@ class Trainer:
             indices = self.indices(step, part)
             batch = self.data.batch(indices, size, a.device)
             photo = batch["input"].contiguous(memory_format=torch.channels_last)
+            real = batch["real"][:, None, None, None]
+            wanted = torch.where(real, match_exposure(batch["target"], photo), batch["target"])
             last = part == self.accumulation - 1
             with nullcontext() if last else a.no_sync(self.objective):
-                output, target = self.objective(photo, batch["target"], indices)
+                output, target = self.objective(photo, wanted, indices)
                 output = output.float()
-                real = batch["real"][:, None, None, None]
-                target = torch.where(real, match_exposure(target, output), target)
                 each, terms = combine(output, target, config.losses)
                 loss = each.mean() / self.accumulation
                 a.backward(loss)
