@@ -33,7 +33,7 @@ are enlarged and applied to the photo at its own size; a local network then work
 ## Measured
 
 By `python -m training.evaluate`, through the code that ships, protocol named in each row's line. No test image
-was used for training or for choosing anything.
+was used for training or for selecting a checkpoint.
 
 {reports}
 
