@@ -11,7 +11,17 @@ from typing import Any
 from models import download
 from models.catalog import Catalog, CatalogEntry, Part
 from models.errors import AlteredModelError, ModelError
-from models.integrity import SUMS, digest, files_in, find_alteration, must_be_listed, read_sums, refuse_unsafe, sha256
+from models.integrity import (
+    SUMS,
+    digest,
+    files_in,
+    find_alteration,
+    fingerprint,
+    must_be_listed,
+    read_sums,
+    refuse_unsafe,
+    sha256,
+)
 
 __all__ = ["Catalog", "CatalogEntry", "LocalModel", "Part", "describe", "resolve", "resolve_for"]
 
@@ -37,6 +47,18 @@ def resolve(model_id: str, catalog: Catalog | None = None) -> LocalModel:
     """
     entry = (catalog or Catalog.load()).get(model_id)
     return _from_hub(entry) if entry.source == "hub" else _from_folder(entry)
+
+
+def locate(model: str) -> tuple[Path, str]:
+    """The folder and revision of a model named by a folder of its own or by its id in the catalog.
+
+    Raises ModelError for an id that `resolve` refuses.
+    """
+    folder = Path(model)
+    if folder.is_dir():
+        return folder, fingerprint(folder)
+    local = resolve(model)
+    return local.folder, local.revision
 
 
 def resolve_for(task: str, requested: str | None = None, catalog: Catalog | None = None) -> LocalModel:

@@ -14,11 +14,11 @@ import torch
 
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
+from models.hub import locate
 from models.integrity import write_sums
 from models.runtime import cpu_name
 from training.config import RunConfig
 from training.curves import read_curve
-from training.networks import find_start
 
 CURVES = ("loss.csv", "validation.csv", "curves.png")
 
@@ -37,7 +37,7 @@ def export(
     record = make_record(config, out, manifest, lineage)
     (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
     if config.init_from:
-        keep_ancestors(find_start(config.init_from)[0], partial / "lineage")
+        keep_ancestors(locate(config.init_from)[0], partial / "lineage")
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     return target

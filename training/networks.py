@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
-from models.hub import resolve
-from models.integrity import fingerprint
+from models.hub import locate
 from training.config import RunConfig
 
 USE = ("working_size", "tile", "overlap")  # how a network is used, not what it is: a warm start may change it
@@ -17,7 +14,7 @@ def build_network(config: RunConfig) -> tuple[SmallDereflection, dict[str, str] 
     """The network in float32, and its lineage: the folder or id it came from and the revision (None if new)."""
     if config.init_from is None:
         return SmallDereflection(**config.model), None
-    folder, revision = find_start(config.init_from)
+    folder, revision = locate(config.init_from)
     pipeline = DereflectionPipeline.from_pretrained(folder)
     network = pipeline.network
     if not isinstance(network, SmallDereflection):
@@ -36,12 +33,3 @@ def build_network(config: RunConfig) -> tuple[SmallDereflection, dict[str, str] 
 
 def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
-
-
-def find_start(init_from: str) -> tuple[Path, str]:
-    """The folder of a pipeline, or of a model of the catalog, and its revision. ModelError for an unknown id."""
-    folder = Path(init_from)
-    if folder.is_dir():
-        return folder, fingerprint(folder)
-    local = resolve(init_from)
-    return local.folder, local.revision

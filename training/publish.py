@@ -33,8 +33,9 @@ def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Pa
     network = json.loads((run / "network" / "config.json").read_text())
     summaries = [read_report(folder) for folder in reports]
     card, figures = model_card(entry, network, record, ancestors(run), summaries), quality(summaries)
+    revision = fingerprint(run)
     for summary in summaries:
-        if summary["revision"] != fingerprint(run):
+        if summary["revision"] != revision:
             raise ModelError(f"The report on {summary['data']} was measured on another model: evaluate {run} again.")
     partial, target = checkpoints / f".{entry.id}.partial", checkpoints / entry.id
     shutil.rmtree(partial, ignore_errors=True)

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from models.integrity import fingerprint
 from training.protocol import EvaluationError, to_8bit
 
 PIPELINES = {"DereflectionPipeline": "models.dereflection.pipeline"}  # class named in pipeline.json -> module
@@ -82,11 +81,8 @@ def load_restorer(model: str, device: str | None = None, dtype: str | None = Non
     """
     from models import hub, runtime
 
-    if Path(model).is_dir():
-        folder, name, revision = Path(model), Path(model).resolve().name, fingerprint(Path(model))
-    else:
-        local = hub.resolve(model)
-        folder, name, revision = local.folder, local.id, local.revision
+    folder, revision = hub.locate(model)
+    name = folder.resolve().name if Path(model).is_dir() else model
     live = runtime.probe(device=device, dtype=dtype)
     pipeline = pipeline_class(folder).from_pretrained(
         folder, device=live.device, dtype=live.dtype, attention=live.attention

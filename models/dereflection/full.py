@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from models.dereflection.cross_latent import CrossLatentDecoder, Gate
 from models.dereflection.geometry import Box
 from models.dereflection.latent_controlnet import LatentControlNet
+from models.dereflection.loading import load_part
 from models.dereflection.zero_latent import ConstantStore, check_plain, finish
 from models.errors import ModelError
 
@@ -110,7 +111,7 @@ class FullDereflection(nn.Module):
         Raises ModelError where a part is missing or does not fit its configuration.
         """
         folder, dtype = Path(folder), _dtype(dtype)
-        parts = {name: _load_part(folder, name, dtype) for name in PARTS}
+        parts = {name: _load_aligned(folder, name, dtype) for name in PARTS}
         prompt_file = folder / PROMPT_FILE
         prompt = load_file(prompt_file).get(PROMPT_KEY) if prompt_file.is_file() else None
         if prompt is None:
@@ -238,27 +239,8 @@ def enlarged(height: int, width: int, longest: int = PUBLISHED_SIDE) -> tuple[in
     return height * longest // max(height, width), width * longest // max(height, width)
 
 
-def _load_part(folder: Path, name: str, dtype: torch.dtype) -> Any:
-    if not (folder / name / "config.json").is_file():
-        raise ModelError(
-            f"The model folder '{folder.name}' has no part '{name}' (a folder with config.json and"
-            f" {WEIGHTS_FILE}); download or convert the model again."
-        )
-    load: Any = PARTS[name].from_pretrained
-    options = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
-    try:
-        part, info = load(folder / name, torch_dtype=dtype, **options)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ModelError(
-            f"The part '{name}' of the model folder '{folder.name}' cannot be read or does not fit its"
-            " configuration; download or convert the model again."
-        ) from error
-    wrong = [key for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in info[kind]]
-    if wrong:
-        raise ModelError(
-            f"The part '{name}' of the model folder '{folder.name}' does not fit its configuration"
-            f" ({len(wrong)} names, '{wrong[0]}' first); download or convert the model again."
-        )
+def _load_aligned(folder: Path, name: str, dtype: torch.dtype) -> Any:
+    part = load_part(PARTS[name], folder, name, dtype)
     for parameter in part.parameters():
         # Weights mapped from a file lie at odd addresses, for which matrix products round differently.
         parameter.data = parameter.data.clone()

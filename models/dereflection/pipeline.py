@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from models.colour import to_linear, to_srgb
 from models.dereflection.geometry import with_halo
 from models.dereflection.interface import TiledNetwork
+from models.dereflection.loading import load_part
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
 from models.runtime import Runtime, apply_attention, torch_dtype
@@ -65,7 +66,7 @@ class DereflectionPipeline:
             ) from error
         precision = torch_dtype(dtype)
         if kind == "small":
-            network: nn.Module = _load_small(folder, precision)
+            network: nn.Module = load_part(SmallDereflection, folder, "network", precision)
         elif kind == "full":
             from models.dereflection.full import FullDereflection
 
@@ -158,21 +159,3 @@ class DereflectionPipeline:
         tensor = torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32))
         tensor = tensor.permute(2, 0, 1)[None].to(self.device, self.dtype)
         return tensor.contiguous(memory_format=self.layout)
-
-
-def _load_small(folder: Path, dtype: torch.dtype) -> SmallDereflection:
-    load: Any = SmallDereflection.from_pretrained
-    try:
-        network, info = load(folder / "network", torch_dtype=dtype, local_files_only=True, output_loading_info=True)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ModelError(
-            f"The network of {folder.name} cannot be read or does not fit its configuration: restore the folder, or "
-            "export the model again."
-        ) from error
-    wrong = [key for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in info[kind]]
-    if wrong:
-        raise ModelError(
-            f"The network of {folder.name} does not fit its configuration ({len(wrong)} names, '{wrong[0]}' first): "
-            "restore the folder, or export the model again."
-        )
-    return cast(SmallDereflection, network)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import sys
@@ -13,6 +12,7 @@ import pytest
 from gradio_client import Client
 
 from models.hub import Catalog
+from models.integrity import write_sums
 from tests.plugins.packages import forget, plugin_site  # noqa: F401
 
 SLOW = '''"""Takes its time, and counts how far it came."""
@@ -59,9 +59,7 @@ class Looker:
 @pytest.fixture(scope="session")
 def tiny_catalog(tiny_pipeline: Path) -> Catalog:
     """The catalog with the tiny pipeline in the place of the embedded model."""
-    files = sorted(path for path in tiny_pipeline.rglob("*") if path.is_file() and path.name != "SHA256SUMS")
-    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(tiny_pipeline)}" for path in files]
-    (tiny_pipeline / "SHA256SUMS").write_text("\n".join(sums) + "\n")
+    write_sums(tiny_pipeline)
     listing = tiny_pipeline.parent / "catalog.toml"
     listing.write_text(
         '[[model]]\nid = "dereflection-small"\nname = "Tiny"\ntask = "dereflection"\ntier = "small"\n'
