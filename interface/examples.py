@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import logging
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,16 +48,16 @@ def behind_glass(scene: Image.Image, reflected: Image.Image, seed: int) -> np.nd
     import torch
 
     from training.data.draws import Draws
-    from training.data.glass import GlassConfig, draw_sample, simulate
+    from training.data.glass import GlassConfig, draw_scene, draw_view, simulate
 
     def tensor(picture: Image.Image) -> torch.Tensor:
         return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
 
-    plain = GlassConfig(clean=0, hard=0, strength=(0.35, 0.5), blur=0.006, local=0.5, noise=0)
-    sample = draw_sample(Draws(seed, 0), max(scene.size), plain)
-    sample = replace(sample, noise=torch.zeros(3, scene.height, scene.width))
-    mirrored = ImageOps.mirror(ImageOps.fit(reflected, scene.size, Image.Resampling.LANCZOS))
-    photo = simulate(tensor(scene), tensor(mirrored), [sample])["input"][0]
+    plain = GlassConfig(clean=0, hard=0, strength=(0.35, 0.5), defocus=0.012, local=0.5, noise=0, edge=0, jpeg=0)
+    draws = Draws(seed, 0)
+    view = draw_view(draws, draw_scene(draws, plain), scene.height, scene.width, plain)
+    world = ImageOps.fit(reflected, scene.size, Image.Resampling.LANCZOS)
+    photo = simulate(tensor(scene), tensor(world), [view])["input"][0]
     return (photo.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
 
 

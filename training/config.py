@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Strict(BaseModel):
@@ -28,6 +28,8 @@ class DataConfig(Strict):
     whole: int = Field(256, ge=1)  # with objective "local": side at which the whole photo is looked at first
     limit: int | None = Field(None, ge=1)  # use at most so many photos
     hold_out: float = Field(0.1, ge=0, lt=1)  # share of photos and of pairs kept for validation, by name
+    views: int = Field(1, ge=1)  # views of each scene that follow each other, with the pane turned
+    rotate: bool = True  # false: such views share the scene alone, each has its own reflection
     glass: dict[str, Any] = {}  # what differs from training.data.glass.GlassConfig
 
 
@@ -44,12 +46,21 @@ class OptimizerConfig(Strict):
 class RunConfig(Strict):
     """One stage of training."""
 
+    @model_validator(mode="after")
+    def _views_fit(self) -> RunConfig:
+        if self.consistency and self.data.views < 2:
+            raise ValueError("consistency compares views of one scene: set data.views to 2 or more.")
+        if self.micro_batch % self.data.views or self.batch % self.data.views:
+            raise ValueError(f"batch and micro_batch must be multiples of data.views ({self.data.views}).")
+        return self
+
     name: str
     objective: Literal["whole", "local"] = "whole"
     model: dict[str, Any] = {}  # arguments of the network; with init_from only how it is used (training.networks.USE)
     init_from: str | None = None  # a pipeline folder or a catalog id: a warm start, kept as lineage
     train: list[str] = [""]  # prefixes of the parameters that are trained; "" is all
     losses: dict[str, float] = {"charbonnier": 1.0, "gradient": 0.5}
+    consistency: float = Field(0.0, ge=0)  # weight of losses.consistency, between the views of data.views
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     seed: int = 0

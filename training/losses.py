@@ -55,6 +55,16 @@ def match_exposure(target: Tensor, photo: Tensor) -> Tensor:
     return to_srgb(t * gain[:, None, None, None])
 
 
+def consistency(output: Tensor, target: Tensor, views: int) -> Tensor:
+    """How far the views of one scene disagree on it: L1 of each error from the views' mean error, B.
+
+    Outputs of views should be one picture whatever the pane reflects (DAI's stage 2); their targets may differ in
+    exposure, which is why errors are compared. ``views`` that follow each other are one scene.
+    """
+    error = (output - target).unflatten(0, (-1, views))
+    return (error - error.mean(1, keepdim=True)).abs().mean((2, 3, 4)).flatten()
+
+
 def combine(output: Tensor, target: Tensor, weights: Mapping[str, float]) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted sum, B, and each term's mean for the log. Unknown names are an error that lists the known."""
     unknown = set(weights) - set(LOSSES)

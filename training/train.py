@@ -25,7 +25,7 @@ from training.curves import CurveFile, plot_curves
 from training.data.draws import Draws
 from training.data.reflections import Reflections
 from training.export import export, note_start
-from training.losses import combine, match_exposure
+from training.losses import combine, consistency, match_exposure
 from training.networks import build_network
 from training.objective import UNUSED, build_objective
 from training.validate import Validator
@@ -49,6 +49,8 @@ def share_of_batch(config: RunConfig, processes: int) -> tuple[int, int]:
     micro = min(config.micro_batch, share)
     if share % micro:
         raise ValueError(f"each process has {share} samples a step, not a multiple of micro_batch {micro}.")
+    if micro % config.data.views:
+        raise ValueError(f"the {micro} samples a process holds are not whole scenes of {config.data.views} views.")
     return micro, share // micro
 
 
@@ -123,6 +125,10 @@ class Trainer:
                 output, target = self.objective(photo, wanted, indices)
                 output = output.float()
                 each, terms = combine(output, target, config.losses)
+                if config.consistency:
+                    spread = consistency(output, target, config.data.views) * (~batch["real"])
+                    each = each + config.consistency * spread
+                    terms["consistency"] = spread.detach().mean()
                 loss = each.mean() / self.accumulation
                 a.backward(loss)
             for name, value in {"loss": each.detach().mean(), **terms}.items():

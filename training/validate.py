@@ -33,7 +33,7 @@ class Validator:
     """Fixed samples of the held-out split; ``run`` gives mean PSNR and aligned PSNR, outputs and inputs."""
 
     def __init__(self, config: RunConfig) -> None:
-        data = Reflections(config.data.model_copy(update={"pair_share": 0.0}), config.seed, validation=True)
+        data = Reflections(config.data.model_copy(update={"pair_share": 0.0, "views": 1}), config.seed, validation=True)
         size, batch = config.validation_size, config.micro_batch
         simulated = []
         for at in range(0, config.validation_samples, batch):

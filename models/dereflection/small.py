@@ -40,23 +40,40 @@ class Encoder(nn.Module):
         return self.to_latent(self.blocks3(self.down2(quarter))), (photo, half, quarter)
 
 
+class Gate(nn.Module):
+    """Lets through of a skip what the clean latent agrees with: the photo's skips hold its reflection too.
+
+    DAI's stage 3 is known to let reflections back in through the skips. One value in 0 .. 1 a channel and place.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2 * channels, channels, 1)
+
+    def forward(self, skip: Tensor, x: Tensor) -> Tensor:
+        return skip * torch.sigmoid(self.conv(torch.cat([skip, x], 1)))
+
+
 class Decoder(nn.Module):
     """Clean latent and the photo's skips to tone maps, B x 6 x H x W (gain, offset)."""
 
-    def __init__(self, widths: Triple, depths: Triple, latent_channels: int) -> None:
+    def __init__(self, widths: Triple, depths: Triple, latent_channels: int, gates: bool) -> None:
         super().__init__()
         a, b, c = widths
         self.from_latent, self.blocks3 = nn.Conv2d(latent_channels, c, 1), stack(c, depths[2])
         self.up2, self.blocks2 = Up(c, b), stack(b, depths[1])
         self.up1, self.blocks1 = Up(b, a), stack(a, depths[0])
         self.skip2, self.skip1 = nn.Conv2d(b, b, 1), nn.Conv2d(a, a, 1)
+        self.gate2, self.gate1 = Gate(b) if gates else None, Gate(a) if gates else None
         self.head = zero_conv(a, 24, 3)
 
     def forward(self, latent: Tensor, skips: Skips) -> Tensor:
         _, half, quarter = skips
         x = self.blocks3(self.from_latent(latent))
-        x = self.blocks2(self.up2(x) + self.skip2(quarter))
-        x = self.blocks1(self.up1(x) + self.skip1(half))
+        x, skip = self.up2(x), self.skip2(quarter)
+        x = self.blocks2(x + (self.gate2(skip, x) if self.gate2 is not None else skip))
+        x, skip = self.up1(x), self.skip1(half)
+        x = self.blocks1(x + (self.gate1(skip, x) if self.gate1 is not None else skip))
         return F.pixel_shuffle(self.head(x), 2)
 
 
@@ -90,7 +107,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
     """The embedded network; implements :class:`models.dereflection.interface.TiledNetwork`.
 
     ``working_size`` is the longest side, in pixels, at which the whole photo is looked at. ``tokens`` are
-    B x N x ``token_dim``; a learned null token stands for "no guidance".
+    B x N x ``token_dim``; a learned null token stands for "no guidance". ``skip_gates``: see :class:`Gate`.
     """
 
     multiple = 32
@@ -110,6 +127,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
         working_size: int = 320,
         tile: int = 768,
         overlap: int = 16,
+        skip_gates: bool = False,
     ) -> None:
         super().__init__()
         self.token_dim, self.tile, self.overlap = token_dim, tile, overlap
@@ -131,13 +149,13 @@ class SmallDereflection(ModelMixin, ConfigMixin):
         nn.init.zeros_(self.unet.conv_out.weight)
         nn.init.zeros_(self.unet.conv_out.bias)
         self.null_token = nn.Parameter(torch.zeros(1, 1, token_dim))
-        self.decoder = Decoder(tuple(widths), tuple(depths), latent_channels)  # type: ignore[arg-type]
+        self.decoder = Decoder(tuple(widths), tuple(depths), latent_channels, skip_gates)  # type: ignore[arg-type]
         self.local = Local(tuple(local_widths), local_depth)  # type: ignore[arg-type]
 
     @classmethod
     def tiny(cls) -> SmallDereflection:
         """A random-weight network of the same shape for tests (49,000 numbers)."""
-        return cls((8, 8, 8), (1, 1, 1), 4, (8, 8, 8), 8, (8, 8), 1, working_size=64, tile=96, overlap=16)
+        return cls((8, 8, 8), (1, 1, 1), 4, (8, 8, 8), 8, (8, 8), 1, 64, 96, 16, skip_gates=True)
 
     def encode(self, photo: Tensor) -> tuple[Tensor, Skips]:
         """Photo, B x 3 x H x W in [0, 1] with sides that are multiples of 32, to latent at 1/8 and skips."""

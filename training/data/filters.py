@@ -6,36 +6,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+SOFT = 0.15  # softness of a disc's edge, share of its radius: real apertures and sensors have no harder one
 
-def gaussian_blur(x: Tensor, sigma: Tensor) -> Tensor:
-    """Blur each picture of B x C x H x W by its own ``sigma`` (B, in pixels; 0 leaves it alone).
 
-    Separable, edges replicated. The support covers three times the largest sigma.
+def disc_blur(x: Tensor, radius: Tensor) -> Tensor:
+    """Blur each picture of B x C x H x W by a uniform disc of its own ``radius`` (B, in pixels; 0 leaves it alone).
+
+    This is defocus seen through a round aperture. Computed with the disc's transfer function,
+    ``2 J1(2 pi r f) / (2 pi r f)``, and a slightly softened edge; borders are mirrored.
     """
-    batch, channels, height, width = x.shape
-    radius = max(1, min(int(3 * float(sigma.max()) + 0.5), min(height, width) - 1))
-    at = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
-    kernel = torch.exp(-(at**2) / (2 * sigma.to(x.dtype).clamp(min=1e-3)[:, None] ** 2))
-    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(channels, 0)
-    flat = x.reshape(1, batch * channels, height, width)
-    flat = F.conv2d(
-        F.pad(flat, (radius, radius, 0, 0), mode="replicate"),
-        kernel[:, None, None, :],
-        groups=batch * channels,
-    )
-    flat = F.conv2d(
-        F.pad(flat, (0, 0, radius, radius), mode="replicate"),
-        kernel[:, None, :, None],
-        groups=batch * channels,
-    )
-    return flat.reshape(x.shape)
-
-
-def shift(x: Tensor, dy: Tensor, dx: Tensor) -> Tensor:
-    """Move each picture of B x C x H x W by its own (``dy``, ``dx``) pixels; bilinear, edges replicated."""
-    batch, _, height, width = x.shape
-    theta = torch.zeros(batch, 2, 3, device=x.device, dtype=x.dtype)
-    theta[:, 0, 0] = theta[:, 1, 1] = 1
-    theta[:, 0, 2], theta[:, 1, 2] = -2 * dx.to(x) / width, -2 * dy.to(x) / height
-    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    height, width = x.shape[-2:]
+    reach = min(int(1.3 * float(radius.max())) + 2, height - 1, width - 1)
+    padded = F.pad(x, (reach, reach, reach, reach), mode="reflect")
+    tall, wide = padded.shape[-2:]
+    fy = torch.fft.fftfreq(tall, device=x.device)[:, None]
+    fx = torch.fft.rfftfreq(wide, device=x.device)[None]
+    f = torch.sqrt(fx**2 + fy**2)[None]
+    r = radius.to(x)[:, None, None]
+    at = (2 * torch.pi * r * f).clamp(min=1e-4)
+    transfer = 2 * torch.special.bessel_j1(at) / at * torch.exp(-((SOFT * at) ** 2) / 2)
+    blurred = torch.fft.irfft2(torch.fft.rfft2(padded) * transfer[:, None], s=(tall, wide))
+    return torch.where(r[:, None] > 0, blurred[..., reach : reach + height, reach : reach + width], x)

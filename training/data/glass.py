@@ -1,149 +1,283 @@
-"""A simulator of photos taken through glass, batched torch on any device.
+"""A physical simulator of photos taken through glass, batched torch on any device.
 
-In linear light a pane adds to the transmission ``a T`` a reflected scene ``R``, defocused by its own depth and
-doubled by the second face of the glass (ghost), where the pane reflects (a smooth field over the picture), and
-sometimes a uniform veil::
+In linear light, for a pane (`training.data.pane`) in pose k in front of a scene T with a world R behind the camera::
 
-    I = clip(a T + m * b * (g * R) + v)        target = T: the picture as if the glass were not there
+    I_k = camera( e_k * [ a_k(v) T(v)  +  g * ( r1_k(v) L R(w_k(v)) + r2_k(v) L R(w'_k(v)) )  +  glare ] )
+    target_k = e_k * T(v)
 
-The glass takes a share ``1 - a`` of the light (8 % for a pane, twice that for double glazing), about what it
-adds by reflecting, so that removing a reflection need not darken the picture. Real pairs are filmed with the
-pane taken away: theirs is the same target, but for each set's exposure, which the loss normalises.
-Light sources in R are brighter than white before they are scaled (their highlights are recovered first), and
-what is darker than a floor adds nothing that is seen: reflections show where their scene is bright, and the
-exposure swallows the rest (Fan et al., ICCV 2017, subtract for the same reason). The
-camera's shoulder, which compresses what is bright, is stood in for by a screen blend in sRGB for a share of the
-samples: ``I = 1 - (1 - T)(1 - R)``. Sources: Zhang et al., CVPR 2018 (clipped addition with bright R); Shih et
-al., CVPR 2015 (ghosts); Wan et al., ICCV 2017 (what real panes do); Hu et al., arXiv 2503.17347.
+``v`` is a pixel's ray; ``a, r1, r2`` what the pane lets through and reflects to its two images, by Fresnel over
+the field of view; ``w, w'`` where each image looks in the world (mirrored, turned by twice the pane's rotation, the
+second displaced by thickness and angle); ``L`` how much brighter that world is; ``g`` its defocus, a disc; ``e``
+what automatic exposure does about the added light. Light sources in R are brighter than white before they are
+scaled (their highlights are recovered first). What is darker than a floor adds nothing that is seen: reflections
+show where their world is bright (Fan et al., ICCV 2017, subtract for the same reason), and ``lit`` leaves only
+parts of it bright. The glass may end within the picture. The camera: its curve, noise, clipping or a shoulder
+(a screen blend, ``1 - (1 - T)(1 - R)``), 8 bits, JPEG.
+
+**Rotating the medium** is its main verb (DAI, arXiv 2503.17347): views of one scene share everything but the pose,
+so the same transmission comes with different reflections. The target is the scene *as if the glass were not there*,
+at the photo's exposure: real pairs are filmed with the pane taken away, and the pane takes about what it adds, so
+that removing a reflection need not darken. Sources: Zhang et al., CVPR 2018 (bright R, clipped addition); Wan et al.,
+ICCV 2017 (what panes do); Kim et al., CVPR 2020 (physical rendering); and those in `training.data.pane`.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.colour import to_linear, to_srgb
+from training.data.camera import add_noise, jpeg, to_8_bit, to_light, to_picture
 from training.data.draws import Draws
-from training.data.filters import gaussian_blur, shift
+from training.data.filters import disc_blur
+from training.data.pane import Panes, fresnel, normal_of, passed_and_reflected, reflected_grids
+
+Range = tuple[float, float]
+Rows = Callable[[Sequence[float] | Sequence[tuple[float, float, float]]], Tensor]
 
 
 @dataclass(frozen=True)
 class GlassConfig:
-    """The distribution. Lengths are fractions of the picture's side, strengths are shares of T's mean light."""
+    """The distribution. Lengths without a unit are fractions of the picture's width; angles are degrees."""
 
-    clean: float = 0.2  # probability that there is no reflection at all
-    strength: tuple[float, float] = (
-        0.04,
-        0.6,
-    )  # mean reflected light over mean transmitted light, log-uniform
+    clean: float = 0.2  # probability that there is no glass at all
+    strength: Range = (0.06, 0.6)  # mean reflected light over mean transmitted light, log-uniform
     hard: float = 0.12  # probability of the tail: sharp, strong, saturated, local
-    hard_strength: tuple[float, float] = (0.3, 1.5)
-    blur: float = 0.02  # largest sigma of the reflected scene's defocus
-    ghost: float = 0.3  # probability of a visible double image
-    ghost_shift: float = 0.02
-    floor: tuple[float, float] = (0.0, 1.0)  # light of the reflected scene that is not seen, shares of its mean
-    highlights: tuple[float, float] = (1.0, 4.0)  # how much brighter than white a light source becomes
-    local: float = 0.5  # probability that only a part of the picture reflects
-    veil: float = 0.3
-    veil_strength: float = 0.04
-    transmittance: tuple[float, float] = (0.8, 1.0)
-    screen: float = 0.6  # probability of the screen blend
-    noise: float = 0.01  # largest standard deviation, sRGB
+    hard_strength: Range = (0.3, 1.5)
+    floor: Range = (0.0, 0.5)  # light of the reflected world that is not seen, shares of its mean
+    highlights: Range = (1.0, 4.0)  # how much brighter than white a light source becomes
+    local: float = 0.3  # probability that only parts of the reflected world are lit
+    defocus: float = 0.05  # largest radius of the reflected world's defocus
+    yaw: float = 55.0  # largest turn of the pane about the vertical
+    pitch: float = 20.0
+    rotation: float = 10.0  # largest turn of a view from the scene's mean pose, each way
+    field_of_view: Range = (40.0, 75.0)
+    index: Range = (1.45, 1.62)  # acrylic to flint; window glass is 1.52
+    thickness: Range = (0.002, 0.012)  # m
+    double: float = 0.2  # probability of double glazing
+    gap: Range = (0.006, 0.02)  # m, between its panes
+    distance: Range = (0.4, 8.0)  # m from the camera over the pane to what it reflects, log-uniform
+    coating: Range = (0.3, 3.0)  # factor on the front face's reflectance, log-uniform
+    tint: float = 0.08  # most that the material absorbs of a channel at normal incidence
+    dirt: float = 0.06  # most that frames, dirt and age take of all light
+    edge: float = 0.08  # probability that the glass ends within the picture
+    glare: float = 0.3  # probability of a veil from stray light
+    glare_strength: float = 0.04
+    colour: float = 0.15  # how far the reflected world's light differs in colour
+    exposure: float = 0.5  # probability that the camera exposes for the sum
+    gamma: Range = (1.9, 2.5)  # exponent of the camera's curve; sRGB is near 2.2
+    screen: float = 0.6  # probability of a shoulder instead of clipping
+    noise: float = 0.01  # largest deviation of the noise, in the picture
+    jpeg: float = 0.3  # probability of JPEG
+    quality: Range = (60.0, 98.0)
 
 
-@dataclass
-class GlassSample:
-    """What is drawn for one sample; all floats but the two fields (1 x g x g and 3 x H x W)."""
+@dataclass(frozen=True)
+class Scene:
+    """What all views of one scene share."""
 
+    clean: bool
     strength: float
-    sigma: float
-    ghost: tuple[float, float, float]
-    highlight: float
     floor: float
-    transmittance: float
-    veil: tuple[float, float, float]
+    highlight: float
+    lit: Tensor  # 1 x g x g, before a sigmoid
+    radius: float
+    yaw: float
+    pitch: float
+    field_of_view: float
+    index: float
+    thickness: float
+    gap: float
+    distance: float
+    coating: float
+    material: tuple[float, float, float]
+    dirt: float
+    edge: tuple[float, float, float]  # a line (cos, sin, offset): the glass is where it is above zero
+    glare: tuple[float, float, float]
+    colour: tuple[float, float, float]
+    exposure: float
+    gamma: float
     screen: bool
-    tint: tuple[float, float, float]
-    field: Tensor
+    level: float
+    quality: float  # 0: no JPEG
+
+
+@dataclass(frozen=True)
+class View:
+    """One view: the pane's turn from the scene's mean pose, degrees, and the sensor's noise, 3 x H x W."""
+
+    scene: Scene
+    yaw: float
+    pitch: float
     noise: Tensor
 
 
-def draw_sample(draws: Draws, size: int, config: GlassConfig) -> GlassSample:
-    """The parameters of one sample at ``size`` pixels, all from its own stream."""
-    clean, hard = draws.chance(config.clean), draws.chance(config.hard)
+def draw_scene(draws: Draws, config: GlassConfig) -> Scene:
+    """The parameters of one scene, all from its own stream; every call takes the same draws."""
+    clean, hard, local = draws.chance(config.clean), draws.chance(config.hard), draws.chance(config.local)
     strength = draws.log_uniform(*(config.hard_strength if hard else config.strength))
-    sigma = 0.0 if hard else config.blur * size * draws.uniform() ** 1.5
-    ghost = (0.0, 0.0, 0.0)
-    if draws.chance(config.ghost):
-        reach = config.ghost_shift * size
-        ghost = (draws.uniform(-reach, reach), draws.uniform(-reach, reach), draws.uniform(0.3, 1.0))
-    veil = (0.0, 0.0, 0.0)
-    if draws.chance(config.veil) and not clean:
-        level = draws.uniform(0, config.veil_strength)
-        veil = (
-            level * draws.uniform(0.7, 1.3),
-            level * draws.uniform(0.7, 1.3),
-            level * draws.uniform(0.7, 1.3),
-        )
-    local = hard or draws.chance(config.local)
+    radius = config.defocus * draws.uniform() ** 1.5 * (0.0 if hard else 1.0)
     cells = 2 + draws.integer(4)
-    field = draws.normal(1, cells, cells) * 2 + draws.uniform(-1, 1) if local else torch.full((1, 2, 2), 8.0)
-    highlight = draws.uniform(*config.highlights) * (1.5 if hard else 1.0)
-    noise = config.noise * draws.uniform() if draws.chance(0.5) else 0.0
-    return GlassSample(
-        strength=0.0 if clean else strength,
-        sigma=sigma,
-        ghost=ghost,
-        highlight=highlight,
+    lit = draws.normal(1, cells, cells) * 2 + draws.uniform(-1, 1)
+    tint = [1 - config.tint * draws.uniform() for _ in range(3)]
+    double, edge, glare = draws.chance(config.double), draws.chance(config.edge), draws.chance(config.glare)
+    gap, angle, offset = draws.uniform(*config.gap), draws.uniform(0, 2 * math.pi), draws.uniform(-0.5, 0.8)
+    level = draws.uniform(0, config.glare_strength) * float(glare)
+    veil = [level * draws.uniform(0.7, 1.3) for _ in range(3)]
+    colour = [draws.uniform(1 - config.colour, 1 + config.colour) for _ in range(3)]
+    exposed, compressed = draws.chance(config.exposure), draws.chance(config.jpeg)
+    return Scene(
+        clean=clean,
+        strength=strength,
         floor=draws.uniform(*config.floor),
-        transmittance=1.0 if clean else draws.uniform(*config.transmittance),
-        veil=veil,
+        highlight=draws.uniform(*config.highlights) * (1.5 if hard else 1.0),
+        lit=lit if local or hard else torch.full((1, 2, 2), 8.0),
+        radius=radius,
+        yaw=draws.uniform(-config.yaw, config.yaw),
+        pitch=draws.uniform(-config.pitch, config.pitch),
+        field_of_view=draws.uniform(*config.field_of_view),
+        index=draws.uniform(*config.index),
+        thickness=draws.uniform(*config.thickness),
+        gap=gap if double else 0.0,
+        distance=draws.log_uniform(*config.distance),
+        coating=draws.log_uniform(*config.coating),
+        material=(tint[0], tint[1], tint[2]),
+        dirt=draws.uniform(0, config.dirt),
+        edge=(math.cos(angle), math.sin(angle), offset) if edge else (0.0, 0.0, 1.0),
+        glare=(veil[0], veil[1], veil[2]),
+        colour=(colour[0], colour[1], colour[2]),
+        exposure=draws.uniform() * float(exposed),
+        gamma=draws.uniform(*config.gamma),
         screen=draws.chance(config.screen),
-        tint=(draws.uniform(0.85, 1.15), draws.uniform(0.85, 1.15), draws.uniform(0.85, 1.15)),
-        field=field,
-        noise=draws.normal(3, size, size) * noise,
+        level=draws.uniform(0, config.noise),
+        quality=draws.uniform(*config.quality) * float(compressed),
     )
 
 
-def simulate(transmission: Tensor, reflection: Tensor, samples: list[GlassSample]) -> dict[str, Tensor]:
+def draw_view(draws: Draws, scene: Scene, height: int, width: int, config: GlassConfig) -> View:
+    """One pose of the pane before ``scene``, and the sensor's noise."""
+    reach = config.rotation
+    return View(scene, draws.uniform(-reach, reach), draws.uniform(-reach, reach), draws.normal(3, height, width))
+
+
+def simulate(transmission: Tensor, reflection: Tensor, views: list[View]) -> dict[str, Tensor]:
     """Photos through glass from sharp ones.
 
-    ``transmission`` and ``reflection``: B x 3 x H x W, sRGB in [0, 1], on any device. Returns ``input``
-    (rounded to 8 bits), ``target`` (as if there were no glass), ``through`` (the light that came through it) and
-    ``reflection`` (what the pane added, sRGB of its light), all of that shape.
-    A clean sample's target equals its input but for the noise.
+    ``transmission`` and ``reflection``: B x 3 x H x W, sRGB in [0, 1], on any device, one of each a view (views of
+    one scene repeat theirs). Returns, all of that shape: ``input`` (8 bits), ``target`` (as if there were no glass,
+    at the photo's exposure), ``through`` (what came through it), ``reflection`` (what the pane added, as a picture
+    of its light) and ``light``, the photo before noise, rounding and JPEG, which is :func:`combine_layers` of the
+    two. A clean sample's target is its input.
     """
-    device = transmission.device
+    device, (height, width) = transmission.device, transmission.shape[-2:]
+    scenes = [v.scene for v in views]
+
+    def rows(values: Sequence[float] | Sequence[tuple[float, float, float]]) -> Tensor:
+        return torch.tensor(values, device=device, dtype=torch.float32)
 
     def column(values: list[float]) -> Tensor:
-        return torch.tensor(values, device=device, dtype=torch.float32)[:, None, None, None]
+        return rows(values)[:, None, None, None]
 
-    t = to_linear(transmission) * column([s.transmittance for s in samples])  # what comes through
-    r = to_linear(reflection)
-    r = r * (1 + (column([s.highlight for s in samples]) - 1) * r.amax(1, keepdim=True) ** 4)
-    r = r * torch.tensor([s.tint for s in samples], device=device)[:, :, None, None]
-    if max(s.sigma for s in samples) > 0.1:
-        r = gaussian_blur(r, torch.tensor([s.sigma for s in samples], device=device))
-    ghost = torch.tensor([s.ghost for s in samples], device=device)
-    second = ghost[:, 2][:, None, None, None]
-    r = (r + second * shift(r, ghost[:, 0], ghost[:, 1])) / (1 + second)
-    mean = r.mean((1, 2, 3), keepdim=True)
-    r = (r - column([s.floor for s in samples]) * mean).clamp(min=0)
-    size = list(transmission.shape[-2:])
-    field = torch.cat(
-        [F.interpolate(s.field[None].to(device), size, mode="bicubic", align_corners=True) for s in samples]
+    gamma = rows([s.gamma for s in scenes])
+    panes = _panes(views, rows)
+    cosine, grid, grid2 = reflected_grids(height, width, panes)
+    passed, first, second = passed_and_reflected(cosine, panes)
+    glass = _glass(rows([s.edge for s in scenes]), height, width)
+
+    t = to_light(transmission, gamma)
+    world = _world(reflection, scenes, gamma, rows)
+    mean = world.mean((1, 2, 3), keepdim=True)
+    world = (world - column([s.floor for s in scenes]) * mean).clamp(min=0) * _lit(scenes, height, width, device)
+    seen = first * _sample(world, grid) + second * _sample(world, grid2)
+    radius = rows([s.radius * width for s in scenes])
+    if float(radius.max()) > 0.3:
+        seen = disc_blur(seen, radius).clamp(min=0)
+    # How much brighter the reflected world is follows from the mean pose: a turn of the pane does not change it.
+    face, _ = fresnel(rows([_mean_cosine(s) for s in scenes]), panes.index)
+    share = (face * (1 + panes.coating))[:, None, None, None]
+    brighter = column([s.strength for s in scenes]) * t.mean((1, 2, 3), keepdim=True) / (share * mean.clamp(min=3e-3))
+    dirt = 1 - column([s.dirt for s in scenes])
+    passing = t * (glass * (passed * dirt - 1) + 1)
+    added = glass * (brighter * seen + rows([s.glare for s in scenes])[:, :, None, None])
+    total = t.mean((1, 2, 3), keepdim=True) / (passing + added).mean((1, 2, 3), keepdim=True).clamp(min=1e-4)
+    exposure = total.clamp(max=1.0) ** column([s.exposure for s in scenes])
+
+    clean = column([float(s.clean) for s in scenes]) > 0
+    target = torch.where(clean, transmission, to_picture(t * exposure, gamma))
+    through = torch.where(clean, transmission, to_picture(passing * exposure, gamma))
+    layer = torch.where(clean, 0.0, to_picture(added * exposure, gamma))
+    noise = torch.stack([v.noise for v in views]).to(device)
+    screen = column([float(s.screen) for s in scenes]) > 0
+    mixed = torch.where(screen, _shoulder(through, layer), to_picture((passing + added) * exposure, gamma))
+    photo = to_8_bit(add_noise(mixed, noise, rows([s.level for s in scenes])))
+    packed = [i for i, s in enumerate(scenes) if s.quality and not s.clean]
+    if packed:
+        photo[packed] = to_8_bit(jpeg(photo[packed], rows([scenes[i].quality for i in packed])))
+    photo = torch.where(clean, to_8_bit(transmission), photo)
+    return {"input": photo, "target": target, "through": through, "reflection": layer, "light": mixed}
+
+
+def combine_layers(through: Tensor, layer: Tensor, screen: Tensor, gamma: Tensor) -> Tensor:
+    """The photo of two pictures of light: their sum, clipped, or under a shoulder where ``screen`` (B x 1 x 1 x 1)."""
+    clipped = to_picture(to_light(through, gamma) + to_light(layer, gamma), gamma)
+    return torch.where(screen, _shoulder(through, layer), clipped)
+
+
+def _shoulder(through: Tensor, layer: Tensor) -> Tensor:
+    return 1 - (1 - through) * (1 - layer)
+
+
+def _panes(views: list[View], rows: Rows) -> Panes:
+    scenes = [v.scene for v in views]
+
+    def normals(turned: bool) -> Tensor:
+        turn = float(turned)
+        angles = [(v.scene.yaw + turn * v.yaw, v.scene.pitch + turn * v.pitch) for v in views]
+        return rows([normal_of(math.radians(yaw), math.radians(pitch)) for yaw, pitch in angles])
+
+    return Panes(
+        normal=normals(True),
+        reference=normals(False),
+        index=rows([s.index for s in scenes]),
+        thickness=rows([s.thickness for s in scenes]),
+        gap=rows([s.gap for s in scenes]),
+        colour=rows([s.material for s in scenes]),
+        coating=rows([s.coating for s in scenes]),
+        field_of_view=rows([math.radians(s.field_of_view) for s in scenes]),
+        distance=rows([s.distance for s in scenes]),
     )
-    share = t.mean((1, 2, 3), keepdim=True) / mean.clamp(min=1e-3)
-    strength = column([s.strength for s in samples])
-    added = torch.sigmoid(field) * strength * share.clamp(max=4.0) * r
-    added = added + torch.tensor([s.veil for s in samples], device=device)[:, :, None, None]
-    through, layer = to_srgb(t), to_srgb(added)
-    clipped = to_srgb(t + added)
-    screened = 1 - (1 - through) * (1 - layer)
-    mixed = torch.where(column([float(s.screen) for s in samples]) > 0, screened, clipped)
-    noise = torch.stack([s.noise for s in samples]).to(device)
-    photo = ((mixed + noise).clamp(0, 1) * 255).round() / 255
-    return {"input": photo, "target": transmission, "through": through, "reflection": layer}
+
+
+def _mean_cosine(scene: Scene) -> float:
+    return math.cos(math.radians(scene.yaw)) * math.cos(math.radians(scene.pitch))
+
+
+def _world(picture: Tensor, scenes: list[Scene], gamma: Tensor, rows: Rows) -> Tensor:
+    """The reflected world's light: mirrored, light sources brighter than white, under its own illuminant."""
+    r = to_light(picture.flip(-1), gamma)
+    highlight = rows([s.highlight for s in scenes])[:, None, None, None]
+    r = r * (1 + (highlight - 1) * r.amax(1, keepdim=True) ** 4)
+    return r * rows([s.colour for s in scenes])[:, :, None, None]
+
+
+def _lit(scenes: list[Scene], height: int, width: int, device: torch.device) -> Tensor:
+    size = [height, width]
+    fields = [F.interpolate(s.lit[None].to(device), size, mode="bicubic", align_corners=True) for s in scenes]
+    return torch.sigmoid(torch.cat(fields))
+
+
+def _sample(world: Tensor, grid: Tensor) -> Tensor:
+    """The world along ``grid``; beyond its photo it goes on mirrored."""
+    return F.grid_sample(world, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def _glass(edge: Tensor, height: int, width: int) -> Tensor:
+    """1 where there is glass, 0 beyond its edge, B x 1 x H x W; an edge is about a pixel wide."""
+    x = torch.linspace(-1, 1, width, device=edge.device)[None, None, :]
+    y = torch.linspace(-1, 1, height, device=edge.device)[None, :, None]
+    distance = edge[:, 0, None, None] * x + edge[:, 1, None, None] * y + edge[:, 2, None, None]
+    return (distance * width / 2 + 0.5).clamp(0, 1)[:, None]

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from training.config import DataConfig
 from training.data.draws import Draws
-from training.data.glass import GlassConfig, draw_sample, simulate
+from training.data.glass import GlassConfig, View, draw_scene, draw_view, simulate
 from training.data.manifest import list_images, manifest_hash
 from training.data.pairs import PairStore, match_pairs
 from training.data.photos import PhotoStore
 
 Batch = dict[str, Tensor]
-VALIDATION_STREAM = 1
+VALIDATION_STREAM = 1  # 0 is training's; training.train and training.objective have 3 and 2
+VIEW_STREAM = 4  # and 5: the views of validation
 
 
 def held_out(name: str, share: float) -> bool:
@@ -31,6 +32,8 @@ class Reflections:
 
     ``batch(indices, size)`` gives ``input`` and ``target``, B x 3 x size x size in [0, 1], and ``real`` (B,
     bool). Sample *i* depends on (seed, i, size) alone, up to rounding: blur is computed for the batch together.
+    With ``views`` above 1, samples i * views .. i * views + views - 1 are views of one scene, under K poses of the
+    pane; without ``rotate`` each of them has a reflection of its own. Real pairs take the place of whole scenes.
     """
 
     def __init__(self, config: DataConfig, seed: int, validation: bool = False) -> None:
@@ -62,20 +65,17 @@ class Reflections:
         return manifest_hash(self.files, self.config.root)
 
     def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
-        stream = VALIDATION_STREAM if self.validation else 0
         rows: list[tuple[Tensor, Tensor, bool]] = [(torch.empty(0), torch.empty(0), False)] * len(indices)
         simulated = []
         for row, index in enumerate(indices):
-            draws = Draws(self.seed, index, stream)
-            if self.pairs and draws.chance(self.config.pair_share):
-                rows[row] = (*self._draw_pair(draws, size), True)
+            drawn = self._draw(index, size)
+            if isinstance(drawn[2], View):
+                simulated.append((row, *drawn))
             else:
-                t = self.photos.draw(draws, size, self.config.smallest)
-                r = self.photos.draw(draws, size, self.config.smallest)
-                simulated.append((row, t, r, draw_sample(draws, size, self.glass)))
+                rows[row] = (drawn[0], drawn[1], True)
         if simulated:
-            places, sharp, reflected, samples = zip(*simulated, strict=True)
-            mixed = simulate(torch.stack(sharp).to(device), torch.stack(reflected).to(device), list(samples))
+            places, sharp, reflected, views = zip(*simulated, strict=True)
+            mixed = simulate(torch.stack(sharp).to(device), torch.stack(reflected).to(device), list(views))
             for place, photo, target in zip(places, mixed["input"], mixed["target"], strict=True):
                 rows[place] = (photo, target, False)
         return {
@@ -83,6 +83,16 @@ class Reflections:
             "target": torch.stack([b.to(device) for _, b, _ in rows]),
             "real": torch.tensor([real for _, _, real in rows], device=device),
         }
+
+    def _draw(self, index: int, size: int) -> tuple[Tensor, Tensor, View | None]:
+        """(input, target, None) of a real pair, or (transmission, reflected scene, view)."""
+        draws = Draws(self.seed, index // self.config.views, VALIDATION_STREAM if self.validation else 0)
+        own = Draws(self.seed, index, VIEW_STREAM + int(self.validation))
+        if self.pairs and draws.chance(self.config.pair_share):
+            return (*self._draw_pair(own, size), None)
+        t = self.photos.draw(draws, size, self.config.smallest)
+        r = self.photos.draw(draws if self.config.rotate else own, size, self.config.smallest)
+        return t, r, draw_view(own, draw_scene(draws, self.glass), size, size, self.glass)
 
     def _draw_pair(self, draws: Draws, size: int) -> tuple[Tensor, Tensor]:
         place = int(np.searchsorted(np.cumsum(self.weights), draws.uniform(0, sum(self.weights))))

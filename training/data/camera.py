@@ -1,0 +1,70 @@
+"""What a camera does to light: response, noise that grows with the light, 8 bits and JPEG; batched torch."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+# ITU-T T.81, Annex K: the tables that nearly every encoder scales.
+LUMA = [
+    [16, 11, 10, 16, 24, 40, 51, 61],
+    [12, 12, 14, 19, 26, 58, 60, 55],
+    [14, 13, 16, 24, 40, 57, 69, 56],
+    [14, 17, 22, 29, 51, 87, 80, 62],
+    [18, 22, 37, 56, 68, 109, 103, 77],
+    [24, 35, 55, 64, 81, 104, 113, 92],
+    [49, 64, 78, 87, 103, 121, 120, 101],
+    [72, 92, 95, 98, 112, 100, 103, 99],
+]
+CHROMA = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
+YCC = [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
+
+
+def to_light(picture: Tensor, gamma: Tensor) -> Tensor:
+    """Pictures in [0, 1] to light, for cameras whose curve is a power, ``gamma`` (B; sRGB is near 2.2)."""
+    return picture ** gamma[:, None, None, None]
+
+
+def to_picture(light: Tensor, gamma: Tensor) -> Tensor:
+    """The inverse of :func:`to_light`; light is clipped to [0, 1]."""
+    return light.clamp(0, 1) ** (1 / gamma[:, None, None, None])
+
+
+def add_noise(picture: Tensor, normal: Tensor, level: Tensor) -> Tensor:
+    """Shot noise after a gamma of 2 is even over the picture (Anscombe, 1948): deviation ``level`` (B) everywhere;
+    ``normal`` is B x 3 x H x W."""
+    return picture + normal * level[:, None, None, None]
+
+
+def to_8_bit(picture: Tensor) -> Tensor:
+    return (picture.clamp(0, 1) * 255).round() / 255
+
+
+def jpeg(picture: Tensor, quality: Tensor) -> Tensor:
+    """Pictures after JPEG at their own ``quality`` (B, 1 .. 100), 4:4:4, in [0, 1]; sides padded to 8 by repetition."""
+    height, width = picture.shape[-2:]
+    x = torch.nn.functional.pad(picture * 255, (0, -width % 8, 0, -height % 8), mode="replicate")
+    batch, _, tall, wide = x.shape
+    matrix = torch.tensor(YCC, device=x.device)
+    x = torch.einsum("ij,bjhw->bihw", matrix, x)
+    x[:, 0] -= 128
+    k = torch.arange(8, device=x.device)
+    cosines = torch.cos((2 * k[None, :] + 1) * k[:, None] * math.pi / 16) / 2
+    cosines[0] /= math.sqrt(2)
+    blocks = x.reshape(batch, 3, tall // 8, 8, wide // 8, 8).permute(0, 1, 2, 4, 3, 5)
+    freq = cosines @ blocks @ cosines.T
+    scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)[:, None, None, None]
+    steps = ((_tables(x.device)[None] * scale + 50) / 100).floor().clamp(1, 255)[:, :, None, None]
+    blocks = cosines.T @ ((freq / steps).round() * steps) @ cosines
+    x = blocks.permute(0, 1, 2, 4, 3, 5).reshape(batch, 3, tall, wide)
+    x[:, 0] += 128
+    return (torch.einsum("ij,bjhw->bihw", matrix.inverse(), x)[..., :height, :width] / 255).clamp(0, 1)
+
+
+def _tables(device: torch.device) -> Tensor:
+    """Quantisation steps at quality 50, 3 x 8 x 8."""
+    chroma = torch.full((8, 8), 99.0)
+    chroma[:4, :4] = torch.tensor(CHROMA, dtype=torch.float32)
+    return torch.stack([torch.tensor(LUMA, dtype=torch.float32), chroma, chroma]).to(device)
