@@ -100,12 +100,13 @@ def reflected_grids(height: int, width: int, panes: Panes) -> tuple[Tensor, Tens
     n = panes.normal[:, None, None, :]
     along = (v * n).sum(-1)
     cosine = along.abs().clamp(0.02, 1.0)
-    flipped = v - 2 * along[..., None] * n
+    reflected = v - 2 * along[..., None] * n
+    # A ray reflected by the second face leaves further on: of that way, what lies across the ray.
+    across = -(n + along[..., None] * reflected)
+    across = across / across.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    moved = reflected + displacement(cosine, panes)[..., None] * across
     n0 = panes.reference[:, None, None, :]
-    seen = flipped - 2 * (flipped * n0).sum(-1, keepdim=True) * n0
-    sideways = n - along[..., None] * v  # part of the normal across the ray: where the second image goes
-    sideways = sideways / sideways.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-    other = seen + displacement(cosine, panes)[..., None] * sideways
+    seen, other = (w - 2 * (w * n0).sum(-1, keepdim=True) * n0 for w in (reflected, moved))
     reach = torch.tan(panes.field_of_view / 2)[:, None, None, None]
 
     def project(direction: Tensor) -> Tensor:

@@ -1,0 +1,120 @@
+"""Simulated against real: ``python -m training.glass_statistics --data data --out statistics``.
+
+For real pairs (at the photo's exposure) and for as many simulated ones, at one size: how strong the residual is,
+how blurred, how local, and where it clips; the 10th, 50th and 90th percentile over pairs. This is for knowing how
+the simulator differs, not for fitting it: a distribution as faint as the real pairs' teaches slowly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.colour import to_linear
+from training.config import DataConfig, load_config
+from training.data.pairs import PairStore, match_pairs
+from training.data.photos import Crop
+from training.data.reflections import Reflections
+from training.losses import match_exposure
+from training.metrics import psnr
+
+SIDE = 256
+QUANTILES = (0.1, 0.5, 0.9)
+
+
+def measure(photo: Tensor, target: Tensor) -> dict[str, float]:
+    """Figures of one pair, each 3 x H x W in [0, 1], the target at the photo's exposure.
+
+    ``psnr``: dB, photo against target. ``added``: mean light of the photo over the target's, less 1. ``coarse``,
+    ``middle``, ``fine``: shares of the residual's energy in waves above 16 px, 4 to 16 px, and below. ``spread``:
+    the smallest share of pixels that holds 90 % of the residual's energy. ``clipped``: share of the photo's pixels
+    with a channel at 250/255 or more that has less in the target.
+    """
+    residual = photo - target
+    wide, narrow = (F.avg_pool2d(residual[None], k, 1, k // 2, count_include_pad=False)[0] for k in (17, 5))
+    energy = [float((part**2).sum()) for part in (wide, narrow - wide, residual - narrow)]
+    total = max(sum(energy), 1e-12)
+    each = (residual**2).sum(0).flatten().sort(descending=True).values.cumsum(0)
+    spread = float((each < 0.9 * each[-1]).float().mean())
+    clipped = ((photo >= 250 / 255) & (target < 245 / 255)).any(0).float().mean()
+    light = to_linear(photo).mean() / to_linear(target).mean().clamp(min=1e-4) - 1
+    return {
+        "psnr": psnr(_uint8(photo), _uint8(target)),
+        "added": float(light),
+        "coarse": energy[0] / total,
+        "middle": energy[1] / total,
+        "fine": energy[2] / total,
+        "spread": spread,
+        "clipped": float(clipped),
+    }
+
+
+def _uint8(picture: Tensor) -> np.ndarray:
+    return (picture.permute(1, 2, 0).clamp(0, 1).numpy() * 255).round().astype(np.uint8)
+
+
+def real_pairs(folder: Path) -> list[tuple[Tensor, Tensor]]:
+    """Each pair, square at ``SIDE``, its target at the photo's exposure."""
+    whole = Crop(0, 0, 1, 1, False)
+    made = []
+    for a, b in PairStore(match_pairs(folder), SIDE).pairs:
+        photo, target = whole.take(a, SIDE), whole.take(b, SIDE)
+        made.append((photo, match_exposure(target[None], photo[None])[0]))
+    return made
+
+
+def simulated_pairs(data: DataConfig, count: int, seed: int) -> list[tuple[Tensor, Tensor]]:
+    """Simulated pairs with glass (the distribution's clean share is left out)."""
+    without = data.model_copy(update={"pair_share": 0.0, "views": 1, "glass": {**data.glass, "clean": 0.0}})
+    source = Reflections(without, seed)
+    made = []
+    for at in range(0, count, 8):
+        batch = source.batch(range(at, min(at + 8, count)), SIDE)
+        made += list(zip(batch["input"], batch["target"], strict=True))
+    return made
+
+
+def table(sets: dict[str, list[tuple[Tensor, Tensor]]]) -> dict[str, dict[str, list[float]]]:
+    """Set -> figure -> its quantiles."""
+    result = {}
+    for name, pairs in sets.items():
+        rows = [measure(a, b) for a, b in pairs]
+        values = {key: torch.tensor([row[key] for row in rows], dtype=torch.float64) for key in rows[0]}
+        result[name] = {key: [float(v.quantile(q)) for q in QUANTILES] for key, v in values.items()}
+    return result
+
+
+def markdown(figures: dict[str, dict[str, list[float]]]) -> str:
+    names = list(figures)
+    lines = ["| 10 / 50 / 90 % | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+    for key in figures[names[0]]:
+        cells = [" / ".join(f"{value:.3g}" for value in figures[name][key]) for name in names]
+        lines.append(f"| {key} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True, help="a stage: its photos, its pairs, its data.glass")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. data.root=photos")
+    parser.add_argument("--count", type=int, default=96, help="simulated pairs")
+    parser.add_argument("--out", type=Path, default=Path("statistics"))
+    options = parser.parse_args(arguments)
+    config = load_config(options.config, options.set)
+    sets = {folder: real_pairs(config.data.root / folder) for folder in config.data.pairs}
+    sets["simulated"] = simulated_pairs(config.data, options.count, config.seed)
+    figures = table(sets)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "glass.json").write_text(json.dumps(figures, indent=1) + "\n")
+    (options.out / "glass.md").write_text(markdown(figures))
+    print(markdown(figures))
+
+
+if __name__ == "__main__":
+    main()
