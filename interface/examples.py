@@ -49,6 +49,7 @@ def behind_glass(scene: Image.Image, reflected: Image.Image, seed: int) -> np.nd
 
     from training.data.draws import Draws
     from training.data.glass import GlassConfig, draw_scene, draw_view, simulate
+    from training.data.photos import to_pixels
 
     def tensor(picture: Image.Image) -> torch.Tensor:
         return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
@@ -58,7 +59,7 @@ def behind_glass(scene: Image.Image, reflected: Image.Image, seed: int) -> np.nd
     view = draw_view(draws, draw_scene(draws, plain), scene.height, scene.width, plain)
     world = ImageOps.fit(reflected, scene.size, Image.Resampling.LANCZOS)
     photo = simulate(tensor(scene), tensor(world), [view])["input"][0]
-    return (photo.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    return to_pixels(photo)
 
 
 def _bundled(name: str) -> Image.Image:

@@ -4,6 +4,7 @@ python -m training.evaluate --model dereflection-small --data pairs/ --out repor
 python -m training.evaluate --model runs/x/model --data sharp_photos/ --no-harm --out report/
 python -m training.evaluate --model dereflection-small --data photos/ --look --out report/
 python -m training.evaluate --model dereflection-small --data photos/ --tiling-check --out report/
+python -m training.evaluate --model dereflection-small --data sharp_photos/ --poses --out report/
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.errors import LimpidError
+from training.invariance import measure_poses
 from training.protocol import NATIVE, PROTOCOLS, SCENE_PATTERN, find_pairs, find_pictures, spread
 from training.report import write_report
 from training.restorer import Restorer, load_restorer
@@ -34,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
     mode.add_argument("--no-harm", action="store_true", help="sharp photos, no target: output against input")
     mode.add_argument("--look", action="store_true", help="photos, no target: a contact sheet, no scores")
     mode.add_argument("--tiling-check", action="store_true", help="two tile grids, and tiled against whole")
+    mode.add_argument("--poses", action="store_true", help="sharp photos behind simulated glass in several poses")
+    add("--scenes", type=int, default=48, help="scenes of --poses")
     add("--protocol", choices=sorted(PROTOCOLS), default=NATIVE, help="how pairs are scored")
     add("--train-pairs", type=Path, nargs="+", default=[], help="training pairs, for the best constant")
     add("--scene-pattern", default=SCENE_PATTERN, help="regex on the stem; its first group is the scene")
@@ -67,11 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(args: argparse.Namespace, restorer: Restorer) -> Measured:
     predictions = args.out / "predictions"
-    if not (args.no_harm or args.look or args.tiling_check):
+    if not (args.no_harm or args.look or args.tiling_check or args.poses):
         pairs = spread(find_pairs(args.data), args.limit)
         constant = train_constant(args.train_pairs) if args.train_pairs else None
         protocol = PROTOCOLS[args.protocol]
         return score_pairs(restorer, pairs, protocol, predictions, constant=constant, scene_pattern=args.scene_pattern)
+    if args.poses:
+        return measure_poses(restorer, find_pictures(args.data), args.scenes)
     photos = {_name(path, args.data): path for path in spread(find_pictures(args.data), args.limit)}
     if args.no_harm:
         return measure_harm(restorer, photos, predictions, args.scene_pattern)

@@ -10,14 +10,11 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from torch import Tensor
-
 from training.config import load_config
 from training.data.draws import Draws
 from training.data.glass import GlassConfig, draw_scene, draw_view, simulate
 from training.data.manifest import list_images
-from training.data.photos import PhotoStore
+from training.data.photos import PhotoStore, to_pixels
 from training.sheet import SheetRow, contact_sheet
 
 STRENGTHS = (0.08, 0.25, 0.8)  # mean reflected over mean transmitted light
@@ -38,12 +35,8 @@ def glass_rows(photos: PhotoStore, glass: GlassConfig, scenes: int, poses: int, 
             pictures = [shown["target"][0], *shown["input"], shown["reflection"][0]]
             kind = "double glazing" if given.gap else "one pane"
             caption = f"scene {scene}, strength {strength:g}, {kind}, {given.yaw:.0f}, {given.pitch:.0f} degrees"
-            rows.append(SheetRow(caption, [_uint8(p) for p in pictures]))
+            rows.append(SheetRow(caption, [to_pixels(p) for p in pictures]))
     return rows
-
-
-def _uint8(picture: Tensor) -> np.ndarray:
-    return (picture.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -11,7 +11,6 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,7 +18,7 @@ from torch import Tensor
 from models.colour import to_linear
 from training.config import DataConfig, load_config
 from training.data.pairs import PairStore, match_pairs
-from training.data.photos import Crop
+from training.data.photos import Crop, to_pixels
 from training.data.reflections import Reflections
 from training.losses import match_exposure
 from training.metrics import psnr
@@ -45,7 +44,7 @@ def measure(photo: Tensor, target: Tensor) -> dict[str, float]:
     clipped = ((photo >= 250 / 255) & (target < 245 / 255)).any(0).float().mean()
     light = to_linear(photo).mean() / to_linear(target).mean().clamp(min=1e-4) - 1
     return {
-        "psnr": psnr(_uint8(photo), _uint8(target)),
+        "psnr": psnr(to_pixels(photo), to_pixels(target)),
         "added": float(light),
         "coarse": energy[0] / total,
         "middle": energy[1] / total,
@@ -53,10 +52,6 @@ def measure(photo: Tensor, target: Tensor) -> dict[str, float]:
         "spread": spread,
         "clipped": float(clipped),
     }
-
-
-def _uint8(picture: Tensor) -> np.ndarray:
-    return (picture.permute(1, 2, 0).clamp(0, 1).numpy() * 255).round().astype(np.uint8)
 
 
 def real_pairs(folder: Path) -> list[tuple[Tensor, Tensor]]:

@@ -2,7 +2,7 @@
 
 Copies the run's model to ``models/checkpoints/<id>/`` with its record, curves and lineage, puts the reports of
 ``training.evaluate`` beside it, and writes from them ``quality.json`` (what the app's model page shows) and the
-model card. Every figure in the card comes from those files.
+model card; a contact sheet shows it at work on simulated glass. Every figure in the card comes from those files.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from models.integrity import SUMS, find_alteration, fingerprint, read_sums, writ
 from training.card import model_card
 from training.protocol import NATIVE
 from training.report import Summary
+from training.restorer import load_restorer
+from training.showcase import showcase
 
 CHECKPOINTS = Path(__file__).parents[1] / "models" / "checkpoints"
 
@@ -46,6 +48,7 @@ def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Pa
         file.write_text(json.dumps(summary, indent=2) + "\n")
     (partial / "quality.json").write_text(json.dumps(figures, indent=2) + "\n")
     (partial / "README.md").write_text(card)
+    showcase(load_restorer(str(run)), f"{entry.id}, simulated glass", partial / "evaluation" / "simulated.jpg")
     write_sums(partial)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)

@@ -25,6 +25,7 @@ COLUMNS = {
     "pairs": ("input", "restored", "target", "removed"),
     "no-harm": ("input", "restored", "removed"),
     "look": ("input", "restored", "removed"),
+    "poses": ("pose 1", "restored", "pose 2", "restored", "pose 3", "restored", "target"),
 }
 
 
@@ -65,7 +66,7 @@ def write_report(out: Path, summary: Summary, rows: Sequence[Row], sheet: Sequen
 
 def markdown(summary: Summary) -> str:
     """The report as a page: what was measured and how, then the table."""
-    body = {"pairs": _pairs, "no-harm": _harm, "look": _look, "tiling": _tiling}[summary["kind"]]
+    body = {"pairs": _pairs, "no-harm": _harm, "look": _look, "tiling": _tiling, "poses": _poses}[summary["kind"]]
     known = ("protocol", "images", "scenes", "revision", "device", "dtype", "attention", "seconds_per_image")
     facts = [f"{key.replace('_', ' ')} {summary[key]}" for key in known if key in summary]
     title = f"# {summary.get('model', 'model')} on {summary.get('data', 'data')}"
@@ -117,6 +118,17 @@ def _tiling(summary: Summary) -> list[str]:
     for key, name in names.items():
         lines.append(f"| {name} | {summary[key]['mean']:.2f} | {summary[key]['minimum']:.2f} |")
     return [*lines, "", "Compared before rounding, capped at 60 dB."]
+
+
+def _poses(summary: Summary) -> list[str]:
+    return [
+        "Views of one scene under several poses of a simulated pane: spread is the mean RMSE between outputs of a",
+        "scene, in 8-bit levels; leak is how much of the reflection's own pattern is left (1: all).",
+        "",
+        "| spread of the inputs | spread of the outputs | leak |",
+        "|---|---|---|",
+        f"| {_cell(summary['spread_input'])} | {_cell(summary['spread'])} | {_cell(summary['leak'])} |",
+    ]
 
 
 def _cell(value: Statistic, digits: int = 2, sign: str = "") -> str:

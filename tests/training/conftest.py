@@ -28,3 +28,21 @@ def pair_folder(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
         Image.fromarray(pixels).save(folder / "target" / file.name)
         Image.fromarray((pixels * 0.7 + 60).round().astype(np.uint8)).save(folder / "input" / file.name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def split_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five photos of names that training holds out, and three of names that it keeps."""
+    import numpy as np
+    from PIL import Image
+
+    from training.data.reflections import held_out
+
+    folder = tmp_path_factory.mktemp("photos")
+    names = [f"photo{n}" for n in range(400)]
+    out = [name for name in names if held_out(name, 0.1)][:5]
+    kept = [name for name in names if not held_out(name, 0.3)][:3]
+    for seed, name in enumerate(out + kept):
+        coarse = np.random.default_rng(seed).integers(0, 255, (9, 12, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((320, 260), Image.Resampling.BICUBIC).save(folder / f"{name}.png")
+    return folder

@@ -25,3 +25,11 @@ def test_a_misspelt_setting_is_an_error_not_ignored():
         load_config(DEBUG, ["steps"])
     with pytest.raises(FileNotFoundError, match="no configuration"):
         load_config(DEBUG.with_name("none.yaml"))
+
+
+def test_views_must_fit_the_batch_and_consistency_needs_them():
+    with pytest.raises(ValidationError, match=r"set data\.views"):
+        load_config(DEBUG, ["consistency=1.0"])
+    with pytest.raises(ValidationError, match="multiples of data.views"):
+        load_config(DEBUG, ["data.views=3"])
+    assert load_config(DEBUG, ["consistency=1.0", "data.views=2"]).consistency == 1.0

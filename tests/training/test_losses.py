@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from models.colour import to_linear, to_srgb
-from training.losses import LOSSES, combine, match_exposure
+from training.losses import LOSSES, combine, consistency, match_exposure
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
@@ -34,3 +34,11 @@ def test_exposure_of_a_real_pair_does_not_count_but_a_reflection_does():
     far = match_exposure(to_srgb(to_linear(photo) * 8), photo)  # more than a camera setting: bounded
     assert (far - photo).abs().mean() > 0.02
     assert torch.equal(match_exposure(torch.zeros(1, 3, 8, 8), torch.rand(1, 3, 8, 8)), torch.zeros(1, 3, 8, 8))
+
+
+def test_views_agree_when_their_errors_do():
+    target = torch.rand(4, 3, 8, 8)
+    same_error = target + torch.tensor([0.1, 0.1, -0.2, -0.2])[:, None, None, None]
+    torch.testing.assert_close(consistency(same_error, target, 2), torch.zeros(4), atol=1e-6, rtol=0)
+    opposite = target + torch.tensor([0.1, -0.1, 0.0, 0.2])[:, None, None, None]
+    torch.testing.assert_close(consistency(opposite, target, 2), torch.full((4,), 0.1))

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import yaml
+from PIL import Image
 
 from models.catalog import Catalog
 from models.errors import ModelError
@@ -28,6 +29,7 @@ def test_a_run_is_published_with_its_measurements(run, pair_folder, tmp_path):
     measured = json.loads((report / "report.json").read_text())
     folder = publish(run, Catalog.load().get("dereflection-small"), [report], tmp_path / "checkpoints")
     assert find_alteration(folder, read_sums(folder / SUMS)) is None
+    assert Image.open(folder / "evaluation" / "simulated.jpg").width > 4 * 320
     shown = json.loads((folder / "quality.json").read_text())[pair_folder.name]
     assert shown["PSNR"] == round(measured["scores"]["output"]["psnr"]["mean"], 2)
     _, front, page = (folder / "README.md").read_text().split("---\n", 2)

@@ -13,10 +13,11 @@ def disc_blur(x: Tensor, radius: Tensor) -> Tensor:
     """Blur each picture of B x C x H x W by a uniform disc of its own ``radius`` (B, in pixels; 0 leaves it alone).
 
     This is defocus seen through a round aperture. Computed with the disc's transfer function,
-    ``2 J1(2 pi r f) / (2 pi r f)``, and a slightly softened edge; borders are mirrored.
+    ``2 J1(2 pi r f) / (2 pi r f)``, and a slightly softened edge; borders are mirrored. Radii are up to a tenth of
+    the longer side: the margin is the same for every batch, so that a picture's result is its own.
     """
     height, width = x.shape[-2:]
-    reach = min(int(1.3 * float(radius.max())) + 2, height - 1, width - 1)
+    reach = min(max(height, width) // 8 + 1, height - 1, width - 1)
     padded = F.pad(x, (reach, reach, reach, reach), mode="reflect")
     tall, wide = padded.shape[-2:]
     fy = torch.fft.fftfreq(tall, device=x.device)[:, None]

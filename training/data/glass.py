@@ -193,8 +193,8 @@ def simulate(transmission: Tensor, reflection: Tensor, views: list[View]) -> dic
     mean = world.mean((1, 2, 3), keepdim=True)
     world = (world - column([s.floor for s in scenes]) * mean).clamp(min=0) * _lit(scenes, height, width, device)
     seen = first * _sample(world, grid) + second * _sample(world, grid2)
-    radius = rows([s.radius * width for s in scenes])
-    if float(radius.max()) > 0.3:
+    radius = rows([r if (r := s.radius * width) > 0.3 else 0.0 for s in scenes])
+    if float(radius.max()) > 0:
         seen = disc_blur(seen, radius).clamp(min=0)
     # How much brighter the reflected world is follows from the mean pose: a turn of the pane does not change it.
     face, _ = fresnel(rows([_mean_cosine(s) for s in scenes]), panes.index)

@@ -31,6 +31,11 @@ def read_photo(file: Path, side: int | None = None) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
+def to_pixels(picture: Tensor) -> np.ndarray:
+    """3 x H x W in [0, 1] to H x W x 3 uint8."""
+    return (picture.permute(1, 2, 0).clamp(0, 1).cpu().numpy() * 255).round().astype(np.uint8)
+
+
 def _open(file: Path) -> Image.Image:
     if file.suffix.lower() not in HEIF_SUFFIXES:
         return Image.open(file)

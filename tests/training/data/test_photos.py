@@ -3,12 +3,10 @@ import pytest
 import torch
 from PIL import Image
 
-from training.config import DataConfig
 from training.data.draws import Draws
 from training.data.manifest import list_images, manifest_hash
 from training.data.pairs import PairStore, match_pairs
-from training.data.photos import Crop, PhotoStore, read_photo
-from training.data.reflections import Reflections, held_out
+from training.data.photos import Crop, PhotoStore, read_photo, to_pixels
 
 
 def test_photos_are_upright_and_reduced(tmp_path):
@@ -75,17 +73,7 @@ def test_the_manifest_hash_sees_content_and_names(photo_folder, tmp_path):
         list_images(tmp_path / "empty")
 
 
-def test_the_split_is_by_name_and_has_no_overlap(photo_folder):
-    config = DataConfig(root=photo_folder, clean=["."], hold_out=0.4, store_side=32)
-    train, validation = Reflections(config, 0), Reflections(config, 0, validation=True)
-    a, b = set(train.photos.files), set(validation.photos.files)
-    assert a and b and not a & b and len(a | b) == 8
-    assert all(held_out(f.stem, 0.4) for f in b)
-
-
-def test_batches_depend_on_indices_alone(photo_folder):
-    data = Reflections(DataConfig(root=photo_folder, clean=["."], store_side=64), 5)
-    together = data.batch([3, 9, 4], 48)
-    torch.testing.assert_close(data.batch([9], 48)["input"], together["input"][1:2], atol=1 / 255 + 1e-5, rtol=0)
-    assert together["input"].shape == together["target"].shape == (3, 3, 48, 48)
-    assert PhotoStore(list_images(photo_folder), 32).photos[0].shape == (3, 32, 43)
+def test_photos_are_kept_reduced_and_come_back_as_pixels(photo_folder):
+    store = PhotoStore(list_images(photo_folder), 32)
+    assert store.photos[0].shape == (3, 32, 43)
+    assert (to_pixels(store.photos[0].float() / 255) == store.photos[0].permute(1, 2, 0).numpy()).all()

@@ -1,0 +1,74 @@
+"""The ablation from its command line, at the size of the debug configuration."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.training.conftest import DEBUG
+from training import ablation
+from training.config import load_config
+
+
+@pytest.fixture
+def plan(tmp_path: Path, split_photos: Path, pair_folder: Path) -> Path:
+    """Three variants of two stages."""
+    file = tmp_path / "plan.yaml"
+    # Held out are the names that the split holds out; the made pairs are few, so all of them are.
+    config = {
+        "stages": {1: str(DEBUG), 2: str(DEBUG)},
+        "set": [
+            f"data.root={split_photos.parent}",
+            f"data.clean=[{split_photos.name}]",
+            f"data.pairs={{{pair_folder}: 1.0}}",
+            "data.hold_out=0.99",
+            "batch=2",
+        ],
+        "set_stage": {2: ["objective=local", "data.crop=32", "data.whole=32"]},
+        "variants": {
+            "whole recipe": {"steps": {1: 2, 2: 1}},
+            "without pairs": {"steps": {1: 2, 2: 1}, "set": ["data.pair_share=0.0"]},
+            "second alone": {"steps": {2: 3}},
+        },
+    }
+    file.write_text(yaml.safe_dump(config, sort_keys=False))
+    return file
+
+
+def test_every_variant_is_trained_scored_and_listed(plan, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    command = ["--config", str(plan), "--out", str(out), "--scenes", "2", "--photos", "2"]
+    ablation.main(command)
+    table = json.loads((out / "ablation.json").read_text())
+    assert list(table) == ["whole recipe", "without pairs", "second alone"]
+    for row in table.values():
+        assert set(row["figures"]) == set(ablation.COLUMNS)
+        assert sum(row["steps"].values()) == 3
+    last = json.loads((out / "runs" / "whole-recipe-2" / "model" / "record.json").read_text())
+    assert last["lineage"]["init_from"].endswith("whole-recipe-1/model") and last["config"]["objective"] == "local"
+    alone = json.loads((out / "runs" / "second-alone-2" / "model" / "record.json").read_text())
+    assert alone["lineage"] is None
+    assert (out / "ablation.md").read_text() in capsys.readouterr().out
+
+    monkeypatch.setattr(ablation, "Trainer", lambda config: pytest.fail("what is finished was trained again"))
+    ablation.main(command)
+    assert json.loads((out / "ablation.json").read_text()) == table
+
+
+def test_an_unknown_variant_is_refused_by_name(plan, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        ablation.main(["--config", str(plan), "--variants", "no such", "--out", str(tmp_path / "out")])
+    assert "no such" in capsys.readouterr().err
+
+
+def test_the_shipped_plan_is_valid_and_its_runs_are_equal():
+    file = Path(ablation.__file__).parent / "configs" / "ablation" / "dereflection.yaml"
+    plan = ablation.Ablation(**yaml.safe_load(file.read_text()))
+    assert len({sum(v.steps.values()) for v in plan.variants.values()}) == 1
+    for name in plan.variants:
+        configs = ablation.stage_configs(plan, file.parent, name, [], Path("out"))
+        assert configs[0].init_from is None and all(c.init_from for c in configs[1:])
+    whole = ablation.stage_configs(plan, file.parent, "whole recipe", [], Path("out"))
+    assert [c.objective for c in whole] == ["whole", "whole", "local"] and whole[1].consistency > 0
+    assert load_config(file.parent / plan.stages[2]).data.rotate

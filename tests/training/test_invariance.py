@@ -1,0 +1,56 @@
+"""Spread and leak, with pipelines that leave everything, half or nothing of what the poses change."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.errors import LimpidError
+from training import evaluate
+from training.data.reflections import held_out
+from training.invariance import leak_of, spread_of
+from training.restorer import Restorer
+
+
+def pipeline(keep: float):
+    """Shrinks the photo towards gray: ``keep`` of every difference between poses is left."""
+
+    def restore(photo: np.ndarray, **_: object) -> SimpleNamespace:
+        image = (0.5 + keep * (photo - 0.5)).astype(np.float32)
+        return SimpleNamespace(image=image, reflection=photo - photo, plan={})
+
+    return restore
+
+
+@pytest.mark.parametrize("keep", [1.0, 0.5, 0.0])
+def test_what_is_kept_of_the_differences_is_what_is_measured(keep: float, split_photos: Path, tmp_path: Path) -> None:
+    args = ["--model", "x", "--poses", "--scenes", "3", "--data", str(split_photos), "--out", str(tmp_path)]
+    text = evaluate.evaluate(evaluate.parser().parse_args(args), Restorer(pipeline(keep), {"model": "m"}))
+    rows = (tmp_path / "images.csv").read_text().splitlines()
+    assert len(rows) == 4 and "spread" in text
+    assert Image.open(tmp_path / "contact_sheet.png").width > 7 * 256
+    for row in rows[1:]:
+        _, _, spread_in, spread_out, leak = row.split(",")
+        assert float(spread_in) > 1
+        assert float(spread_out) == pytest.approx(keep * float(spread_in), rel=0.05, abs=0.01)
+        assert float(leak) == pytest.approx(keep, abs=0.03)
+
+
+def test_spread_and_leak_of_plain_pictures() -> None:
+    flat = np.full((4, 4, 3), 100, np.uint8)
+    marked = flat.copy()
+    marked[0] = 108
+    assert spread_of([flat, flat, flat]) == 0 and spread_of([flat, marked]) == pytest.approx(4)
+    layers = [flat - flat, marked - flat]
+    assert leak_of([flat, marked], [flat, marked], layers) == 1 and leak_of([flat, flat], [flat, marked], layers) == 0
+
+
+def test_photos_of_the_training_side_alone_are_refused(split_photos: Path, tmp_path: Path) -> None:
+    trained = next(p for p in split_photos.iterdir() if not held_out(p.stem, 0.1))
+    (tmp_path / "only").mkdir()
+    (tmp_path / "only" / trained.name).write_bytes(trained.read_bytes())
+    args = ["--model", "x", "--poses", "--data", str(tmp_path / "only"), "--out", str(tmp_path / "out")]
+    with pytest.raises(LimpidError, match="held out"):
+        evaluate.evaluate(evaluate.parser().parse_args(args), Restorer(pipeline(1.0), {}))

@@ -1,0 +1,84 @@
+"""Does the output depend on what the pane reflects? Views of one scene under several poses, simulated.
+
+*Spread*: how much the outputs of one scene differ. *Leak*: how much of the reflection's own pattern is still in them,
+relative to the input; DAI's stage 3 is known to let it back in through the skips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from training.data.draws import Draws
+from training.data.glass import GlassConfig, draw_scene, draw_view, simulate
+from training.data.photos import PhotoStore, to_pixels
+from training.data.reflections import held_out
+from training.protocol import EvaluationError
+from training.report import Row, Summary, statistics
+from training.restorer import Restorer
+from training.scoring import Measured
+from training.sheet import SheetRow, thumbnail
+
+POSES = 5
+SIDE = 256
+STREAM = 6  # of the poses; no stage draws from it
+# One exposure, or the targets of a scene would differ; always glass, and in no view so turned that it shows nothing.
+GLASS = GlassConfig(clean=0.0, exposure=0.0)
+
+
+def spread_of(pictures: Sequence[np.ndarray]) -> float:
+    """Mean RMSE, in 8-bit levels, between every two of the uint8 pictures."""
+    return float(np.mean([_rms(a.astype(float) - b) for a, b in combinations(pictures, 2)]))
+
+
+def leak_of(outputs: Sequence[np.ndarray], inputs: Sequence[np.ndarray], layers: Sequence[np.ndarray]) -> float:
+    """Over the poses of a scene: covariance of (output minus its mean over poses) with (reflection minus its mean),
+    over the same covariance of the inputs. 1: all of the reflection's pattern is still there; 0: none."""
+    own = _deviation(layers)
+    return float((_deviation(outputs) * own).sum() / max((_deviation(inputs) * own).sum(), 1e-9))
+
+
+def measure_poses(restorer: Restorer, files: Sequence[Path], scenes: int, seed: int = 0) -> Measured:
+    """Spread and leak over ``scenes`` simulated scenes of the photos that training holds out (by name).
+
+    Returns (summary, a row for each scene, contact sheet).
+    """
+    kept = [file for file in files if held_out(file.stem, 0.1)]
+    if len(kept) < 2:
+        raise EvaluationError("Of these photos fewer than two are held out from training: give a larger folder.")
+    photos = PhotoStore(kept, SIDE)
+    rows: list[Row] = []
+    sheet = []
+    for scene in range(scenes):
+        draws = Draws(seed, scene, STREAM)
+        t, r = photos.draw(draws, SIDE, 0.8), photos.draw(draws, SIDE, 0.8)
+        drawn = replace(draw_scene(draws, GLASS), screen=False)
+        views = [draw_view(draws, drawn, SIDE, SIDE, GLASS) for _ in range(POSES)]
+        shown = simulate(t.expand(POSES, -1, -1, -1), r.expand(POSES, -1, -1, -1), views)
+        inputs, layers = [to_pixels(p) for p in shown["input"]], [to_pixels(p) for p in shown["reflection"]]
+        outputs = [restorer(photo).image for photo in inputs]
+        row: Row = {"stem": f"scene-{scene:03d}", "scene": f"scene-{scene:03d}"}
+        row |= {"spread_input": spread_of(inputs), "spread": spread_of(outputs)}
+        rows.append(row | {"leak": leak_of(outputs, inputs, layers)})
+        if scene < 6:
+            caption = f"scene {scene}: spread {row['spread_input']:.1f} to {row['spread']:.1f}"
+            pictures = [thumbnail(p) for pair in zip(inputs[:3], outputs[:3], strict=True) for p in pair]
+            sheet.append(SheetRow(caption, [*pictures, thumbnail(to_pixels(shown["target"][0]))]))
+    names = [str(row["scene"]) for row in rows]
+    summary: Summary = {"kind": "poses", "protocol": f"{POSES} poses, {SIDE} px, simulated", "scenes": scenes}
+    for key in ("spread_input", "spread", "leak"):
+        summary[key] = statistics([float(row[key]) for row in rows], names)
+    return summary, rows, sheet
+
+
+def _deviation(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    stack = np.stack([p.astype(float) for p in pictures])
+    return stack - stack.mean(0)
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt((values**2).mean()))
