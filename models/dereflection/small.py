@@ -108,6 +108,8 @@ class SmallDereflection(ModelMixin, ConfigMixin):
 
     ``working_size`` is the longest side, in pixels, at which the whole photo is looked at. ``tokens`` are
     B x N x ``token_dim``; a learned null token stands for "no guidance". ``skip_gates``: see :class:`Gate`.
+    ``mirror``: average the whole photo's tone maps with those of its mirror image (a flip ensemble, Timofte et al.,
+    CVPR 2016); at working size that costs little.
     """
 
     multiple = 32
@@ -128,6 +130,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
         tile: int = 768,
         overlap: int = 16,
         skip_gates: bool = False,
+        mirror: bool = False,
     ) -> None:
         super().__init__()
         self.token_dim, self.tile, self.overlap = token_dim, tile, overlap
@@ -195,7 +198,11 @@ class SmallDereflection(ModelMixin, ConfigMixin):
         if small != (height, width):
             # In float32: PyTorch has no antialiased resizing in bfloat16 on a CPU.
             photo = F.interpolate(photo.float(), small, mode="bilinear", antialias=True).to(photo.dtype)
-        return self.tone_maps(pad_to(photo, self.multiple), tokens)[..., : small[0], : small[1]]
+        padded = pad_to(photo, self.multiple)
+        maps = self.tone_maps(padded, tokens)
+        if self.config.mirror:
+            maps = (maps + self.tone_maps(padded.flip(-1), tokens).flip(-1)) / 2
+        return maps[..., : small[0], : small[1]]
 
     def restore_tile(self, photo: Tensor, context: Tensor | None, box: Box, tokens: Tensor | None = None) -> Tensor:
         """One tile of the photo at full resolution, under the whole photo's tone maps."""

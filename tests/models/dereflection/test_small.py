@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from models.dereflection.geometry import Box, enlarge_part, pad_to
-from models.dereflection.small import SmallDereflection
+from models.dereflection.small import Gate, SmallDereflection
 
 
 def random_network() -> SmallDereflection:
@@ -64,3 +64,29 @@ def test_padding_replicates_the_edge():
 def test_a_tile_needs_the_context():
     with pytest.raises(ValueError, match="context"):
         random_network().restore_tile(torch.rand(1, 3, 8, 8), None, Box(0, 0, 8, 8, 8, 8))
+
+
+def test_with_mirror_a_photo_and_its_mirror_image_are_treated_alike():
+    network, photo = random_network(), torch.rand(1, 3, 64, 64)
+    plain = network.context(photo)
+    assert not torch.allclose(network.context(photo.flip(-1)).flip(-1), plain, atol=1e-5)
+    network.register_to_config(mirror=True)
+    both = network.context(photo)
+    torch.testing.assert_close(network.context(photo.flip(-1)).flip(-1), both, atol=1e-5, rtol=0)
+    torch.testing.assert_close(both, (plain + _mirrored(network, photo)) / 2, atol=1e-5, rtol=0)
+
+
+def _mirrored(network: SmallDereflection, photo: torch.Tensor) -> torch.Tensor:
+    return network.tone_maps(photo.flip(-1)).flip(-1)
+
+
+def test_a_gate_passes_between_nothing_and_all_of_a_skip():
+    gate = Gate(4)
+    skip, x = torch.randn(1, 4, 6, 6), torch.randn(1, 4, 6, 6)
+    passed = gate(skip, x) / skip
+    assert (passed > 0).all() and (passed < 1).all() and not torch.allclose(passed, gate(skip, -x) / skip)
+    names = set(SmallDereflection.tiny().state_dict())
+    without = SmallDereflection((8, 8, 8), (1, 1, 1), 4, (8, 8, 8), 8, (8, 8), 1, skip_gates=False)
+    assert {n for n in names - set(without.state_dict())} == {
+        f"decoder.gate{k}.conv.{part}" for k in (1, 2) for part in ("weight", "bias")
+    }
