@@ -3,6 +3,7 @@
 Copies the run's model to ``models/checkpoints/<id>/`` with its record, curves and lineage, puts the reports of
 ``training.evaluate`` beside it, and writes from them ``quality.json`` (what the app's model page shows) and the
 model card; a contact sheet shows it at work on simulated glass. Every figure in the card comes from those files.
+With ``--upload`` and ``--upload-space`` (and a token) the checkpoint and the app go to the Hugging Face Hub.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from training.protocol import NATIVE
 from training.report import Summary
 from training.restorer import load_restorer
 from training.showcase import showcase
+from training.upload import upload_checkpoint, upload_space
 
 CHECKPOINTS = Path(__file__).parents[1] / "models" / "checkpoints"
 
@@ -91,15 +93,25 @@ def quality(summaries: list[Summary]) -> dict[str, dict[str, float | str]]:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True, help="the folder 'model' of a finished run")
     parser.add_argument("--id", required=True, help="an embedded model of models/catalog.toml")
+    parser.add_argument("--run", type=Path, help="the folder 'model' of a finished run; without: upload what is there")
     parser.add_argument("--report", type=Path, action="append", default=[], help="an --out of training.evaluate")
+    parser.add_argument("--upload", metavar="OWNER/NAME", help="then upload the checkpoint to this model repository")
+    parser.add_argument("--upload-space", metavar="OWNER/NAME", help="then upload the whole app to this Space")
     options = parser.parse_args(arguments)
+    if not (options.run or options.upload or options.upload_space):
+        parser.error("nothing to do: give --run, --upload or --upload-space.")
     try:
-        target = publish(options.run, Catalog.load().get(options.id), options.report)
+        entry = Catalog.load().get(options.id)
+        if options.run:
+            target = publish(options.run, entry, options.report)
+            print(f"published {entry.id} to {target.relative_to(CHECKPOINTS.parents[1])}")
+        if options.upload:
+            print(upload_checkpoint(CHECKPOINTS / entry.id, options.upload))
+        if options.upload_space:
+            print(upload_space(options.upload_space))
     except ModelError as error:
         parser.exit(2, f"{error}\n")
-    print(f"published {options.id} to {target.relative_to(CHECKPOINTS.parents[1])}")
 
 
 if __name__ == "__main__":
