@@ -12,14 +12,16 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from models.colour import to_linear, to_srgb
 from training.data.draws import Draws
 from training.data.glass import GlassConfig, draw_scene, draw_view, simulate
 from training.data.photos import PhotoStore, to_pixels
 from training.data.reflections import held_out
 from training.protocol import EvaluationError
 from training.report import Row, Summary, statistics
-from training.restorer import Restorer
+from training.restorer import Prediction, Restorer
 from training.scoring import Measured
 from training.sheet import SheetRow, thumbnail
 
@@ -42,6 +44,12 @@ def leak_of(outputs: Sequence[np.ndarray], inputs: Sequence[np.ndarray], layers:
     return float((_deviation(outputs) * own).sum() / max((_deviation(inputs) * own).sum(), 1e-9))
 
 
+def residual_of(photo: np.ndarray, done: Prediction) -> float:
+    """Mean |I - (T + R)| in 8-bit levels: the restored picture and the removed layer, added as light, give the photo."""
+    t, r = (to_linear(torch.from_numpy(p.astype(np.float32)) / 255) for p in (done.image, done.removed))
+    return float((to_srgb(t + r) * 255 - torch.from_numpy(photo.astype(np.float32))).abs().mean())
+
+
 def measure_poses(restorer: Restorer, files: Sequence[Path], scenes: int, seed: int = 0) -> Measured:
     """Spread and leak over ``scenes`` simulated scenes of the photos that training holds out (by name).
 
@@ -60,17 +68,20 @@ def measure_poses(restorer: Restorer, files: Sequence[Path], scenes: int, seed: 
         views = [draw_view(draws, drawn, SIDE, SIDE, GLASS) for _ in range(POSES)]
         shown = simulate(t.expand(POSES, -1, -1, -1), r.expand(POSES, -1, -1, -1), views)
         inputs, layers = [to_pixels(p) for p in shown["input"]], [to_pixels(p) for p in shown["reflection"]]
-        outputs = [restorer(photo).image for photo in inputs]
+        done = [restorer(photo) for photo in inputs]
+        outputs = [prediction.image for prediction in done]
         row: Row = {"stem": f"scene-{scene:03d}", "scene": f"scene-{scene:03d}"}
         row |= {"spread_input": spread_of(inputs), "spread": spread_of(outputs)}
-        rows.append(row | {"leak": leak_of(outputs, inputs, layers)})
+        row["leak"] = leak_of(outputs, inputs, layers)
+        row["residual"] = float(np.mean([residual_of(i, p) for i, p in zip(inputs, done, strict=True)]))
+        rows.append(row)
         if scene < 6:
             caption = f"scene {scene}: spread {row['spread_input']:.1f} to {row['spread']:.1f}"
             pictures = [thumbnail(p) for pair in zip(inputs[:3], outputs[:3], strict=True) for p in pair]
             sheet.append(SheetRow(caption, [*pictures, thumbnail(to_pixels(shown["target"][0]))]))
     names = [str(row["scene"]) for row in rows]
     summary: Summary = {"kind": "poses", "protocol": f"{POSES} poses, {SIDE} px, simulated", "scenes": scenes}
-    for key in ("spread_input", "spread", "leak"):
+    for key in ("spread_input", "spread", "leak", "residual"):
         summary[key] = statistics([float(row[key]) for row in rows], names)
     return summary, rows, sheet
 

@@ -123,11 +123,12 @@ def _tiling(summary: Summary) -> list[str]:
 def _poses(summary: Summary) -> list[str]:
     return [
         "Views of one scene under several poses of a simulated pane: spread is the mean RMSE between outputs of a",
-        "scene, in 8-bit levels; leak is how much of the reflection's own pattern is left (1: all).",
+        "scene, in 8-bit levels; leak is how much of the reflection's own pattern is left (1: all); residual is the",
+        "mean distance of the photo from the restored picture and the removed layer together, in levels.",
         "",
-        "| spread of the inputs | spread of the outputs | leak |",
-        "|---|---|---|",
-        f"| {_cell(summary['spread_input'])} | {_cell(summary['spread'])} | {_cell(summary['leak'])} |",
+        "| spread of the inputs | spread of the outputs | leak | residual |",
+        "|---|---|---|---|",
+        "| " + " | ".join(_cell(summary[key]) for key in ("spread_input", "spread", "leak", "residual")) + " |",
     ]
 
 

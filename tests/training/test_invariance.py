@@ -5,8 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from models.colour import to_linear, to_srgb
 from models.errors import LimpidError
 from training import evaluate
 from training.data.reflections import held_out
@@ -14,12 +16,17 @@ from training.invariance import leak_of, spread_of
 from training.restorer import Restorer
 
 
+def layer(photo: np.ndarray, image: np.ndarray) -> np.ndarray:
+    light = [to_linear(torch.from_numpy(picture)) for picture in (photo, image)]
+    return to_srgb(light[0] - light[1]).numpy()
+
+
 def pipeline(keep: float):
     """Shrinks the photo towards gray: ``keep`` of every difference between poses is left."""
 
     def restore(photo: np.ndarray, **_: object) -> SimpleNamespace:
         image = (0.5 + keep * (photo - 0.5)).astype(np.float32)
-        return SimpleNamespace(image=image, reflection=photo - photo, plan={})
+        return SimpleNamespace(image=image, reflection=layer(photo, image), plan={})
 
     return restore
 
@@ -32,10 +39,12 @@ def test_what_is_kept_of_the_differences_is_what_is_measured(keep: float, split_
     assert len(rows) == 4 and "spread" in text
     assert Image.open(tmp_path / "contact_sheet.png").width > 7 * 256
     for row in rows[1:]:
-        _, _, spread_in, spread_out, leak = row.split(",")
+        _, _, spread_in, spread_out, leak, residual = row.split(",")
         assert float(spread_in) > 1
         assert float(spread_out) == pytest.approx(keep * float(spread_in), rel=0.05, abs=0.01)
         assert float(leak) == pytest.approx(keep, abs=0.03)
+        # A picture that is brighter than the photo has no layer that adds up to it.
+        assert float(residual) < 0.5 if keep == 1 else float(residual) > 3
 
 
 def test_spread_and_leak_of_plain_pictures() -> None:
