@@ -45,7 +45,7 @@ def leak_of(outputs: Sequence[np.ndarray], inputs: Sequence[np.ndarray], layers:
 
 
 def residual_of(photo: np.ndarray, done: Prediction) -> float:
-    """Mean |I - (T + R)| in 8-bit levels: the restored picture and the removed layer, added as light, give the photo."""
+    """Mean |I - (T + R)| in 8-bit levels: restored picture and removed layer, added as light, give the photo."""
     t, r = (to_linear(torch.from_numpy(p.astype(np.float32)) / 255) for p in (done.image, done.removed))
     return float((to_srgb(t + r) * 255 - torch.from_numpy(photo.astype(np.float32))).abs().mean())
 

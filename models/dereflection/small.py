@@ -10,6 +10,8 @@ removes what is left. Everything that changes the photo starts at zero: untraine
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
@@ -19,25 +21,27 @@ from torch import Tensor, nn
 from models.dereflection.blocks import Down, Up, stack, zero_conv
 from models.dereflection.geometry import Box, enlarge_part, pad_to
 
-Triple = tuple[int, int, int]
-Skips = tuple[Tensor, Tensor, Tensor]
+Sizes = tuple[int, ...]
+Skips = tuple[Tensor, ...]
 
 
 class Encoder(nn.Module):
-    """Photo to latent at 1/8, and skips at 1/2 and 1/4 (the photo itself is the first skip)."""
+    """Photo to a latent at the last level, and skips: the photo itself, then each level above it, 1/2 first."""
 
-    def __init__(self, widths: Triple, depths: Triple, latent_channels: int) -> None:
+    def __init__(self, widths: Sizes, depths: Sizes, latent_channels: int) -> None:
         super().__init__()
-        a, b, c = widths
-        self.stem = nn.Conv2d(12, a, 3, padding=1)
-        self.blocks1, self.down1 = stack(a, depths[0]), Down(a, b)
-        self.blocks2, self.down2 = stack(b, depths[1]), Down(b, c)
-        self.blocks3, self.to_latent = stack(c, depths[2]), nn.Conv2d(c, latent_channels, 1)
+        self.stem = nn.Conv2d(12, widths[0], 3, padding=1)
+        self.blocks = nn.ModuleList(stack(width, depth) for width, depth in zip(widths, depths, strict=True))
+        self.down = nn.ModuleList(Down(a, b) for a, b in pairwise(widths))
+        self.to_latent = nn.Conv2d(widths[-1], latent_channels, 1)
 
     def forward(self, photo: Tensor) -> tuple[Tensor, Skips]:
-        half = self.blocks1(self.stem(F.pixel_unshuffle(photo * 2 - 1, 2)))
-        quarter = self.blocks2(self.down1(half))
-        return self.to_latent(self.blocks3(self.down2(quarter))), (photo, half, quarter)
+        x = self.blocks[0](self.stem(F.pixel_unshuffle(photo * 2 - 1, 2)))
+        skips = [photo]
+        for down, blocks in zip(self.down, self.blocks[1:], strict=True):
+            skips.append(x)
+            x = blocks(down(x))
+        return self.to_latent(x), tuple(skips)
 
 
 class Gate(nn.Module):
@@ -57,23 +61,21 @@ class Gate(nn.Module):
 class Decoder(nn.Module):
     """Clean latent and the photo's skips to tone maps, B x 6 x H x W (gain, offset)."""
 
-    def __init__(self, widths: Triple, depths: Triple, latent_channels: int, gates: bool) -> None:
+    def __init__(self, widths: Sizes, depths: Sizes, latent_channels: int, gates: bool) -> None:
         super().__init__()
-        a, b, c = widths
-        self.from_latent, self.blocks3 = nn.Conv2d(latent_channels, c, 1), stack(c, depths[2])
-        self.up2, self.blocks2 = Up(c, b), stack(b, depths[1])
-        self.up1, self.blocks1 = Up(b, a), stack(a, depths[0])
-        self.skip2, self.skip1 = nn.Conv2d(b, b, 1), nn.Conv2d(a, a, 1)
-        self.gate2, self.gate1 = Gate(b) if gates else None, Gate(a) if gates else None
-        self.head = zero_conv(a, 24, 3)
+        upwards, above = tuple(reversed(widths)), tuple(reversed(widths[:-1]))
+        self.from_latent = nn.Conv2d(latent_channels, widths[-1], 1)
+        self.blocks = nn.ModuleList(stack(w, d) for w, d in zip(upwards, reversed(depths), strict=True))
+        self.up = nn.ModuleList(Up(a, b) for a, b in pairwise(upwards))
+        self.skips = nn.ModuleList(nn.Conv2d(width, width, 1) for width in above)
+        self.gates = nn.ModuleList(Gate(width) for width in above) if gates else None
+        self.head = zero_conv(widths[0], 24, 3)
 
     def forward(self, latent: Tensor, skips: Skips) -> Tensor:
-        _, half, quarter = skips
-        x = self.blocks3(self.from_latent(latent))
-        x, skip = self.up2(x), self.skip2(quarter)
-        x = self.blocks2(x + (self.gate2(skip, x) if self.gate2 is not None else skip))
-        x, skip = self.up1(x), self.skip1(half)
-        x = self.blocks1(x + (self.gate1(skip, x) if self.gate1 is not None else skip))
+        x = self.blocks[0](self.from_latent(latent))
+        for level, photo in enumerate(reversed(skips[1:])):
+            x, skip = self.up[level](x), self.skips[level](photo)
+            x = self.blocks[level + 1](x + (skip if self.gates is None else self.gates[level](skip, x)))
         return F.pixel_shuffle(self.head(x), 2)
 
 
@@ -119,10 +121,10 @@ class SmallDereflection(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        widths: Triple = (32, 64, 128),
-        depths: Triple = (1, 2, 3),
-        latent_channels: int = 32,
-        step_widths: Triple = (96, 128, 160),
+        widths: Sizes = (24, 48, 96, 192),
+        depths: Sizes = (1, 1, 2, 3),
+        latent_channels: int = 64,
+        step_widths: Sizes = (64, 128),
         token_dim: int = 128,
         local_widths: tuple[int, int] = (32, 64),
         local_depth: int = 2,
@@ -136,15 +138,20 @@ class SmallDereflection(ModelMixin, ConfigMixin):
         self.token_dim, self.tile, self.overlap = token_dim, tile, overlap
         # The local network's view to each side: 3x3 convolutions at 1/2 and 1/4, and half a cell of alignment.
         self.halo = 8 + 8 * local_depth
-        self.encoder = Encoder(tuple(widths), tuple(depths), latent_channels)  # type: ignore[arg-type]
+        if len(widths) != len(depths) or 2 ** (len(widths) + len(step_widths) - 1) > self.multiple:
+            raise ValueError(
+                f"widths and depths must be as many as each other, and with step_widths halve at most "
+                f"{self.multiple.bit_length() - 1} times: {widths}, {depths}, {step_widths}."
+            )
+        self.encoder = Encoder(tuple(widths), tuple(depths), latent_channels)
         self.unet = UNet2DConditionModel(
             in_channels=latent_channels,
             out_channels=latent_channels,
             block_out_channels=tuple(step_widths),
             layers_per_block=1,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            down_block_types=("DownBlock2D", *["CrossAttnDownBlock2D"] * (len(step_widths) - 1)),
             mid_block_type="UNetMidBlock2DCrossAttn",
-            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            up_block_types=(*["CrossAttnUpBlock2D"] * (len(step_widths) - 1), "UpBlock2D"),
             cross_attention_dim=token_dim,
             attention_head_dim=tuple(max(1, w // 32) for w in step_widths),
             norm_num_groups=min(32, min(step_widths) // 2),
@@ -152,16 +159,16 @@ class SmallDereflection(ModelMixin, ConfigMixin):
         nn.init.zeros_(self.unet.conv_out.weight)
         nn.init.zeros_(self.unet.conv_out.bias)
         self.null_token = nn.Parameter(torch.zeros(1, 1, token_dim))
-        self.decoder = Decoder(tuple(widths), tuple(depths), latent_channels, skip_gates)  # type: ignore[arg-type]
+        self.decoder = Decoder(tuple(widths), tuple(depths), latent_channels, skip_gates)
         self.local = Local(tuple(local_widths), local_depth)  # type: ignore[arg-type]
 
     @classmethod
     def tiny(cls) -> SmallDereflection:
         """A random-weight network of the same shape for tests (49,000 numbers)."""
-        return cls((8, 8, 8), (1, 1, 1), 4, (8, 8, 8), 8, (8, 8), 1, 64, 96, 16, skip_gates=True)
+        return cls((8, 8, 8), (1, 1, 1), 4, (8, 8), 8, (8, 8), 1, 64, 96, 16, skip_gates=True)
 
     def encode(self, photo: Tensor) -> tuple[Tensor, Skips]:
-        """Photo, B x 3 x H x W in [0, 1] with sides that are multiples of 32, to latent at 1/8 and skips."""
+        """Photo, B x 3 x H x W in [0, 1] with sides that are multiples of 32, to its latent and skips."""
         return self.encoder(photo)
 
     def step(self, latent: Tensor, tokens: Tensor | None = None) -> Tensor:
