@@ -164,7 +164,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
 
     @classmethod
     def tiny(cls) -> SmallDereflection:
-        """A random-weight network of the same shape for tests (49,000 numbers)."""
+        """A random-weight network of the same shape for tests (38,000 numbers)."""
         return cls((8, 8, 8), (1, 1, 1), 4, (8, 8), 8, (8, 8), 1, 64, 96, 16, skip_gates=True)
 
     def encode(self, photo: Tensor) -> tuple[Tensor, Skips]:

@@ -88,5 +88,5 @@ def test_a_gate_passes_between_nothing_and_all_of_a_skip():
     names = set(SmallDereflection.tiny().state_dict())
     without = SmallDereflection((8, 8, 8), (1, 1, 1), 4, (8, 8, 8), 8, (8, 8), 1, skip_gates=False)
     assert {n for n in names - set(without.state_dict())} == {
-        f"decoder.gate{k}.conv.{part}" for k in (1, 2) for part in ("weight", "bias")
+        f"decoder.gates.{k}.conv.{part}" for k in (0, 1) for part in ("weight", "bias")
     }
