@@ -27,31 +27,43 @@ def gradient(output: Tensor, target: Tensor) -> Tensor:
     return d.diff(dim=-1).abs().mean((1, 2, 3)) + d.diff(dim=-2).abs().mean((1, 2, 3))
 
 
+def decibel(output: Tensor, target: Tensor) -> Tensor:
+    """What PSNR measures, in nats: ``log(mse + 1e-4)``; a sample counts by its error's ratio, not its size.
+
+    So photos with little or nothing to remove are not drowned by a few strong reflections; below 40 dB it levels off.
+    """
+    return torch.log(((output - target) ** 2).mean((1, 2, 3)) + 1e-4) - LEAST
+
+
 def coarse(output: Tensor, target: Tensor) -> Tensor:
     """L1 after averaging over 8 x 8 pixels: the veil, most of the distance to the target."""
     return F.avg_pool2d(output - target, 8).abs().mean((1, 2, 3))
 
 
+LEAST = -9.210340371976182  # log(1e-4): the loss of a perfect output is 0
+
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "charbonnier": charbonnier,
     "squared": squared,
     "gradient": gradient,
+    "decibel": decibel,
     "coarse": coarse,
 }
 
 
 def match_exposure(target: Tensor, photo: Tensor) -> Tensor:
-    """The target of a real pair at the photo's exposure: one gain a sample, in linear light, kept in 0.5 .. 2.
+    """The target at the photo's exposure: one gain a sample, in linear light, kept in 0.5 .. 2.
 
-    Real pairs differ in exposure from camera settings, not from the glass (DESIGN 8); without this a network
-    learns each set's habit. A pane only adds light, so where the photo is least above the target tells the
-    exposure: the gain is the 0.3 quantile of their ratio. It must not follow the network's output, or a darker
-    output would cost less. Both are B x 3 x H x W, sRGB in [0, 1].
+    How bright the scene is without the glass cannot be told from the photo: panes take more or less light, cameras
+    and sets of real pairs expose as they like (DESIGN 8), and a network that must guess learns that guess alone. A
+    pane only adds light, so where the photo is least above the target tells the exposure: the gain is the 0.4
+    quantile of their ratio. It must not follow the network's output, or a darker output would cost less. Both are
+    B x 3 x H x W, sRGB in [0, 1].
     """
     t, p = to_linear(target), to_linear(photo)
     ratio = (p.sum(1) / t.sum(1).clamp(min=1e-3)).flatten(1)
     ratio = torch.where(t.sum(1).flatten(1) > 0.1, ratio, torch.nan)  # in the dark noise decides
-    gain = torch.nanquantile(ratio, 0.3, dim=1).nan_to_num(1.0).clamp(0.5, 2.0)
+    gain = torch.nanquantile(ratio, 0.4, dim=1).nan_to_num(1.0).clamp(0.5, 2.0)
     return to_srgb(t * gain[:, None, None, None])
 
 

@@ -36,7 +36,7 @@ class LocalObjective(nn.Module):
 
     def __init__(self, network: SmallDereflection, config: RunConfig) -> None:
         super().__init__()
-        self.network, self.seed = network, config.seed
+        self.network, self.seed, self.views = network, config.seed, config.data.views
         self.crop, self.whole = config.data.crop, config.data.whole
         if self.crop % network.tile_multiple or self.whole % network.multiple or not self.crop:
             raise ValueError(
@@ -49,7 +49,7 @@ class LocalObjective(nn.Module):
             )
 
     def forward(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
-        """Output and target of one random crop a photo, B x 3 x crop x crop."""
+        """Output and target of one random crop a scene, B x 3 x crop x crop."""
         net, size = self.network, photo.shape[-1]
         small = F.interpolate(photo, (self.whole, self.whole), mode="bilinear", antialias=True)
         frozen = not any(p.requires_grad for n, p in net.named_parameters() if not n.startswith("local."))
@@ -57,7 +57,7 @@ class LocalObjective(nn.Module):
             maps = F.interpolate(net.tone_maps(small), (size, size), mode="bilinear")
         corners = []
         for i in indices:
-            draws = Draws(self.seed, i, CROP_STREAM)
+            draws = Draws(self.seed, i // self.views, CROP_STREAM)  # views of a scene are compared: one crop
             corners.append((draws.integer(size - self.crop + 1), draws.integer(size - self.crop + 1)))
 
         def cut(x: Tensor) -> Tensor:

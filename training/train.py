@@ -118,8 +118,7 @@ class Trainer:
             indices = self.indices(step, part)
             batch = self.data.batch(indices, size, a.device)
             photo = batch["input"].contiguous(memory_format=torch.channels_last)
-            real = batch["real"][:, None, None, None]
-            wanted = torch.where(real, match_exposure(batch["target"], photo), batch["target"])
+            wanted = match_exposure(batch["target"], photo)
             last = part == self.accumulation - 1
             with nullcontext() if last else a.no_sync(self.objective):
                 output, target = self.objective(photo, wanted, indices)

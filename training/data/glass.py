@@ -34,9 +34,10 @@ from torch import Tensor
 from training.data.camera import add_noise, jpeg, to_8_bit, to_light, to_picture
 from training.data.draws import Draws
 from training.data.filters import disc_blur
-from training.data.pane import Panes, fresnel, normal_of, passed_and_reflected, reflected_grids
+from training.data.pane import Panes, normal_of, passed_and_reflected, reflected_grids
 
 Range = tuple[float, float]
+STEEPEST = 80.0  # degrees of incidence; beyond, a pane is a mirror and shows nothing behind it
 Rows = Callable[[Sequence[float] | Sequence[tuple[float, float, float]]], Tensor]
 
 
@@ -45,14 +46,14 @@ class GlassConfig:
     """The distribution. Lengths without a unit are fractions of the picture's width; angles are degrees."""
 
     clean: float = 0.2  # probability that there is no glass at all
-    strength: Range = (0.06, 0.6)  # mean reflected light over mean transmitted light, log-uniform
+    strength: Range = (0.04, 0.5)  # mean reflected light, at the mean pose, over the scene's own, log-uniform
     hard: float = 0.12  # probability of the tail: sharp, strong, saturated, local
-    hard_strength: Range = (0.3, 1.5)
-    floor: Range = (0.0, 0.5)  # light of the reflected world that is not seen, shares of its mean
+    hard_strength: Range = (0.2, 1.0)
+    floor: Range = (0.0, 0.6)  # light of the reflected world that is not seen, shares of its mean
     highlights: Range = (1.0, 4.0)  # how much brighter than white a light source becomes
-    local: float = 0.3  # probability that only parts of the reflected world are lit
+    local: float = 0.4  # probability that only parts of the reflected world are lit
     defocus: float = 0.05  # largest radius of the reflected world's defocus
-    yaw: float = 55.0  # largest turn of the pane about the vertical
+    yaw: float = 55.0  # largest turn of the pane about the vertical, as far as the whole view still meets it
     pitch: float = 20.0
     rotation: float = 10.0  # largest turn of a view from the scene's mean pose, each way
     field_of_view: Range = (40.0, 75.0)
@@ -129,6 +130,8 @@ def draw_scene(draws: Draws, config: GlassConfig) -> Scene:
     level = draws.uniform(0, config.glare_strength) * float(glare)
     veil = [level * draws.uniform(0.7, 1.3) for _ in range(3)]
     colour = [draws.uniform(1 - config.colour, 1 + config.colour) for _ in range(3)]
+    view = draws.uniform(*config.field_of_view)
+    yaw = min(config.yaw, STEEPEST - config.rotation - view / 2)
     exposed, compressed = draws.chance(config.exposure), draws.chance(config.jpeg)
     return Scene(
         clean=clean,
@@ -137,9 +140,9 @@ def draw_scene(draws: Draws, config: GlassConfig) -> Scene:
         highlight=draws.uniform(*config.highlights) * (1.5 if hard else 1.0),
         lit=lit if local or hard else torch.full((1, 2, 2), 8.0),
         radius=radius,
-        yaw=draws.uniform(-config.yaw, config.yaw),
+        yaw=draws.uniform(-yaw, yaw),
         pitch=draws.uniform(-config.pitch, config.pitch),
-        field_of_view=draws.uniform(*config.field_of_view),
+        field_of_view=view,
         index=draws.uniform(*config.index),
         thickness=draws.uniform(*config.thickness),
         gap=gap if double else 0.0,
@@ -197,9 +200,10 @@ def simulate(transmission: Tensor, reflection: Tensor, views: list[View]) -> dic
     if float(radius.max()) > 0:
         seen = disc_blur(seen, radius).clamp(min=0)
     # How much brighter the reflected world is follows from the mean pose: a turn of the pane does not change it.
-    face, _ = fresnel(rows([_mean_cosine(s) for s in scenes]), panes.index)
-    share = (face * (1 + panes.coating))[:, None, None, None]
-    brighter = column([s.strength for s in scenes]) * t.mean((1, 2, 3), keepdim=True) / (share * mean.clamp(min=3e-3))
+    facing = rows([_mean_cosine(s) for s in scenes])[:, None, None]
+    _, one, other = passed_and_reflected(facing, panes)
+    reflected = (one + other).mean((1, 2, 3), keepdim=True) * world.mean((1, 2, 3), keepdim=True)
+    brighter = column([s.strength for s in scenes]) * t.mean((1, 2, 3), keepdim=True) / reflected.clamp(min=1e-4)
     dirt = 1 - column([s.dirt for s in scenes])
     passing = t * (glass * (passed * dirt - 1) + 1)
     added = glass * (brighter * seen + rows([s.glare for s in scenes])[:, :, None, None])
@@ -212,23 +216,20 @@ def simulate(transmission: Tensor, reflection: Tensor, views: list[View]) -> dic
     layer = torch.where(clean, 0.0, to_picture(added * exposure, gamma))
     noise = torch.stack([v.noise for v in views]).to(device)
     screen = column([float(s.screen) for s in scenes]) > 0
-    mixed = torch.where(screen, _shoulder(through, layer), to_picture((passing + added) * exposure, gamma))
+    mixed = torch.where(clean, transmission, combine_layers(through, layer, screen, gamma))
     photo = to_8_bit(add_noise(mixed, noise, rows([s.level for s in scenes])))
-    packed = [i for i, s in enumerate(scenes) if s.quality and not s.clean]
+    packed = [i for i, s in enumerate(scenes) if s.quality]
     if packed:
         photo[packed] = to_8_bit(jpeg(photo[packed], rows([scenes[i].quality for i in packed])))
-    photo = torch.where(clean, to_8_bit(transmission), photo)
+    # Noise and JPEG are no reflection: what has no glass in front stays as it is, or they would tell glass.
+    target = torch.where(clean, photo, target)
     return {"input": photo, "target": target, "through": through, "reflection": layer, "light": mixed}
 
 
 def combine_layers(through: Tensor, layer: Tensor, screen: Tensor, gamma: Tensor) -> Tensor:
     """The photo of two pictures of light: their sum, clipped, or under a shoulder where ``screen`` (B x 1 x 1 x 1)."""
     clipped = to_picture(to_light(through, gamma) + to_light(layer, gamma), gamma)
-    return torch.where(screen, _shoulder(through, layer), clipped)
-
-
-def _shoulder(through: Tensor, layer: Tensor) -> Tensor:
-    return 1 - (1 - through) * (1 - layer)
+    return torch.where(screen, 1 - (1 - through) * (1 - layer), clipped)
 
 
 def _panes(views: list[View], rows: Rows) -> Panes:

@@ -73,10 +73,11 @@ def passed_and_reflected(cosine: Tensor, panes: Panes) -> tuple[Tensor, Tensor, 
     back, front = back[:, None].expand_as(kept), front[:, None].expand_as(kept)
     second = (1 - front) ** 2 * back * kept**2
     through = (1 - front) * (1 - back) * kept / (1 - front * back * kept**2)
+    plain = (1 - back) ** 2 * kept / (1 - back**2 * kept**2)  # the second pane of double glazing has no coat
     double = (panes.gap > 0)[:, None, None, None]
     first = torch.where(double, front + second, front)
     second = torch.where(double, through**2 * (back + (1 - back) ** 2 * back * kept**2), second)
-    return torch.where(double, through**2, through), first, second
+    return torch.where(double, through * plain, through), first, second
 
 
 def displacement(cosine: Tensor, panes: Panes) -> Tensor:
@@ -88,7 +89,7 @@ def displacement(cosine: Tensor, panes: Panes) -> Tensor:
     sine2 = 1 - cosine**2
     glass = (2 * sine2.sqrt() * cosine) * column(panes.thickness) / (column(panes.index) ** 2 - sine2).sqrt()
     air = 2 * column(panes.gap) * sine2.sqrt()
-    return torch.where(column(panes.gap) > 0, air, glass) / column(panes.distance)
+    return (glass + air) / column(panes.distance)
 
 
 def reflected_grids(height: int, width: int, panes: Panes) -> tuple[Tensor, Tensor, Tensor]:

@@ -75,7 +75,7 @@ def test_views_of_one_scene_differ_in_the_reflection_alone():
     shown = simulate(t.expand(3, -1, -1, -1), r.expand(3, -1, -1, -1), drawn)
     for a, b in ((0, 1), (1, 2)):
         torch.testing.assert_close(shown["target"][a], shown["target"][b])
-        assert (shown["through"][a] - shown["through"][b]).abs().max() < 0.02
+        assert (shown["through"][a] - shown["through"][b]).abs().max() < 0.05
         assert (shown["reflection"][a] - shown["reflection"][b]).abs().mean() > 0.01
 
 
