@@ -72,6 +72,8 @@ def train_variant(configs: list[RunConfig]) -> Path:
         model = config.out / config.name / "model"
         if not model.is_dir():
             Trainer(config).run()
+        elif json.loads((model / "record.json").read_text())["config"] != config.model_dump(mode="json"):
+            raise ValueError(f"{model} was trained with other settings: remove it, or give another --out.")
     return model
 
 
@@ -117,17 +119,20 @@ def main(arguments: list[str] | None = None) -> None:
     plan = Ablation(**yaml.safe_load(options.config.read_text()))
     if unknown := set(options.variants or []) - set(plan.variants):
         parser.error(f"Unknown variants {sorted(unknown)}: choose from {sorted(plan.variants)}.")
-    table: dict[str, dict[str, Any]] = {}
+    if min(options.scenes, options.photos) < 1:
+        parser.error("--scenes and --photos must be at least 1.")
+    kept = options.out / "ablation.json"
+    table: dict[str, dict[str, Any]] = json.loads(kept.read_text()) if kept.is_file() else {}
     for name, variant in plan.variants.items():
         if options.variants and name not in options.variants:
             continue
         configs = stage_configs(plan, options.config.parent, name, options.set, options.out / "runs")
         model = train_variant(configs)
         figures = score_variant(model, configs[-1], options.scenes, options.photos, options.out / slug(name))
-        table[name] = {"steps": variant.steps, "figures": figures}
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "ablation.json").write_text(json.dumps(table, indent=1) + "\n")
-        (options.out / "ablation.md").write_text(markdown(table))
+        table[name] = {"steps": {str(stage): steps for stage, steps in variant.steps.items()}, "figures": figures}
+        table = {known: table[known] for known in plan.variants if known in table}
+        kept.write_text(json.dumps(table, indent=1) + "\n")
+        kept.with_suffix(".md").write_text(markdown(table))
     print(markdown(table))
 
 

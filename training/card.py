@@ -41,10 +41,12 @@ was used for training or for selecting a checkpoint.
 
 {training}
 
-Training photos are for research only and are not in the repository; hence the licence of the weights,
-{licence}. The code is Apache-2.0. The folder keeps each run's resolved configuration, curves, data hash
+{terms} The code is Apache-2.0. The folder keeps each run's resolved configuration, curves, data hash
 and the commit of the code that ran (`record.json`, `lineage/`); hashes are in `SHA256SUMS`.
 """
+
+RESEARCH_ONLY = """Training photos are for research only and are not in the repository; hence the licence of the
+weights, cc-by-nc-4.0."""
 
 
 def model_card(
@@ -67,7 +69,7 @@ def model_card(
         working=network["working_size"],
         reports=reports,
         training=runs,
-        licence=entry.licence,
+        terms=RESEARCH_ONLY if "nc" in entry.licence.split("-") else f"Licence of the weights: {entry.licence}.",
     )
     return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n{page}"
 

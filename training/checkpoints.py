@@ -2,10 +2,54 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
+
+from training.config import RunConfig
+
+SETTINGS = "settings.json"
+# What may change when a run goes on: it has no part in the weights.
+FREE = (
+    "out",
+    "init_from",
+    "micro_batch",
+    "keep",
+    "checkpoint_every",
+    "validate_every",
+    "validation_samples",
+    "log_every",
+)
+
+
+def settings_of(config: RunConfig, lineage: dict[str, str] | None) -> dict[str, Any]:
+    """What decides a run's weights: its configuration, and the revision it starts from."""
+    decides = config.model_dump(mode="json", exclude={**dict.fromkeys(FREE, True), "data": {"root"}})
+    return {"config": decides, "from": lineage and lineage["revision"]}
+
+
+def write_settings(out: Path, settings: dict[str, Any]) -> None:
+    partial = out / (SETTINGS + ".partial")
+    partial.write_text(json.dumps(settings, indent=1) + "\n")
+    os.replace(partial, out / SETTINGS)
+
+
+def check_settings(out: Path, settings: dict[str, Any]) -> None:
+    """ValueError, naming what differs, where ``out`` holds the checkpoints of a run of other settings."""
+    if not (out / SETTINGS).is_file():
+        return
+    before = json.loads((out / SETTINGS).read_text())
+    differ = [k for k in settings["config"] if settings["config"][k] != before["config"].get(k)]
+    differ += ["the model it starts from"] if settings["from"] != before["from"] else []
+    if differ:
+        raise ValueError(
+            f"{out} holds a run of other settings ({', '.join(differ)}), and to go on from it would be neither run: "
+            "remove that folder, or give this run another name (--set name=…)."
+        )
 
 
 def checkpoint_folder(out: Path, step: int) -> Path:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from training.data.glass import GlassConfig
+
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -30,7 +32,7 @@ class DataConfig(Strict):
     hold_out: float = Field(0.1, ge=0, lt=1)  # share of photos and of pairs kept for validation, by name
     views: int = Field(1, ge=1)  # views of each scene that follow each other, with the pane turned
     rotate: bool = True  # false: such views share the scene alone, each has its own reflection
-    glass: dict[str, Any] = {}  # what differs from training.data.glass.GlassConfig
+    glass: GlassConfig = GlassConfig()
 
 
 class OptimizerConfig(Strict):

@@ -77,7 +77,7 @@ def _measure(args: argparse.Namespace, restorer: Restorer) -> Measured:
         protocol = PROTOCOLS[args.protocol]
         return score_pairs(restorer, pairs, protocol, predictions, constant=constant, scene_pattern=args.scene_pattern)
     if args.poses:
-        return measure_poses(restorer, find_pictures(args.data), args.scenes)
+        return measure_poses(restorer, spread(find_pictures(args.data), args.limit), args.scenes)
     photos = {_name(path, args.data): path for path in spread(find_pictures(args.data), args.limit)}
     if args.no_harm:
         return measure_harm(restorer, photos, predictions, args.scene_pattern)

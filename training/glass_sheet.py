@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if min(options.scenes, options.poses) < 1:
         parser.error("--scenes and --poses must be at least 1.")
-    glass = GlassConfig(**load_config(options.config).data.glass) if options.config else GlassConfig()
+    glass = load_config(options.config).data.glass if options.config else GlassConfig()
     files = list_images(options.photos)
     few = files[:: max(1, len(files) // (4 * options.scenes))]
     rows = glass_rows(PhotoStore(few, SIDE), glass, options.scenes, options.poses, options.seed)

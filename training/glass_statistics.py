@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from models.colour import to_linear
@@ -31,13 +31,15 @@ def measure(photo: Tensor, target: Tensor) -> dict[str, float]:
     """Figures of one pair, each 3 x H x W in [0, 1], the target at the photo's exposure.
 
     ``psnr``: dB, photo against target. ``added``: mean light of the photo over the target's, less 1. ``coarse``,
-    ``middle``, ``fine``: shares of the residual's energy in waves above 16 px, 4 to 16 px, and below. ``spread``:
+    ``middle``, ``fine``: shares of the residual's energy in waves above 16 px, of 4 to 16 px, and below. ``spread``:
     the smallest share of pixels that holds 90 % of the residual's energy. ``clipped``: share of the photo's pixels
     with a channel at 250/255 or more that has less in the target.
     """
     residual = photo - target
-    wide, narrow = (F.avg_pool2d(residual[None], k, 1, k // 2, count_include_pad=False)[0] for k in (17, 5))
-    energy = [float((part**2).sum()) for part in (wide, narrow - wide, residual - narrow)]
+    power = torch.fft.fft2(residual).abs() ** 2
+    height, width = residual.shape[-2:]
+    f = (torch.fft.fftfreq(height)[:, None] ** 2 + torch.fft.fftfreq(width)[None] ** 2).sqrt()
+    energy = [float(power[:, band].sum()) for band in (f < 1 / 16, (f >= 1 / 16) & (f < 1 / 4), f >= 1 / 4)]
     total = max(sum(energy), 1e-12)
     each = (residual**2).sum(0).flatten().sort(descending=True).values.cumsum(0)
     spread = float((each < 0.9 * each[-1]).float().mean())
@@ -66,7 +68,8 @@ def real_pairs(folder: Path) -> list[tuple[Tensor, Tensor]]:
 
 def simulated_pairs(data: DataConfig, count: int, seed: int) -> list[tuple[Tensor, Tensor]]:
     """Simulated pairs with glass (the distribution's clean share is left out)."""
-    without = data.model_copy(update={"pair_share": 0.0, "views": 1, "glass": {**data.glass, "clean": 0.0}})
+    glass = replace(data.glass, clean=0.0)
+    without = data.model_copy(update={"pair_share": 0.0, "views": 1, "glass": glass})
     source = Reflections(without, seed)
     made = []
     for at in range(0, count, 8):

@@ -1,13 +1,14 @@
 """Does the output depend on what the pane reflects? Views of one scene under several poses, simulated.
 
 *Spread*: how much the outputs of one scene differ. *Leak*: how much of the reflection's own pattern is still in them,
-relative to the input; DAI's stage 3 is known to let it back in through the skips.
+its covariance with the outputs over that with the inputs, all scenes together (1: all of it, 0: none); DAI's stage 3
+is known to let it back in through the skips. *Residual* and *layer error*: whether the restored picture and the
+removed layer add up to the photo, and how far that layer is from the true one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -27,9 +28,10 @@ from training.sheet import SheetRow, thumbnail
 
 POSES = 5
 SIDE = 256
+HOLD_OUT = 0.1  # the stages' data.hold_out, by name
 STREAM = 6  # of the poses; no stage draws from it
-# One exposure, or the targets of a scene would differ; always glass, and in no view so turned that it shows nothing.
-GLASS = GlassConfig(clean=0.0, exposure=0.0)
+# One exposure, or the targets of a scene would differ; always glass; light that adds up (no shoulder), to be compared.
+GLASS = GlassConfig(clean=0.0, exposure=0.0, screen=0.0)
 
 
 def spread_of(pictures: Sequence[np.ndarray]) -> float:
@@ -37,11 +39,10 @@ def spread_of(pictures: Sequence[np.ndarray]) -> float:
     return float(np.mean([_rms(a.astype(float) - b) for a, b in combinations(pictures, 2)]))
 
 
-def leak_of(outputs: Sequence[np.ndarray], inputs: Sequence[np.ndarray], layers: Sequence[np.ndarray]) -> float:
-    """Over the poses of a scene: covariance of (output minus its mean over poses) with (reflection minus its mean),
-    over the same covariance of the inputs. 1: all of the reflection's pattern is still there; 0: none."""
-    own = _deviation(layers)
-    return float((_deviation(outputs) * own).sum() / max((_deviation(inputs) * own).sum(), 1e-9))
+def covariance_of(pictures: Sequence[np.ndarray], layers: Sequence[np.ndarray]) -> float:
+    """Over the poses of a scene: mean product of (picture minus its mean over poses) and (reflection minus its mean),
+    in squared 8-bit levels. How much of the reflection's own pattern is in the pictures."""
+    return float((_deviation(pictures) * _deviation(layers)).mean())
 
 
 def residual_of(photo: np.ndarray, done: Prediction) -> float:
@@ -55,7 +56,9 @@ def measure_poses(restorer: Restorer, files: Sequence[Path], scenes: int, seed: 
 
     Returns (summary, a row for each scene, contact sheet).
     """
-    kept = [file for file in files if held_out(file.stem, 0.1)]
+    if scenes < 1:
+        raise EvaluationError(f"--scenes must be at least 1, got {scenes}.")
+    kept = [file for file in files if held_out(file.stem, HOLD_OUT)]
     if len(kept) < 2:
         raise EvaluationError("Of these photos fewer than two are held out from training: give a larger folder.")
     photos = PhotoStore(kept, SIDE)
@@ -64,7 +67,7 @@ def measure_poses(restorer: Restorer, files: Sequence[Path], scenes: int, seed: 
     for scene in range(scenes):
         draws = Draws(seed, scene, STREAM)
         t, r = photos.draw(draws, SIDE, 0.8), photos.draw(draws, SIDE, 0.8)
-        drawn = replace(draw_scene(draws, GLASS), screen=False)
+        drawn = draw_scene(draws, GLASS)
         views = [draw_view(draws, drawn, SIDE, SIDE, GLASS) for _ in range(POSES)]
         shown = simulate(t.expand(POSES, -1, -1, -1), r.expand(POSES, -1, -1, -1), views)
         inputs, layers = [to_pixels(p) for p in shown["input"]], [to_pixels(p) for p in shown["reflection"]]
@@ -72,16 +75,21 @@ def measure_poses(restorer: Restorer, files: Sequence[Path], scenes: int, seed: 
         outputs = [prediction.image for prediction in done]
         row: Row = {"stem": f"scene-{scene:03d}", "scene": f"scene-{scene:03d}"}
         row |= {"spread_input": spread_of(inputs), "spread": spread_of(outputs)}
-        row["leak"] = leak_of(outputs, inputs, layers)
+        row |= {"leaking": covariance_of(outputs, layers), "reflected": covariance_of(inputs, layers)}
         row["residual"] = float(np.mean([residual_of(i, p) for i, p in zip(inputs, done, strict=True)]))
+        row["layer_error"] = float(
+            np.mean([_rms(p.removed - x.astype(float)) for p, x in zip(done, layers, strict=True)])
+        )
         rows.append(row)
         if scene < 6:
             caption = f"scene {scene}: spread {row['spread_input']:.1f} to {row['spread']:.1f}"
             pictures = [thumbnail(p) for pair in zip(inputs[:3], outputs[:3], strict=True) for p in pair]
             sheet.append(SheetRow(caption, [*pictures, thumbnail(to_pixels(shown["target"][0]))]))
     names = [str(row["scene"]) for row in rows]
-    summary: Summary = {"kind": "poses", "protocol": f"{POSES} poses, {SIDE} px, simulated", "scenes": scenes}
-    for key in ("spread_input", "spread", "leak", "residual"):
+    summary: Summary = {"kind": "poses", "protocol": f"poses-{POSES}-{SIDE}", "scenes": scenes}
+    total = {key: sum(float(row[key]) for row in rows) for key in ("leaking", "reflected")}
+    summary["leak"] = {"mean": total["leaking"] / max(total["reflected"], 1e-9)}
+    for key in ("spread_input", "spread", "residual", "layer_error"):
         summary[key] = statistics([float(row[key]) for row in rows], names)
     return summary, rows, sheet
 

@@ -18,6 +18,7 @@ from models.catalog import Catalog, CatalogEntry
 from models.errors import ModelError
 from models.integrity import SUMS, find_alteration, fingerprint, read_sums, write_sums
 from training.card import model_card
+from training.data.glass import GlassConfig
 from training.protocol import NATIVE
 from training.report import Summary
 from training.restorer import load_restorer
@@ -50,7 +51,8 @@ def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Pa
         file.write_text(json.dumps(summary, indent=2) + "\n")
     (partial / "quality.json").write_text(json.dumps(figures, indent=2) + "\n")
     (partial / "README.md").write_text(card)
-    showcase(load_restorer(str(run)), f"{entry.id}, simulated glass", partial / "evaluation" / "simulated.jpg")
+    glass = GlassConfig(**record["config"]["data"]["glass"])
+    showcase(load_restorer(str(run)), glass, f"{entry.id}, simulated glass", partial / "evaluation" / "simulated.jpg")
     write_sums(partial)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)

@@ -121,14 +121,15 @@ def _tiling(summary: Summary) -> list[str]:
 
 
 def _poses(summary: Summary) -> list[str]:
+    cells = [_cell(summary[key]) for key in ("spread_input", "spread", "leak", "residual", "layer_error")]
     return [
-        "Views of one scene under several poses of a simulated pane: spread is the mean RMSE between outputs of a",
-        "scene, in 8-bit levels; leak is how much of the reflection's own pattern is left (1: all); residual is the",
-        "mean distance of the photo from the restored picture and the removed layer together, in levels.",
+        "Views of one scene under several poses of a simulated pane. Spread: mean RMSE between the outputs of a scene;",
+        "leak: how much of the reflection's own pattern is left (1: all); residual: mean distance of the photo from",
+        "restored picture and removed layer together; layer error: RMSE of that layer. All but leak in 8-bit levels.",
         "",
-        "| spread of the inputs | spread of the outputs | leak | residual |",
-        "|---|---|---|---|",
-        "| " + " | ".join(_cell(summary[key]) for key in ("spread_input", "spread", "leak", "residual")) + " |",
+        "| spread of the inputs | spread of the outputs | leak | residual | layer error |",
+        "|---|---|---|---|---|",
+        f"| {' | '.join(cells)} |",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,10 +21,10 @@ SIDE = 384
 POSES = 2
 
 
-def showcase(restorer: Restorer, headline: str, path: Path) -> None:
-    """Write a contact sheet: two poses each of four scenes, from the distribution that training draws from."""
+def showcase(restorer: Restorer, glass: GlassConfig, headline: str, path: Path) -> None:
+    """Write a contact sheet: two poses each of four scenes, from the distribution ``glass`` but for clean photos."""
     rows = []
-    glass = GlassConfig(clean=0.0)
+    glass = replace(glass, clean=0.0)
     for number, (scene, world) in enumerate(SCENES):
         draws = Draws(0, number)
         t, r = _square(scene), _square(world)

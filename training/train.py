@@ -19,7 +19,7 @@ from accelerate.utils import set_seed
 from diffusers.training_utils import EMAModel
 
 from models.runtime import use_threads
-from training.checkpoints import list_checkpoints, save_checkpoint
+from training.checkpoints import check_settings, list_checkpoints, save_checkpoint, settings_of, write_settings
 from training.config import RunConfig, load_config
 from training.curves import CurveFile, plot_curves
 from training.data.draws import Draws
@@ -92,8 +92,12 @@ class Trainer:
     def resume(self) -> int:
         """Steps done, after loading the newest whole checkpoint if there is one."""
         found = list_checkpoints(self.out)
+        settings = settings_of(self.config, self.lineage)
         if not found:
+            if self.accelerator.is_main_process:
+                write_settings(self.out, settings)
             return 0
+        check_settings(self.out, settings)
         step, folder = found[-1]
         self.accelerator.load_state(str(folder))
         self.ema.to(self.accelerator.device)  # accelerate loads it on the CPU

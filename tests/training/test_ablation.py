@@ -52,23 +52,31 @@ def test_every_variant_is_trained_scored_and_listed(plan, tmp_path, monkeypatch,
     assert (out / "ablation.md").read_text() in capsys.readouterr().out
 
     monkeypatch.setattr(ablation, "Trainer", lambda config: pytest.fail("what is finished was trained again"))
-    ablation.main(command)
-    assert json.loads((out / "ablation.json").read_text()) == table
+    ablation.main([*command, "--variants", "second alone"])
+    assert json.loads((out / "ablation.json").read_text()) == table  # the others' rows stay
+    with pytest.raises(ValueError, match="other settings"):
+        ablation.main([*command, "--set", "seed=5"])
 
 
 def test_an_unknown_variant_is_refused_by_name(plan, tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        ablation.main(["--config", str(plan), "--variants", "no such", "--out", str(tmp_path / "out")])
-    assert "no such" in capsys.readouterr().err
+    for wrong, said in ((["--variants", "no such"], "no such"), (["--photos", "0"], "at least 1")):
+        with pytest.raises(SystemExit):
+            ablation.main(["--config", str(plan), *wrong, "--out", str(tmp_path / "out")])
+        assert said in capsys.readouterr().err
 
 
-def test_the_shipped_plan_is_valid_and_its_runs_are_equal():
-    file = Path(ablation.__file__).parent / "configs" / "ablation" / "dereflection.yaml"
+@pytest.mark.parametrize("file", sorted((Path(ablation.__file__).parent / "configs" / "ablation").glob("*.yaml")))
+def test_shipped_plans_are_valid_and_their_runs_equal(file):
     plan = ablation.Ablation(**yaml.safe_load(file.read_text()))
     assert len({sum(v.steps.values()) for v in plan.variants.values()}) == 1
     for name in plan.variants:
         configs = ablation.stage_configs(plan, file.parent, name, [], Path("out"))
         assert configs[0].init_from is None and all(c.init_from for c in configs[1:])
+
+
+def test_the_recipe_is_three_stages_of_which_the_second_compares_views():
+    file = Path(ablation.__file__).parent / "configs" / "ablation" / "dereflection.yaml"
+    plan = ablation.Ablation(**yaml.safe_load(file.read_text()))
     whole = ablation.stage_configs(plan, file.parent, "whole recipe", [], Path("out"))
     assert [c.objective for c in whole] == ["whole", "whole", "local"] and whole[1].consistency > 0
     assert load_config(file.parent / plan.stages[2]).data.rotate

@@ -1,5 +1,6 @@
 """Spread and leak, with pipelines that leave everything, half or nothing of what the poses change."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from models.colour import to_linear, to_srgb
 from models.errors import LimpidError
 from training import evaluate
 from training.data.reflections import held_out
-from training.invariance import leak_of, spread_of
+from training.invariance import covariance_of, spread_of
 from training.restorer import Restorer
 
 
@@ -38,11 +39,13 @@ def test_what_is_kept_of_the_differences_is_what_is_measured(keep: float, split_
     rows = (tmp_path / "images.csv").read_text().splitlines()
     assert len(rows) == 4 and "spread" in text
     assert Image.open(tmp_path / "contact_sheet.png").width > 7 * 256
+    summary = json.loads((tmp_path / "report.json").read_text())
+    assert summary["leak"]["mean"] == pytest.approx(keep, abs=0.03)
     for row in rows[1:]:
-        _, _, spread_in, spread_out, leak, residual = row.split(",")
+        _, _, spread_in, spread_out, leaking, reflected, residual, _ = row.split(",")
         assert float(spread_in) > 1
         assert float(spread_out) == pytest.approx(keep * float(spread_in), rel=0.05, abs=0.01)
-        assert float(leak) == pytest.approx(keep, abs=0.03)
+        assert float(leaking) == pytest.approx(keep * float(reflected), rel=0.1, abs=0.05)
         # A picture that is brighter than the photo has no layer that adds up to it.
         assert float(residual) < 0.5 if keep == 1 else float(residual) > 3
 
@@ -53,7 +56,9 @@ def test_spread_and_leak_of_plain_pictures() -> None:
     marked[0] = 108
     assert spread_of([flat, flat, flat]) == 0 and spread_of([flat, marked]) == pytest.approx(4)
     layers = [flat - flat, marked - flat]
-    assert leak_of([flat, marked], [flat, marked], layers) == 1 and leak_of([flat, flat], [flat, marked], layers) == 0
+    # A quarter of the pixels differ by 8 levels: 4 from the mean on either side.
+    assert covariance_of([flat, marked], layers) == 4.0 and covariance_of([flat, flat], layers) == 0
+    assert covariance_of([marked, flat], layers) == -4.0
 
 
 def test_photos_of_the_training_side_alone_are_refused(split_photos: Path, tmp_path: Path) -> None:
@@ -62,4 +67,7 @@ def test_photos_of_the_training_side_alone_are_refused(split_photos: Path, tmp_p
     (tmp_path / "only" / trained.name).write_bytes(trained.read_bytes())
     args = ["--model", "x", "--poses", "--data", str(tmp_path / "only"), "--out", str(tmp_path / "out")]
     with pytest.raises(LimpidError, match="held out"):
+        evaluate.evaluate(evaluate.parser().parse_args(args), Restorer(pipeline(1.0), {}))
+    args = ["--model", "x", "--poses", "--scenes", "0", "--data", str(split_photos), "--out", str(tmp_path / "out")]
+    with pytest.raises(LimpidError, match="at least 1"):
         evaluate.evaluate(evaluate.parser().parse_args(args), Restorer(pipeline(1.0), {}))

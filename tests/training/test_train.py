@@ -74,6 +74,19 @@ def test_killed_and_resumed_equals_never_killed(debug_overrides, tmp_path):
     assert [r["step"] for r in read_curve(run / "loss.csv")] == list(range(1, 13))
 
 
+def test_a_run_of_other_settings_is_not_gone_on_with(debug_overrides, whole_run):
+    def again(*more: str) -> Trainer:
+        return Trainer(load_config(DEBUG, [*debug_overrides, "name=whole", *more]))
+
+    before = {p: p.read_bytes() for p in whole_run.rglob("*") if p.is_file()}
+    with pytest.raises(ValueError, match=r"other settings \(optimizer, seed\).*another name"):
+        again("optimizer.lr=1e-5", "seed=3").run()
+    with pytest.raises(ValueError, match="the model it starts from"):
+        again(f"init_from={whole_run / 'model'}", "model={}").run()
+    assert {p: p.read_bytes() for p in whole_run.rglob("*") if p.is_file()} == before
+    assert again("log_every=2", "micro_batch=1").resume() == 8  # what has no part in the weights may change
+
+
 def test_sigterm_leaves_a_checkpoint_and_says_so(debug_overrides, tmp_path):
     overrides = [*debug_overrides, "steps=500", "checkpoint_every=500"]
     run = tmp_path / "runs" / "debug"

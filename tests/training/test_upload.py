@@ -14,6 +14,10 @@ from training import publish
 from training.upload import upload_checkpoint, upload_space
 
 
+class Broken(Exception):
+    """The Hub's client has errors of many kinds; not all are OSError."""
+
+
 class Hub:
     """Remembers what it was asked for."""
 
@@ -26,7 +30,7 @@ class Hub:
 
     def upload_folder(self, **how: Any) -> SimpleNamespace:
         if self.fails:
-            raise ConnectionError("no route")
+            raise Broken("no route")
         self.calls.append(how)
         return SimpleNamespace(commit_url="https://hub/commit/1")
 
@@ -46,6 +50,7 @@ def test_a_checkpoint_goes_up_whole(checkpoint):
     made, sent = hub.calls
     assert made["repository"] == "me/small" and made["repo_type"] == "model" and made["exist_ok"]
     assert sent["folder_path"] == checkpoint and sent["allow_patterns"] is None
+    assert sent["delete_patterns"] == ["*"]  # shards of an older revision would count as an alteration
 
 
 def test_an_altered_checkpoint_and_a_bad_name_stay_here(checkpoint, tmp_path):
@@ -60,18 +65,22 @@ def test_an_altered_checkpoint_and_a_bad_name_stay_here(checkpoint, tmp_path):
     assert not hub.calls
 
 
-def test_the_space_is_what_git_tracks(tmp_path):
+def test_the_space_is_what_git_tracks_and_the_newest_checkpoints(tmp_path):
     for name in ("app.py", "odd[1].txt", "photo.jpg"):
         (tmp_path / name).write_text("x")
+    (tmp_path / "models" / "checkpoints" / "x").mkdir(parents=True)
+    (tmp_path / "models" / "checkpoints" / "x" / "new.safetensors").write_text("x")  # just published, not yet tracked
     for command in (["init", "-q"], ["add", "app.py", "odd[1].txt"]):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
     hub = Hub()
     upload_space("me/limpid", tmp_path, hub)
     made, sent = hub.calls
     assert made["repo_type"] == "space" and made["space_sdk"] == "gradio"
-    names, patterns = ("app.py", "odd[1].txt", "photo.jpg", "odd1.txt"), sent["allow_patterns"]
-    matched = [name for name in names if any(fnmatch(name, pattern) for pattern in patterns)]
-    assert matched == ["app.py", "odd[1].txt"]
+    names = ("app.py", "odd[1].txt", "photo.jpg", "odd1.txt", "models/checkpoints/x/new.safetensors")
+    matched = [name for name in names if any(fnmatch(name, pattern) for pattern in sent["allow_patterns"])]
+    assert matched == ["app.py", "odd[1].txt", "models/checkpoints/x/new.safetensors"]
+    assert fnmatch("models/checkpoints/x/old.safetensors", sent["delete_patterns"][0])
+    assert not fnmatch("app.py", sent["delete_patterns"][0])
     with pytest.raises(ModelError, match="no git checkout"):
         upload_space("me/limpid", Path("/"), hub)
 

@@ -26,9 +26,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor
 
 from training.data.camera import add_noise, jpeg, to_8_bit, to_light, to_picture
@@ -36,44 +39,59 @@ from training.data.draws import Draws
 from training.data.filters import disc_blur
 from training.data.pane import Panes, normal_of, passed_and_reflected, reflected_grids
 
-Range = tuple[float, float]
+
+def _ordered(values: tuple[float, float]) -> tuple[float, float]:
+    if not 0 <= values[0] <= values[1]:
+        raise ValueError(f"a range is [low, high] with 0 <= low <= high, got {list(values)}")
+    return values
+
+
+def _above_zero(values: tuple[float, float]) -> tuple[float, float]:
+    if values[0] <= 0:
+        raise ValueError(f"this range is drawn from evenly in its logarithm and must start above 0, got {list(values)}")
+    return values
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
+LogRange = Annotated[Range, AfterValidator(_above_zero)]
+Chance = Annotated[float, Field(ge=0, le=1)]
 STEEPEST = 80.0  # degrees of incidence; beyond, a pane is a mirror and shows nothing behind it
 Rows = Callable[[Sequence[float] | Sequence[tuple[float, float, float]]], Tensor]
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class GlassConfig:
     """The distribution. Lengths without a unit are fractions of the picture's width; angles are degrees."""
 
-    clean: float = 0.2  # probability that there is no glass at all
-    strength: Range = (0.04, 0.5)  # mean reflected light, at the mean pose, over the scene's own, log-uniform
-    hard: float = 0.12  # probability of the tail: sharp, strong, saturated, local
-    hard_strength: Range = (0.2, 1.0)
+    clean: Chance = 0.2  # probability that there is no glass at all
+    strength: LogRange = (0.04, 0.5)  # mean reflected light, at the mean pose, over the scene's own, log-uniform
+    hard: Chance = 0.12  # probability of the tail: sharp, strong, saturated, local
+    hard_strength: LogRange = (0.2, 1.0)
     floor: Range = (0.0, 0.6)  # light of the reflected world that is not seen, shares of its mean
     highlights: Range = (1.0, 4.0)  # how much brighter than white a light source becomes
-    local: float = 0.4  # probability that only parts of the reflected world are lit
-    defocus: float = 0.05  # largest radius of the reflected world's defocus
+    local: Chance = 0.4  # probability that only parts of the reflected world are lit
+    defocus: Annotated[float, Field(ge=0, le=0.1)] = 0.05  # largest radius of the reflected world's defocus
     yaw: float = 55.0  # largest turn of the pane about the vertical, as far as the whole view still meets it
     pitch: float = 20.0
     rotation: float = 10.0  # largest turn of a view from the scene's mean pose, each way
     field_of_view: Range = (40.0, 75.0)
     index: Range = (1.45, 1.62)  # acrylic to flint; window glass is 1.52
     thickness: Range = (0.002, 0.012)  # m
-    double: float = 0.2  # probability of double glazing
+    double: Chance = 0.2  # probability of double glazing
     gap: Range = (0.006, 0.02)  # m, between its panes
-    distance: Range = (0.4, 8.0)  # m from the camera over the pane to what it reflects, log-uniform
-    coating: Range = (0.3, 3.0)  # factor on the front face's reflectance, log-uniform
-    tint: float = 0.08  # most that the material absorbs of a channel at normal incidence
-    dirt: float = 0.06  # most that frames, dirt and age take of all light
-    edge: float = 0.08  # probability that the glass ends within the picture
-    glare: float = 0.3  # probability of a veil from stray light
-    glare_strength: float = 0.04
-    colour: float = 0.15  # how far the reflected world's light differs in colour
-    exposure: float = 0.5  # probability that the camera exposes for the sum
+    distance: LogRange = (0.4, 8.0)  # m from the camera over the pane to what it reflects, log-uniform
+    coating: LogRange = (0.3, 3.0)  # factor on the front face's reflectance, log-uniform
+    tint: Chance = 0.08  # most that the material absorbs of a channel at normal incidence
+    dirt: Chance = 0.06  # most that frames, dirt and age take of all light
+    edge: Chance = 0.08  # probability that the glass ends within the picture
+    glare: Chance = 0.3  # probability of a veil from stray light
+    glare_strength: Annotated[float, Field(ge=0)] = 0.04
+    colour: Chance = 0.15  # how far the reflected world's light differs in colour
+    exposure: Chance = 0.5  # probability that the camera exposes for the sum
     gamma: Range = (1.9, 2.5)  # exponent of the camera's curve; sRGB is near 2.2
-    screen: float = 0.6  # probability of a shoulder instead of clipping
-    noise: float = 0.01  # largest deviation of the noise, in the picture
-    jpeg: float = 0.3  # probability of JPEG
+    screen: Chance = 0.6  # probability of a shoulder instead of clipping
+    noise: Annotated[float, Field(ge=0)] = 0.01  # largest deviation of the noise, in the picture
+    jpeg: Chance = 0.3  # probability of JPEG
     quality: Range = (60.0, 98.0)
 
 
@@ -131,7 +149,7 @@ def draw_scene(draws: Draws, config: GlassConfig) -> Scene:
     veil = [level * draws.uniform(0.7, 1.3) for _ in range(3)]
     colour = [draws.uniform(1 - config.colour, 1 + config.colour) for _ in range(3)]
     view = draws.uniform(*config.field_of_view)
-    yaw = min(config.yaw, STEEPEST - config.rotation - view / 2)
+    yaw = max(0.0, min(config.yaw, STEEPEST - config.rotation - view / 2))
     exposed, compressed = draws.chance(config.exposure), draws.chance(config.jpeg)
     return Scene(
         clean=clean,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from training.config import DataConfig
 from training.data.draws import Draws
-from training.data.glass import GlassConfig, View, draw_scene, draw_view, simulate
+from training.data.glass import View, draw_scene, draw_view, simulate
 from training.data.manifest import list_images, manifest_hash
 from training.data.pairs import PairStore, match_pairs
 from training.data.photos import PhotoStore
@@ -38,7 +38,7 @@ class Reflections:
 
     def __init__(self, config: DataConfig, seed: int, validation: bool = False) -> None:
         self.config, self.seed, self.validation = config, seed, validation
-        self.glass = GlassConfig(**config.glass)
+        self.glass = config.glass
         photos = [f for folder in config.clean for f in list_images(config.root / folder)]
         if config.limit is not None:
             photos = photos[:: max(1, len(photos) // config.limit)][: config.limit]

@@ -4,6 +4,7 @@ import time
 import pytest
 import torch
 
+from training.config import DataConfig
 from training.data.draws import Draws
 from training.data.glass import GlassConfig, Scene, View, combine_layers, draw_scene, draw_view, simulate
 
@@ -92,6 +93,53 @@ def test_a_turn_shifts_the_reflected_world():
     focal = 97 / 2 / torch.tan(torch.deg2rad(torch.tensor(30.0)))
     assert abs(float(centre[0]) - 48) < 0.1
     assert abs(abs(float(centre[1]) - 48) - float(focal * torch.tan(torch.deg2rad(torch.tensor(10.0))))) < 0.5
+
+
+def test_the_reflected_world_is_mirrored_and_its_lights_are_brighter_than_white():
+    scene = draw_scene(Draws(0, 1), dataclasses.replace(PLAIN, yaw=0, pitch=0, defocus=0, colour=0))
+    scene = dataclasses.replace(scene, thickness=1e-6, gap=0.0, highlight=4.0, strength=0.2)
+    r = torch.full((1, 3, 65, 65), 0.5)
+    r[..., 8:13, 8:13] = 1  # a lamp at the upper left
+    shown = simulate(torch.full((1, 3, 65, 65), 0.5), r, poses(scene, [0.0], 65))
+    layer = shown["reflection"][0, 0] ** scene.gamma
+    assert float(layer[10, 54]) > 10 * float(layer[10, 10])  # at the upper right, and brighter than 1 / 0.5^2.2 = 4.6
+    assert float(layer[10, 54] / layer[40, 40]) == pytest.approx(
+        4 / 0.5**scene.gamma / (1 + 3 * 0.5 ** (4 * scene.gamma)), rel=0.1
+    )
+
+
+def test_beyond_the_edge_of_the_glass_nothing_changes():
+    scene = draw_scene(Draws(0, 1), dataclasses.replace(PLAIN, strength=(0.5, 0.5), defocus=0, dirt=0.06))
+    scene = dataclasses.replace(scene, edge=(1.0, 0.0, 0.0))  # glass in the right half alone
+    t, r = photos(1)
+    shown = simulate(t, r, poses(scene, [0.0]))
+    assert (shown["input"] - shown["target"])[..., :22].abs().max() < 1 / 255
+    assert (shown["input"] - shown["target"])[..., 26:].abs().mean() > 0.02
+
+
+def test_a_camera_that_exposes_for_the_sum_darkens_photo_and_target_alike():
+    config = dataclasses.replace(PLAIN, strength=(0.5, 0.5))
+    scene = draw_scene(Draws(0, 2), config)
+    t, r = photos(1)
+    fixed, auto = (simulate(t, r, poses(dataclasses.replace(scene, exposure=share), [0.0])) for share in (0.0, 1.0))
+    gains = [(auto[n] ** scene.gamma).mean() / (fixed[n] ** scene.gamma).mean() for n in ("target", "through")]
+    assert float(gains[0]) < 0.95 and float(gains[0]) == pytest.approx(float(gains[1]), rel=1e-3)
+    assert float((auto["light"] ** scene.gamma).mean()) == pytest.approx(float((t**scene.gamma).mean()), rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"strength": [0, 0.5]}, "start above 0"),
+        ({"floor": [0.5, 0.1]}, "low <= high"),
+        ({"clean": 2}, "less than"),
+        ({"defocus": 0.3}, "less than"),
+        ({"strenght": [0.1, 0.2]}, "strenght"),
+    ],
+)
+def test_a_bad_setting_is_named_before_anything_runs(setting, said):
+    with pytest.raises(ValueError, match=said):
+        DataConfig(glass=setting)
 
 
 def test_pictures_stay_in_range_and_on_8_bits():

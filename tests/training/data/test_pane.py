@@ -67,9 +67,25 @@ def test_in_its_reference_pose_the_pane_shows_the_world_as_its_photo_does():
 def test_turning_the_pane_turns_the_reflection_by_twice_the_angle(turned):
     _, grid, _ = reflected_grids(33, 33, panes(yaw=20, turned=turned))
     seen = math.degrees(math.atan(float(grid[0, 16, 16, 0]) * math.tan(math.radians(30))))
-    assert abs(abs(seen) - 2 * abs(turned)) < 1e-3
-    _, other, _ = reflected_grids(33, 33, panes(yaw=20, turned=-turned))
-    assert float(other[0, 16, 16, 0]) * float(grid[0, 16, 16, 0]) < 0  # the other way round
+    n0, n1 = panes(yaw=20).normal[0], panes(yaw=20, turned=turned).normal[0]
+    v = torch.tensor([0.0, 0.0, 1.0])
+    w = v - 2 * (v @ n1) * n1
+    w = w - 2 * (w @ n0) * n0
+    assert seen == pytest.approx(math.degrees(math.atan2(float(w[0]), float(w[2]))), abs=1e-3)
+    assert abs(seen) == pytest.approx(2 * abs(turned), abs=1e-3)
+
+
+def test_a_pane_turned_to_the_right_shows_what_lies_to_the_right():
+    """Worked out by hand: a pane straight ahead shows the camera; with its normal turned 5 degrees towards +x, what is
+    10 degrees to the right of the camera. A mirror image has right and left as the photo of it does, so +x."""
+    normal_to_the_right = normal_of(math.radians(-5), 0.0)
+    assert normal_to_the_right[0] > 0
+    _, grid, _ = reflected_grids(33, 33, panes(yaw=0, turned=-5))
+    reflected = torch.tensor([0.0, 0.0, 1.0])
+    n = torch.tensor(normal_to_the_right)
+    reflected = reflected - 2 * (reflected @ n) * n
+    assert float(reflected[0]) > 0 > float(reflected[2])  # back past the camera, to its right
+    assert float(grid[0, 16, 16, 0]) > 0
 
 
 def test_the_second_image_lies_along_the_turn():
