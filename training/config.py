@@ -41,6 +41,7 @@ class OptimizerConfig(Strict):
     betas: tuple[float, float] = (0.9, 0.98)
     warmup: int = 100  # steps
     decay: float = Field(0.3, ge=0, le=1)  # share of the steps, at the end, over which the rate falls to zero
+    horizon: int | None = Field(None, ge=1)  # steps the schedule is laid out for, where a run ends before (steps)
     clip: float = Field(1.0, gt=0)  # largest norm of the gradient
     ema: float = Field(0.998, ge=0, lt=1)
 
@@ -49,9 +50,13 @@ class RunConfig(Strict):
     """One stage of training."""
 
     @model_validator(mode="after")
-    def _views_fit(self) -> RunConfig:
+    def _settings_fit(self) -> RunConfig:
         if self.consistency and self.data.views < 2:
             raise ValueError("consistency compares views of one scene: set data.views to 2 or more.")
+        if (self.optimizer.horizon or self.steps) < self.steps:
+            raise ValueError(
+                f"optimizer.horizon must be at least steps ({self.steps}): the rate is zero from there on."
+            )
         if self.micro_batch % self.data.views or self.batch % self.data.views:
             raise ValueError(f"batch and micro_batch must be multiples of data.views ({self.data.views}).")
         return self

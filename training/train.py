@@ -34,10 +34,11 @@ SIZE_STREAM = 3
 
 
 def learning_rate(step: int, config: RunConfig) -> float:
-    """Linear warm-up, constant, then a cosine to zero over the last ``decay`` of the steps."""
+    """Linear warm-up, constant, then a cosine to zero over the last ``decay`` of the schedule's steps."""
     o = config.optimizer
-    start = config.steps * (1 - o.decay)
-    fall = 1.0 if step < start else 0.5 * (1 + math.cos(math.pi * (step - start) / (config.steps - start)))
+    end = o.horizon or config.steps
+    start = end * (1 - o.decay)
+    fall = 1.0 if step < start else 0.5 * (1 + math.cos(math.pi * (step - start) / (end - start)))
     return o.lr * min(1.0, (step + 1) / max(1, o.warmup)) * fall
 
 

@@ -64,9 +64,9 @@ class GlassConfig:
     """The distribution. Lengths without a unit are fractions of the picture's width; angles are degrees."""
 
     clean: Chance = 0.2  # probability that there is no glass at all
-    strength: LogRange = (0.04, 0.5)  # mean reflected light, at the mean pose, over the scene's own, log-uniform
-    hard: Chance = 0.12  # probability of the tail: sharp, strong, saturated, local
-    hard_strength: LogRange = (0.2, 1.0)
+    strength: LogRange = (0.02, 0.35)  # mean reflected light, at the mean pose, over the scene's own, log-uniform
+    hard: Chance = 0.1  # probability of the tail: sharp, strong, saturated, local
+    hard_strength: LogRange = (0.15, 0.8)
     floor: Range = (0.0, 0.6)  # light of the reflected world that is not seen, shares of its mean
     highlights: Range = (1.0, 4.0)  # how much brighter than white a light source becomes
     local: Chance = 0.4  # probability that only parts of the reflected world are lit
