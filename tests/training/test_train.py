@@ -201,6 +201,10 @@ def test_the_rate_warms_up_stays_and_falls():
     rates = [learning_rate(s, config) for s in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == rates[49] == 1.0
     assert rates[75] == pytest.approx(0.5) and rates[99] < 0.01
+    shorter = RunConfig(name="x", steps=60, optimizer={"lr": 1.0, "warmup": 10, "decay": 0.5, "horizon": 100})
+    assert [learning_rate(s, shorter) for s in range(60)] == rates[:60]
+    with pytest.raises(ValueError, match="horizon must be at least steps"):
+        RunConfig(name="x", steps=100, optimizer={"horizon": 60})
 
 
 def test_bad_settings_are_named(debug_overrides):
