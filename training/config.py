@@ -54,9 +54,7 @@ class RunConfig(Strict):
         if self.consistency and self.data.views < 2:
             raise ValueError("consistency compares views of one scene: set data.views to 2 or more.")
         if (self.optimizer.horizon or self.steps) < self.steps:
-            raise ValueError(
-                f"optimizer.horizon must be at least steps ({self.steps}): the rate is 0 from there on."
-            )
+            raise ValueError(f"optimizer.horizon must be at least steps ({self.steps}): the rate is 0 from there on.")
         if self.micro_batch % self.data.views or self.batch % self.data.views:
             raise ValueError(f"batch and micro_batch must be multiples of data.views ({self.data.views}).")
         return self
