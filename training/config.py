@@ -23,6 +23,7 @@ class DataConfig(Strict):
     pairs: dict[str, float] = {}  # folder with input/ and target/ -> its weight among the real pairs
     unsplit: list[str] = []  # pair folders used for training alone: their scenes repeat under many names
     pair_share: float = Field(0.15, ge=0, le=1)  # share of real pairs in the samples
+    layer_share: float = Field(0.0, ge=0, le=1)  # share with a real pair's reflection over a sharp photo
     store_side: int = Field(288, ge=16)  # shorter side at which photos are kept in memory
     sizes: list[int] = Field([256], min_length=1)  # side of a sample in pixels; one is drawn for each step
     smallest: float = Field(0.6, gt=0, le=1)  # smallest side of a crop, share of the photo's shorter side

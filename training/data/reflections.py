@@ -13,6 +13,7 @@ from torch import Tensor
 from training.config import DataConfig
 from training.data.draws import Draws
 from training.data.glass import View, draw_scene, draw_view, simulate
+from training.data.layers import real_layer, under_layer
 from training.data.manifest import list_images, manifest_hash
 from training.data.pairs import PairStore, match_pairs
 from training.data.photos import PhotoStore
@@ -33,7 +34,8 @@ class Reflections:
     ``batch(indices, size)`` gives ``input`` and ``target``, B x 3 x size x size in [0, 1], and ``real`` (B,
     bool). Sample *i* depends on (seed, i, size) alone, up to rounding: blur is computed for the batch together.
     With ``views`` above 1, samples i * views .. i * views + views - 1 are views of one scene, under K poses of the
-    pane; without ``rotate`` each of them has a reflection of its own. Real pairs take the place of whole scenes.
+    pane; without ``rotate`` each of them has a reflection of its own. Real pairs take the place of whole scenes. A
+    ``layer_share`` of the scenes have the reflections of real pairs over them, one a view.
     """
 
     def __init__(self, config: DataConfig, seed: int, validation: bool = False) -> None:
@@ -72,7 +74,7 @@ class Reflections:
             if isinstance(drawn[2], View):
                 simulated.append((row, *drawn))
             else:
-                rows[row] = (drawn[0], drawn[1], True)
+                rows[row] = (drawn[0], drawn[1], drawn[2])
         if simulated:
             places, sharp, reflected, views = zip(*simulated, strict=True)
             mixed = simulate(torch.stack(sharp).to(device), torch.stack(reflected).to(device), list(views))
@@ -84,13 +86,15 @@ class Reflections:
             "real": torch.tensor([real for _, _, real in rows], device=device),
         }
 
-    def _draw(self, index: int, size: int) -> tuple[Tensor, Tensor, View | None]:
-        """(input, target, None) of a real pair, or (transmission, reflected scene, view)."""
+    def _draw(self, index: int, size: int) -> tuple[Tensor, Tensor, View | bool]:
+        """(input, target, whether a real pair), or (transmission, reflected scene, view)."""
         draws = Draws(self.seed, index // self.config.views, VALIDATION_STREAM if self.validation else 0)
         own = Draws(self.seed, index, VIEW_STREAM + int(self.validation))
         if self.pairs and draws.chance(self.config.pair_share):
-            return (*self._draw_pair(own, size), None)
+            return (*self._draw_pair(own, size), True)
         t = self.photos.draw(draws, size, self.config.smallest)
+        if self.pairs and draws.chance(self.config.layer_share):
+            return under_layer(t, real_layer(*self._draw_pair(own, size)), own), t, False
         r = self.photos.draw(draws if self.config.rotate else own, size, self.config.smallest)
         return t, r, draw_view(own, draw_scene(draws, self.glass), size, size, self.glass)
 

@@ -1,0 +1,30 @@
+"""Reflections taken from real pairs, laid over other photos: real panes, and no scene to know by heart."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from models.colour import to_linear, to_srgb
+from training.data.camera import to_8_bit
+from training.data.draws import Draws
+from training.losses import match_exposure
+
+STRENGTH = (0.5, 2.5)  # times as strong as filmed, log-uniform
+SCREEN = 0.3  # probability of a shoulder instead of clipping
+
+
+def real_layer(photo: Tensor, target: Tensor) -> Tensor:
+    """What the pane added in a real pair, as linear light: ``max(0, photo - target at the photo's exposure)``.
+
+    Both 3 x H x W, sRGB in [0, 1]. Where photo and target are not aligned to the pixel a trace of edges stays.
+    """
+    matched = match_exposure(target[None], photo[None])[0]
+    return (to_linear(photo) - to_linear(matched)).clamp(min=0)
+
+
+def under_layer(sharp: Tensor, layer: Tensor, draws: Draws) -> Tensor:
+    """``sharp`` (3 x H x W, sRGB) under a real reflection of a drawn strength, on 8 bits. The target is ``sharp``."""
+    added = layer * draws.log_uniform(*STRENGTH)
+    if draws.chance(SCREEN):
+        return to_8_bit(1 - (1 - sharp) * (1 - to_srgb(added)))
+    return to_8_bit(to_srgb(to_linear(sharp) + added))
