@@ -68,7 +68,7 @@ def model_card(
         summary=entry.summary,
         working=network["working_size"],
         reports=reports,
-        training=runs,
+        training=runs + describe_calibration(record.get("calibration")),
         terms=RESEARCH_ONLY if "nc" in entry.licence.split("-") else f"Licence of the weights: {entry.licence}.",
     )
     return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n{page}"
@@ -90,6 +90,18 @@ def results(summary: Summary) -> list[dict[str, Any]]:
             "metrics": metrics,
         }
     ]
+
+
+def describe_calibration(calibration: dict[str, Any] | None) -> str:
+    """How much of its change the model applies, and on what that was chosen; "" for a model that was not calibrated."""
+    if calibration is None:
+        return ""
+    pairs = ", ".join(f"{count} of {name}" for name, count in calibration["pairs"].items())
+    row = next(r for r in calibration["rows"] if r["effect"] == calibration["effect"])
+    return (
+        f"\n* `training.calibrate`: {calibration['effect']:g} of the network's change is applied, chosen by PSNR at "
+        f"the photo's exposure on {pairs} ({row['psnr']:+.2f} dB, aligned {row['aligned']:+.2f} dB there)."
+    )
 
 
 def describe_run(record: Record) -> str:

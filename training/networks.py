@@ -7,7 +7,13 @@ from models.dereflection.small import SmallDereflection
 from models.hub import locate
 from training.config import RunConfig
 
-USE = ("working_size", "mirror", "tile", "overlap")  # how a network is used, not what it is: a warm start may change it
+USE = (
+    "working_size",
+    "mirror",
+    "effect",
+    "tile",
+    "overlap",
+)  # how a network is used, not what it is: a warm start may change it
 
 
 def build_network(config: RunConfig) -> tuple[SmallDereflection, dict[str, str] | None]:

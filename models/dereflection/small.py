@@ -111,7 +111,8 @@ class SmallDereflection(ModelMixin, ConfigMixin):
     ``working_size`` is the longest side, in pixels, at which the whole photo is looked at. ``tokens`` are
     B x N x ``token_dim``; a learned null token stands for "no guidance". ``skip_gates``: see :class:`Gate`.
     ``mirror``: average the whole photo's tone maps with those of its mirror image (a flip ensemble, Timofte et al.,
-    CVPR 2016); at working size that costs little.
+    CVPR 2016); at working size that costs little. ``effect``: the share of the change that is applied in use, chosen
+    on held-out pairs (training.calibrate): on real photos a network is too sure of itself.
     """
 
     multiple = 32
@@ -133,6 +134,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
         overlap: int = 16,
         skip_gates: bool = False,
         mirror: bool = False,
+        effect: float = 1.0,
     ) -> None:
         super().__init__()
         self.token_dim, self.tile, self.overlap = token_dim, tile, overlap
@@ -217,4 +219,5 @@ class SmallDereflection(ModelMixin, ConfigMixin):
             raise ValueError("the small network restores tiles under the context of the whole photo")
         height, width = photo.shape[-2:]
         maps = enlarge_part(context, box)
-        return self.finish(*(pad_to(x, self.tile_multiple) for x in (photo, maps)))[..., :height, :width]
+        full = self.finish(*(pad_to(x, self.tile_multiple) for x in (photo, maps)))[..., :height, :width]
+        return photo + self.config.effect * (full - photo)

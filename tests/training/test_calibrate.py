@@ -1,0 +1,59 @@
+"""How much of the change to apply: chosen on what was held out, written whole, or not at all."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from models.dereflection.pipeline import DereflectionPipeline
+from models.integrity import SUMS, find_alteration, fingerprint, read_sums
+from tests.training.conftest import DEBUG
+from training import calibrate
+from training.config import load_config
+from training.train import Trainer
+
+
+@pytest.fixture
+def run(debug_overrides, pair_folder):
+    pairs = [f"data.pairs={{{pair_folder}: 1.0}}", f"data.unsplit=[{pair_folder}]"]
+    trainer = Trainer(load_config(DEBUG, [*debug_overrides, *pairs, "steps=1"]))
+    # A head that darkens everything a little: some of the veil of the made pairs comes off, and more is too much.
+    torch.nn.init.constant_(trainer.network.decoder.head.bias, -0.08)
+    trainer.run()
+    return trainer.out / "model"
+
+
+def test_the_effect_with_the_best_gain_is_written(run, tmp_path, capsys):
+    out = tmp_path / "calibrated"
+    calibrate.main(["--run", str(run), "--out", str(out)])
+    calibration = json.loads((out / "record.json").read_text())["calibration"]
+    rows = {row["effect"]: row for row in calibration["rows"]}
+    assert list(rows) == list(calibrate.EFFECTS)
+    assert calibration["effect"] == max(rows, key=lambda effect: rows[effect]["psnr"])
+    assert sum(calibration["pairs"].values()) == 8
+    assert rows[0.4]["sharp"] > rows[1.0]["sharp"]  # the less is applied, the less is done to what needs nothing
+    assert find_alteration(out, read_sums(out / SUMS)) is None and fingerprint(out) != fingerprint(run)
+    assert len(capsys.readouterr().out.splitlines()) == 2 + len(rows)
+
+    photo = np.random.default_rng(0).random((40, 56, 3), dtype=np.float32) * 0.5 + 0.25
+    whole, part = (DereflectionPipeline.from_pretrained(folder)(photo).image for folder in (run, out))
+    np.testing.assert_allclose(part - photo, calibration["effect"] * (whole - photo), atol=1e-3)
+    assert np.abs(whole - photo).max() > 0.01
+
+
+def test_without_real_pairs_simulated_ones_choose(debug_overrides, tmp_path):
+    trainer = Trainer(load_config(DEBUG, [*debug_overrides, "steps=1"]))
+    trainer.run()
+    calibrate.calibrate(trainer.out / "model", tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert record["calibration"]["pairs"] == {"simulated": calibrate.SIMULATED}
+
+
+def test_what_is_no_finished_run_is_refused(run, tmp_path, capsys):
+    (run / "network" / "config.json").write_text("{}")
+    for folder in (tmp_path, run):
+        with pytest.raises(SystemExit) as stop:
+            calibrate.main(["--run", str(folder), "--out", str(tmp_path / "out")])
+        assert stop.value.code == 2 and capsys.readouterr().err.strip()
+    assert not (tmp_path / "out").exists()

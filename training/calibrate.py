@@ -1,0 +1,134 @@
+"""Choose how much of a model's change to apply: ``python -m training.calibrate --run runs/<name>/model --out DIR``.
+
+Trained on simulated glass, a network is too sure of itself on real photos, and takes away more than is there. This
+scores shares of its change (the network's ``effect``) through the code that ships, and writes the model with the
+best. Scored are the real pairs of the run's configuration that training held out, and those of its unsplit folders
+(which it saw, with a low weight); where there are none, simulated ones. Never test data. Sharp held-out photos are
+reported beside, and have no vote.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.dereflection.pipeline import DereflectionPipeline
+from models.dereflection.small import SmallDereflection
+from models.errors import ModelError
+from models.integrity import SUMS, find_alteration, read_sums, write_sums
+from training.config import DataConfig, RunConfig
+from training.data.pairs import match_pairs
+from training.data.photos import read_photo
+from training.data.reflections import Reflections, held_out
+from training.losses import match_exposure
+from training.validate import aligned_psnr, psnr
+
+EFFECTS = (0.4, 0.55, 0.7, 0.85, 1.0)
+SIDE = 480  # shorter side of the pictures scored
+SIMULATED = 16  # where there are no real pairs
+SHARP = 24
+Pair = tuple[Tensor, Tensor]  # photo and target at its exposure, 3 x H x W in [0, 1]
+
+
+def real_sets(data: DataConfig) -> dict[str, list[Pair]]:
+    """Folder -> its pairs that may choose."""
+    sets = {}
+    for folder in data.pairs:
+        pairs = match_pairs(data.root / folder)
+        kept = [p for p in pairs if folder in data.unsplit or held_out(p[0].stem, data.hold_out)]
+        if kept:
+            sets[folder] = [_matched(*(read_photo(file, SIDE).float() / 255 for file in pair)) for pair in kept]
+    return sets
+
+
+def simulated_set(data: DataConfig, seed: int) -> dict[str, list[Pair]]:
+    alone = data.model_copy(update={"pair_share": 0.0, "layer_share": 0.0, "views": 1, "store_side": 384})
+    source, pairs = Reflections(alone, seed, validation=True), []
+    for at in range(0, SIMULATED, 4):
+        batch = source.batch(range(at, at + 4), 384)
+        pairs += [_matched(a, b) for a, b in zip(batch["input"], batch["target"], strict=True)]
+    return {"simulated": pairs}
+
+
+def sharp_photos(data: DataConfig, seed: int) -> list[Tensor]:
+    held = Reflections(data.model_copy(update={"pairs": {}, "store_side": SIDE}), seed, validation=True).photos.photos
+    return [photo.float() / 255 for photo in held[:: max(1, len(held) // SHARP)][:SHARP]]
+
+
+def _matched(photo: Tensor, target: Tensor) -> Pair:
+    return photo, match_exposure(target[None], photo[None])[0]
+
+
+def score(pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]) -> list[dict[str, float]]:
+    """A row for each effect: mean gains in dB, each set counting alike, and what sharp photos keep."""
+    cast(SmallDereflection, pipeline.network).register_to_config(effect=1.0)
+
+    def change(photo: Tensor) -> Tensor:
+        restored = pipeline(photo.permute(1, 2, 0).numpy()).image
+        return torch.from_numpy(restored).permute(2, 0, 1) - photo
+
+    done = {name: [(a, b, change(a)) for a, b in pairs] for name, pairs in sets.items()}
+    harm = [(photo, change(photo)) for photo in sharp]
+    rows = []
+    for effect in EFFECTS:
+        row = {"effect": effect}
+        for key, measure in (("psnr", psnr), ("aligned", aligned_psnr)):
+            gains = [
+                np.mean([measure(a + effect * d, b) - measure(a, b) for a, b, d in triples])
+                for triples in done.values()
+            ]
+            row[key] = round(float(np.mean(gains)), 3)
+        kept = [psnr(photo + effect * d, photo) for photo, d in harm]
+        rows.append(row | {"sharp": round(float(np.mean(kept)), 2), "sharp_least": round(min(kept), 2)})
+    return rows
+
+
+def calibrate(run: Path, out: Path) -> list[dict[str, float]]:
+    """Write ``out``, the model of ``run`` with the effect that gains most PSNR; whole or not at all. The rows."""
+    if not (run / "record.json").is_file() or not (run / SUMS).is_file():
+        raise ModelError(f"{run} is no finished run: give the folder 'model' of one (it holds {SUMS}, record.json).")
+    if wrong := find_alteration(run, read_sums(run / SUMS)):
+        raise ModelError(f"The model in {run} is not the one its run wrote: {wrong}.")
+    record = json.loads((run / "record.json").read_text())
+    config = RunConfig(**record["config"])
+    sets = real_sets(config.data) or simulated_set(config.data, config.seed)
+    pipeline = DereflectionPipeline.from_pretrained(run)
+    rows = score(pipeline, sets, sharp_photos(config.data, config.seed))
+    best = max(rows, key=lambda row: row["psnr"])
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(run, partial)
+    settings = partial / "network" / "config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"effect": best["effect"]}, indent=2) + "\n")
+    pairs = {name: len(pairs) for name, pairs in sets.items()}
+    record["calibration"] = {"effect": best["effect"], "pairs": pairs, "rows": rows}
+    (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
+    write_sums(partial)
+    shutil.rmtree(out, ignore_errors=True)
+    partial.rename(out)
+    return rows
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="the folder 'model' of a finished run")
+    parser.add_argument("--out", type=Path, required=True, help="where the calibrated model goes")
+    options = parser.parse_args(arguments)
+    try:
+        rows = calibrate(options.run, options.out)
+    except ModelError as error:
+        parser.exit(2, f"{error}\n")
+    print("| " + " | ".join(rows[0]) + " |\n" + "|---" * len(rows[0]) + "|")
+    for row in rows:
+        print("| " + " | ".join(f"{value:g}" for value in row.values()) + " |")
+
+
+if __name__ == "__main__":
+    main()
