@@ -24,10 +24,10 @@ from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
 from models.integrity import SUMS, find_alteration, read_sums, write_sums
 from training.config import DataConfig, RunConfig
+from training.data.exposure import match_exposure
 from training.data.pairs import match_pairs
 from training.data.photos import read_photo
 from training.data.reflections import Reflections, held_out
-from training.losses import match_exposure
 from training.validate import aligned_psnr, psnr
 
 EFFECTS = (0.4, 0.55, 0.7, 0.85, 1.0)
@@ -53,7 +53,7 @@ def simulated_set(data: DataConfig, seed: int) -> dict[str, list[Pair]]:
     source, pairs = Reflections(alone, seed, validation=True), []
     for at in range(0, SIMULATED, 4):
         batch = source.batch(range(at, at + 4), 384)
-        pairs += [_matched(a, b) for a, b in zip(batch["input"], batch["target"], strict=True)]
+        pairs += list(zip(batch["input"], batch["target"], strict=True))
     return {"simulated": pairs}
 
 

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from models.colour import to_linear
 from training.config import DataConfig, load_config
+from training.data.exposure import match_exposure
 from training.data.pairs import PairStore, match_pairs
 from training.data.photos import Crop, to_pixels
 from training.data.reflections import Reflections
-from training.losses import match_exposure
 from training.metrics import psnr
 
 SIDE = 256

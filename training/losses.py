@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.colour import to_linear, to_srgb
-
 
 def charbonnier(output: Tensor, target: Tensor) -> Tensor:
     """Smooth L1: ``sqrt(d^2 + 1e-6)`` (Charbonnier et al., ICIP 1994)."""
@@ -49,22 +47,6 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "decibel": decibel,
     "coarse": coarse,
 }
-
-
-def match_exposure(target: Tensor, photo: Tensor) -> Tensor:
-    """The target at the photo's exposure: one gain a sample, in linear light, kept in 0.5 .. 2.
-
-    How bright the scene is without the glass cannot be told from the photo: panes take more or less light, cameras
-    and sets of real pairs expose as they like (DESIGN 8), and a network that must guess learns that guess alone. A
-    pane only adds light, so where the photo is least above the target tells the exposure: the gain is the 0.4
-    quantile of their ratio. It must not follow the network's output, or a darker output would cost less. Both are
-    B x 3 x H x W, sRGB in [0, 1].
-    """
-    t, p = to_linear(target), to_linear(photo)
-    ratio = (p.sum(1) / t.sum(1).clamp(min=1e-3)).flatten(1)
-    ratio = torch.where(t.sum(1).flatten(1) > 0.1, ratio, torch.nan)  # in the dark noise decides
-    gain = torch.nanquantile(ratio, 0.4, dim=1).nan_to_num(1.0).clamp(0.5, 2.0)
-    return to_srgb(t * gain[:, None, None, None])
 
 
 def consistency(output: Tensor, target: Tensor, views: int) -> Tensor:

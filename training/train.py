@@ -25,7 +25,7 @@ from training.curves import CurveFile, plot_curves
 from training.data.draws import Draws
 from training.data.reflections import Reflections
 from training.export import export, note_start
-from training.losses import combine, consistency, match_exposure
+from training.losses import combine, consistency
 from training.networks import build_network
 from training.objective import UNUSED, build_objective
 from training.validate import Validator
@@ -123,10 +123,9 @@ class Trainer:
             indices = self.indices(step, part)
             batch = self.data.batch(indices, size, a.device)
             photo = batch["input"].contiguous(memory_format=torch.channels_last)
-            wanted = match_exposure(batch["target"], photo)
             last = part == self.accumulation - 1
             with nullcontext() if last else a.no_sync(self.objective):
-                output, target = self.objective(photo, wanted, indices)
+                output, target = self.objective(photo, batch["target"], indices)
                 output = output.float()
                 each, terms = combine(output, target, config.losses)
                 if config.consistency:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from training.config import RunConfig
+from training.data.exposure import match_exposure
 from training.data.photos import Crop
 from training.data.reflections import Reflections
-from training.losses import match_exposure
 
 
 def psnr(output: Tensor, target: Tensor) -> float:
@@ -38,7 +38,7 @@ class Validator:
         simulated = []
         for at in range(0, config.validation_samples, batch):
             part = data.batch(range(at, min(at + batch, config.validation_samples)), size)
-            simulated += list(zip(part["input"], match_exposure(part["target"], part["input"]), strict=True))
+            simulated += list(zip(part["input"], part["target"], strict=True))
         pairs = [pair for store in data.pairs for pair in store.pairs]
         whole = Crop(0, 0, 1, 1, False)
         real = [self._at_exposure(whole.take(a, size), whole.take(b, size)) for a, b in pairs]

@@ -20,6 +20,17 @@ class ChannelNorm(nn.Module):
         return y.permute(0, 3, 1, 2)
 
 
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution, computed as a matrix product over channels: on a CPU, in float32 and ``channels_last``,
+    PyTorch's own 1x1 convolution takes a slow path (a training step of the small network: 0.50 s against 0.42)."""
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__(inside, outside, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+
+
 class GatedBlock(nn.Module):
     """NAFNet's block: depthwise 3x3 with a product gate, then a gated pointwise feed-forward.
 
@@ -33,13 +44,13 @@ class GatedBlock(nn.Module):
         super().__init__()
         wide = channels * expand
         self.norm1 = ChannelNorm(channels)
-        self.in1 = nn.Conv2d(channels, wide, 1)
+        self.in1 = Pointwise(channels, wide)
         self.depthwise = nn.Conv2d(wide, wide, 3, padding=1, groups=wide)
-        self.attend = nn.Conv2d(wide // 2, wide // 2, 1) if context else None
-        self.out1 = nn.Conv2d(wide // 2, channels, 1)
+        self.attend = Pointwise(wide // 2, wide // 2) if context else None
+        self.out1 = Pointwise(wide // 2, channels)
         self.norm2 = ChannelNorm(channels)
-        self.in2 = nn.Conv2d(channels, wide, 1)
-        self.out2 = nn.Conv2d(wide // 2, channels, 1)
+        self.in2 = Pointwise(channels, wide)
+        self.out2 = Pointwise(wide // 2, channels)
         self.scale1 = nn.Parameter(torch.ones(1, channels, 1, 1))
         self.scale2 = nn.Parameter(torch.ones(1, channels, 1, 1))
 
@@ -70,7 +81,7 @@ class Up(nn.Module):
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inside, outside * 4, 1)
+        self.conv = Pointwise(inside, outside * 4)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.pixel_shuffle(self.conv(x), 2)

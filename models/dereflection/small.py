@@ -18,7 +18,7 @@ from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from models.dereflection.blocks import Down, Up, stack, zero_conv
+from models.dereflection.blocks import Down, Pointwise, Up, stack, zero_conv
 from models.dereflection.geometry import Box, enlarge_part, pad_to
 
 Sizes = tuple[int, ...]
@@ -33,7 +33,7 @@ class Encoder(nn.Module):
         self.stem = nn.Conv2d(12, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList(stack(width, depth) for width, depth in zip(widths, depths, strict=True))
         self.down = nn.ModuleList(Down(a, b) for a, b in pairwise(widths))
-        self.to_latent = nn.Conv2d(widths[-1], latent_channels, 1)
+        self.to_latent = Pointwise(widths[-1], latent_channels)
 
     def forward(self, photo: Tensor) -> tuple[Tensor, Skips]:
         x = self.blocks[0](self.stem(F.pixel_unshuffle(photo * 2 - 1, 2)))
@@ -52,7 +52,7 @@ class Gate(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(2 * channels, channels, 1)
+        self.conv = Pointwise(2 * channels, channels)
 
     def forward(self, skip: Tensor, x: Tensor) -> Tensor:
         return skip * torch.sigmoid(self.conv(torch.cat([skip, x], 1)))
@@ -64,10 +64,10 @@ class Decoder(nn.Module):
     def __init__(self, widths: Sizes, depths: Sizes, latent_channels: int, gates: bool) -> None:
         super().__init__()
         upwards, above = tuple(reversed(widths)), tuple(reversed(widths[:-1]))
-        self.from_latent = nn.Conv2d(latent_channels, widths[-1], 1)
+        self.from_latent = Pointwise(latent_channels, widths[-1])
         self.blocks = nn.ModuleList(stack(w, d) for w, d in zip(upwards, reversed(depths), strict=True))
         self.up = nn.ModuleList(Up(a, b) for a, b in pairwise(upwards))
-        self.skips = nn.ModuleList(nn.Conv2d(width, width, 1) for width in above)
+        self.skips = nn.ModuleList(Pointwise(width, width) for width in above)
         self.gates = nn.ModuleList(Gate(width) for width in above) if gates else None
         self.head = zero_conv(widths[0], 24, 3)
 

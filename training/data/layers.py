@@ -7,7 +7,7 @@ from torch import Tensor
 from models.colour import to_linear, to_srgb
 from training.data.camera import to_8_bit
 from training.data.draws import Draws
-from training.losses import match_exposure
+from training.data.exposure import LEAST, MOST, through_pane
 
 STRENGTH = (0.5, 2.5)  # times as strong as filmed, log-uniform
 SCREEN = 0.3  # probability of a shoulder instead of clipping
@@ -18,13 +18,14 @@ def real_layer(photo: Tensor, target: Tensor) -> Tensor:
 
     Both 3 x H x W, sRGB in [0, 1]. Where photo and target are not aligned to the pixel a trace of edges stays.
     """
-    matched = match_exposure(target[None], photo[None])[0]
-    return (to_linear(photo) - to_linear(matched)).clamp(min=0)
+    behind = through_pane(target[None], photo[None])[0]
+    return (to_linear(photo) - to_linear(behind)).clamp(min=0)
 
 
 def under_layer(sharp: Tensor, layer: Tensor, draws: Draws) -> Tensor:
-    """``sharp`` (3 x H x W, sRGB) under a real reflection of a drawn strength, on 8 bits. The target is ``sharp``."""
-    added = layer * draws.log_uniform(*STRENGTH)
+    """``sharp`` (3 x H x W, sRGB) under a real reflection of a drawn strength, behind a pane that lets
+    part of it through, on 8 bits. The target is ``sharp``."""
+    added, behind = layer * draws.log_uniform(*STRENGTH), to_linear(sharp) * draws.uniform(LEAST, MOST)
     if draws.chance(SCREEN):
-        return to_8_bit(1 - (1 - sharp) * (1 - to_srgb(added)))
-    return to_8_bit(to_srgb(to_linear(sharp) + added))
+        return to_8_bit(1 - (1 - to_srgb(behind)) * (1 - to_srgb(added)))
+    return to_8_bit(to_srgb(behind + added))

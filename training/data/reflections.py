@@ -12,6 +12,7 @@ from torch import Tensor
 
 from training.config import DataConfig
 from training.data.draws import Draws
+from training.data.exposure import match_exposure
 from training.data.glass import View, draw_scene, draw_view, simulate
 from training.data.layers import real_layer, under_layer
 from training.data.manifest import list_images, manifest_hash
@@ -91,7 +92,8 @@ class Reflections:
         draws = Draws(self.seed, index // self.config.views, VALIDATION_STREAM if self.validation else 0)
         own = Draws(self.seed, index, VIEW_STREAM + int(self.validation))
         if self.pairs and draws.chance(self.config.pair_share):
-            return (*self._draw_pair(own, size), True)
+            photo, filmed = self._draw_pair(own, size)
+            return photo, match_exposure(filmed[None], photo[None])[0], True
         t = self.photos.draw(draws, size, self.config.smallest)
         if self.pairs and draws.chance(self.config.layer_share):
             return under_layer(t, real_layer(*self._draw_pair(own, size)), own), t, False

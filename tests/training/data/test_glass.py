@@ -152,7 +152,9 @@ def test_pictures_stay_in_range_and_on_8_bits():
 @pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(GlassConfig)])
 def test_every_setting_of_the_distribution_does_something(field):
     # What another setting would hide is turned up.
-    base = GlassConfig(clean=0.3, noise=0.02, jpeg=0.5, edge=0.3, double=0.5, local=0.5, glare=0.5, screen=0.5)
+    base = GlassConfig(
+        clean=0.2, hard=0.5, noise=0.02, jpeg=0.5, edge=0.3, double=0.5, local=0.5, glare=0.5, screen=0.5, exposure=1.0
+    )
     value = getattr(base, field)
     other = tuple(v * 0.7 for v in value) if isinstance(value, tuple) else value * 0.6
     if field == "index":

@@ -20,14 +20,16 @@ def test_the_layer_of_a_real_pair_is_what_its_pane_added():
     torch.testing.assert_close(real_layer(photo, target), added, atol=1e-3, rtol=0)
 
 
-def test_it_brightens_another_photo_there_and_nowhere_else():
+def test_it_adds_to_another_photo_there_and_nowhere_else():
     photo, target, _ = pair()
     sharp = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(1)) * 0.6
     seen = set()
     for index in range(12):
         under = under_layer(sharp, real_layer(photo, target), Draws(0, index))
         change = under - sharp
-        assert change[:, :10, :10].min() > 0.01 and change[:, 11:].abs().max() < 0.01
+        pane = (to_linear(under) / to_linear(sharp).clamp(min=1e-3))[:, 11:][sharp[:, 11:] > 0.3]
+        assert 0.75 < pane.min() <= pane.max() < 1.05 and pane.std() < 0.02  # elsewhere the pane alone
+        assert change[:, :10, :10].mean() > change[:, 11:].mean() + 0.02
         seen.add(round(float(change[:, :10, :10].mean()), 5))
     assert len(seen) == 12  # of another strength each time
 
