@@ -27,8 +27,12 @@ FREE = (
 
 
 def settings_of(config: RunConfig, lineage: dict[str, str] | None) -> dict[str, Any]:
-    """What decides a run's weights: its configuration, and the revision it starts from."""
-    decides = config.model_dump(mode="json", exclude={**dict.fromkeys(FREE, True), "data": {"root"}})
+    """What decides a run's weights at a step: its configuration, and the revision it starts from.
+
+    Under a ``horizon`` the number of steps is free: the schedule does not depend on it.
+    """
+    free = (*FREE, "steps") if config.optimizer.horizon else FREE
+    decides = config.model_dump(mode="json", exclude={**dict.fromkeys(free, True), "data": {"root"}})
     return {"config": decides, "from": lineage and lineage["revision"]}
 
 

@@ -87,6 +87,18 @@ def test_a_run_of_other_settings_is_not_gone_on_with(debug_overrides, whole_run)
     assert again("log_every=2", "micro_batch=1").resume() == 8  # what has no part in the weights may change
 
 
+def test_under_a_horizon_a_run_may_be_made_longer(debug_overrides):
+    def trainer(name: str, steps: int) -> Trainer:
+        more = [f"name={name}", f"steps={steps}", "optimizer.horizon=8"]
+        return Trainer(load_config(DEBUG, [*debug_overrides, *more]))
+
+    assert trainer("longer", 2).run() and trainer("longer", 4).run() and trainer("once", 4).run()
+    longer, once = (trainer(name, 4) for name in ("longer", "once"))
+    assert longer.resume() == once.resume() == 4
+    for a, b in zip(longer.trained, once.trained, strict=True):
+        torch.testing.assert_close(a, b, atol=0, rtol=0)
+
+
 def test_sigterm_leaves_a_checkpoint_and_says_so(debug_overrides, tmp_path):
     overrides = [*debug_overrides, "steps=500", "checkpoint_every=500"]
     run = tmp_path / "runs" / "debug"
