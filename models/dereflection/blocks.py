@@ -69,6 +69,28 @@ def stack(channels: int, count: int, context: bool = True) -> nn.Sequential:
     return nn.Sequential(*(GatedBlock(channels, context=context) for _ in range(count)))
 
 
+class ResidualBlock(nn.Module):
+    """Group norm and two 3x3 convolutions around a SiLU (after He et al., ECCV 2016), B x C x H x W to the same.
+
+    Its norm takes means over the picture, and its dense convolutions run near a CPU's full rate: per hour of
+    training it learns more than gated blocks do.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(max(1, min(8, channels // 4)), channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
+
+
+def residuals(channels: int, count: int) -> nn.Sequential:
+    """``count`` residual blocks in a row."""
+    return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
+
+
 class Down(nn.Conv2d):
     """Halves height and width: a 2x2 convolution of stride 2."""
 
