@@ -1,10 +1,10 @@
-"""Choose how much of a model's change to apply: ``python -m training.calibrate --run runs/<name>/model --out DIR``.
+"""Choose how a model is used: ``python -m training.calibrate --run runs/<name>/model --out DIR``.
 
 Trained on simulated glass, a network is too sure of itself on real photos, and takes away more than is there. This
-scores shares of its change (the network's ``effect``) through the code that ships, and writes the model with the
-best. Scored are the real pairs of the run's configuration that training held out, and those of its unsplit folders
-(which it saw, with a low weight); where there are none, simulated ones. Never test data. Sharp held-out photos are
-reported beside, and have no vote.
+scores shares of its change (the network's ``effect``) and sizes at which it looks at the whole photo (its
+``working_size``) through the code that ships, and writes the model with the best. Scored are the real pairs of the
+run's configuration that training held out, and those of its unsplit folders (which it saw, with a low weight); where
+there are none, simulated ones. Never test data. Sharp held-out photos are reported beside, and have no vote.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from training.data.reflections import Reflections, held_out
 from training.validate import aligned_psnr, psnr
 
 EFFECTS = (0.4, 0.55, 0.7, 0.85, 1.0)
+SIZES = (0.75, 1.0, 1.5)  # times the working size the run was configured with
 SIDE = 480  # shorter side of the pictures scored
 SIMULATED = 16  # where there are no real pairs
 SHARP = 24
@@ -67,8 +68,17 @@ def _matched(photo: Tensor, target: Tensor) -> Pair:
 
 
 def score(pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]) -> list[dict[str, float]]:
-    """A row for each effect: mean gains in dB, each set counting alike, and what sharp photos keep."""
-    cast(SmallDereflection, pipeline.network).register_to_config(effect=1.0)
+    """A row for each working size and effect: mean gains in dB, each set counting alike, and what sharp photos keep."""
+    network = cast(SmallDereflection, pipeline.network)
+    step, own = network.multiple, network.config.working_size
+    sizes = sorted({max(step, round(own * factor / step) * step) for factor in SIZES})
+    return [row for size in sizes for row in _score_at(size, pipeline, sets, sharp)]
+
+
+def _score_at(
+    size: int, pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]
+) -> list[dict[str, float]]:
+    cast(SmallDereflection, pipeline.network).register_to_config(effect=1.0, working_size=size)
 
     def change(photo: Tensor) -> Tensor:
         restored = pipeline(photo.permute(1, 2, 0).numpy()).image
@@ -78,7 +88,7 @@ def score(pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: li
     harm = [(photo, change(photo)) for photo in sharp]
     rows = []
     for effect in EFFECTS:
-        row = {"effect": effect}
+        row: dict[str, float] = {"working_size": size, "effect": effect}
         for key, measure in (("psnr", psnr), ("aligned", aligned_psnr)):
             gains = [
                 np.mean([measure(a + effect * d, b) - measure(a, b) for a, b, d in triples])
@@ -91,7 +101,7 @@ def score(pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: li
 
 
 def calibrate(run: Path, out: Path) -> list[dict[str, float]]:
-    """Write ``out``, the model of ``run`` with the effect that gains most PSNR; whole or not at all. The rows."""
+    """Write ``out``, the model of ``run`` with the use that gains most PSNR; whole or not at all. The rows."""
     if not (run / "record.json").is_file() or not (run / SUMS).is_file():
         raise ModelError(f"{run} is no finished run: give the folder 'model' of one (it holds {SUMS}, record.json).")
     if wrong := find_alteration(run, read_sums(run / SUMS)):
@@ -106,9 +116,10 @@ def calibrate(run: Path, out: Path) -> list[dict[str, float]]:
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(run, partial)
     settings = partial / "network" / "config.json"
-    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"effect": best["effect"]}, indent=2) + "\n")
+    chosen = {key: best[key] for key in ("working_size", "effect")}
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | chosen, indent=2) + "\n")
     pairs = {name: len(pairs) for name, pairs in sets.items()}
-    record["calibration"] = {"effect": best["effect"], "pairs": pairs, "rows": rows}
+    record["calibration"] = {**chosen, "pairs": pairs, "rows": rows}
     (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
     write_sums(partial)
     shutil.rmtree(out, ignore_errors=True)

@@ -97,10 +97,12 @@ def describe_calibration(calibration: dict[str, Any] | None) -> str:
     if calibration is None:
         return ""
     pairs = ", ".join(f"{count} of {name}" for name, count in calibration["pairs"].items())
-    row = next(r for r in calibration["rows"] if r["effect"] == calibration["effect"])
+    size, effect = calibration["working_size"], calibration["effect"]
+    row = next(r for r in calibration["rows"] if (r["working_size"], r["effect"]) == (size, effect))
     return (
-        f"\n* `training.calibrate`: {calibration['effect']:g} of the network's change is applied, chosen by PSNR at "
-        f"the photo's exposure on {pairs} ({row['psnr']:+.2f} dB, aligned {row['aligned']:+.2f} dB there)."
+        f"\n* `training.calibrate`: {effect:g} of the network's change is applied, with the whole photo seen at {size} "
+        f"px; chosen by PSNR at the photo's exposure on {pairs} ({row['psnr']:+.2f} dB, aligned {row['aligned']:+.2f} "
+        "dB there)."
     )
 
 

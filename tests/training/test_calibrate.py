@@ -28,16 +28,22 @@ def test_the_effect_with_the_best_gain_is_written(run, tmp_path, capsys):
     out = tmp_path / "calibrated"
     calibrate.main(["--run", str(run), "--out", str(out)])
     calibration = json.loads((out / "record.json").read_text())["calibration"]
-    rows = {row["effect"]: row for row in calibration["rows"]}
-    assert list(rows) == list(calibrate.EFFECTS)
-    assert calibration["effect"] == max(rows, key=lambda effect: rows[effect]["psnr"])
+    rows = {(row["working_size"], row["effect"]): row for row in calibration["rows"]}
+    assert list(rows) == [(size, effect) for size in (64, 96) for effect in calibrate.EFFECTS]
+    chosen = calibration["working_size"], calibration["effect"]
+    assert rows[chosen]["psnr"] == max(row["psnr"] for row in rows.values())
     assert sum(calibration["pairs"].values()) == 8
-    assert rows[0.4]["sharp"] > rows[1.0]["sharp"]  # the less is applied, the less is done to what needs nothing
+    assert rows[64, 0.4]["sharp"] > rows[64, 1.0]["sharp"]  # the less applied, the less done to it
     assert find_alteration(out, read_sums(out / SUMS)) is None and fingerprint(out) != fingerprint(run)
     assert len(capsys.readouterr().out.splitlines()) == 2 + len(rows)
 
+    written = DereflectionPipeline.from_pretrained(out).network.config
+    assert (written.working_size, written.effect) == chosen
+
     photo = np.random.default_rng(0).random((40, 56, 3), dtype=np.float32) * 0.5 + 0.25
-    whole, part = (DereflectionPipeline.from_pretrained(folder)(photo).image for folder in (run, out))
+    pipelines = [DereflectionPipeline.from_pretrained(folder) for folder in (run, out)]
+    pipelines[0].network.register_to_config(working_size=chosen[0])
+    whole, part = (pipeline(photo).image for pipeline in pipelines)
     np.testing.assert_allclose(part - photo, calibration["effect"] * (whole - photo), atol=1e-3)
     assert np.abs(whole - photo).max() > 0.01
 
