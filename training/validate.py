@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -33,7 +34,9 @@ class Validator:
     """Fixed samples of the held-out split; ``run`` gives mean PSNR and aligned PSNR, outputs and inputs."""
 
     def __init__(self, config: RunConfig) -> None:
-        data = Reflections(config.data.model_copy(update={"pair_share": 0.0, "views": 1}), config.seed, validation=True)
+        glass = replace(config.data.glass, clean=0.0)  # what needs nothing has its own column, "sharp"
+        settings = config.data.model_copy(update={"pair_share": 0.0, "views": 1, "glass": glass})
+        data = Reflections(settings, config.seed, validation=True)
         size, batch = config.validation_size, config.micro_batch
         simulated = []
         for at in range(0, config.validation_samples, batch):
