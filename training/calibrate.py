@@ -101,7 +101,10 @@ def _score_at(
 
 
 def calibrate(run: Path, out: Path) -> list[dict[str, float]]:
-    """Write ``out``, the model of ``run`` with the use that gains most PSNR; whole or not at all. The rows."""
+    """Write ``out``, the model of ``run`` used as gains most, whole or not at all. The rows.
+
+    What counts is PSNR and aligned PSNR together: the first alone would reward a mere change of tone.
+    """
     if not (run / "record.json").is_file() or not (run / SUMS).is_file():
         raise ModelError(f"{run} is no finished run: give the folder 'model' of one (it holds {SUMS}, record.json).")
     if wrong := find_alteration(run, read_sums(run / SUMS)):
@@ -111,7 +114,7 @@ def calibrate(run: Path, out: Path) -> list[dict[str, float]]:
     sets = real_sets(config.data) or simulated_set(config.data, config.seed)
     pipeline = DereflectionPipeline.from_pretrained(run)
     rows = score(pipeline, sets, sharp_photos(config.data, config.seed))
-    best = max(rows, key=lambda row: row["psnr"])
+    best = max(rows, key=lambda row: row["psnr"] + row["aligned"])
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(run, partial)

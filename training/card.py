@@ -101,8 +101,8 @@ def describe_calibration(calibration: dict[str, Any] | None) -> str:
     row = next(r for r in calibration["rows"] if (r["working_size"], r["effect"]) == (size, effect))
     return (
         f"\n* `training.calibrate`: {effect:g} of the network's change is applied, with the whole photo seen at {size} "
-        f"px; chosen by PSNR at the photo's exposure on {pairs} ({row['psnr']:+.2f} dB, aligned {row['aligned']:+.2f} "
-        "dB there)."
+        f"px; chosen by PSNR and aligned PSNR at the photo's exposure on {pairs} ({row['psnr']:+.2f} dB, aligned "
+        f"{row['aligned']:+.2f} dB there)."
     )
 
 

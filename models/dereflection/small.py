@@ -115,6 +115,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
     ``mirror``: average the whole photo's tone maps with those of its mirror image (a flip ensemble, Timofte et al.,
     CVPR 2016); at working size that costs little. ``effect``: the share of the change that is applied in use, chosen
     on held-out pairs (training.calibrate): on real photos a network is too sure of itself.
+    ``residual``: encoder and decoder of residual blocks, else of gated ones (an ablation).
     """
 
     multiple = 32
@@ -124,8 +125,8 @@ class SmallDereflection(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        widths: Sizes = (24, 48, 96, 192),
-        depths: Sizes = (1, 1, 2, 3),
+        widths: Sizes = (32, 64, 128, 192),
+        depths: Sizes = (1, 1, 2, 2),
         latent_channels: int = 64,
         step_widths: Sizes = (64, 128),
         token_dim: int = 128,
@@ -137,7 +138,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
         skip_gates: bool = False,
         mirror: bool = False,
         effect: float = 1.0,
-        residual: bool = False,
+        residual: bool = True,
     ) -> None:
         super().__init__()
         self.token_dim, self.tile, self.overlap = token_dim, tile, overlap
