@@ -45,7 +45,8 @@ def real_sets(data: DataConfig) -> dict[str, list[Pair]]:
         pairs = match_pairs(data.root / folder)
         kept = [p for p in pairs if folder in data.unsplit or held_out(p[0].stem, data.hold_out)]
         if kept:
-            sets[folder] = [_matched(*(read_photo(file, SIDE).float() / 255 for file in pair)) for pair in kept]
+            shots = [(read_photo(a, SIDE).float() / 255, read_photo(b, SIDE).float() / 255) for a, b in kept]
+            sets[folder] = [(photo, match_exposure(target, photo)) for photo, target in shots]
     return sets
 
 
@@ -61,10 +62,6 @@ def simulated_set(data: DataConfig, seed: int) -> dict[str, list[Pair]]:
 def sharp_photos(data: DataConfig, seed: int) -> list[Tensor]:
     held = Reflections(data.model_copy(update={"pairs": {}, "store_side": SIDE}), seed, validation=True).photos.photos
     return [photo.float() / 255 for photo in held[:: max(1, len(held) // SHARP)][:SHARP]]
-
-
-def _matched(photo: Tensor, target: Tensor) -> Pair:
-    return photo, match_exposure(target[None], photo[None])[0]
 
 
 def score(pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]) -> list[dict[str, float]]:

@@ -62,7 +62,7 @@ def real_pairs(folder: Path) -> list[tuple[Tensor, Tensor]]:
     made = []
     for a, b in PairStore(match_pairs(folder), SIDE).pairs:
         photo, target = whole.take(a, SIDE), whole.take(b, SIDE)
-        made.append((photo, match_exposure(target[None], photo[None])[0]))
+        made.append((photo, match_exposure(target, photo)))
     return made
 
 

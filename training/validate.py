@@ -44,15 +44,12 @@ class Validator:
             simulated += list(zip(part["input"], part["target"], strict=True))
         pairs = [pair for store in data.pairs for pair in store.pairs]
         whole = Crop(0, 0, 1, 1, False)
-        real = [self._at_exposure(whole.take(a, size), whole.take(b, size)) for a, b in pairs]
+        shots = [(whole.take(a, size), whole.take(b, size)) for a, b in pairs]
+        real = [(photo, match_exposure(target, photo)) for photo, target in shots]
         photos = data.photos.photos[:: max(1, len(data.photos) // 16)][:16]
         sharp = [(whole.take(p, size),) * 2 for p in photos]
         self.sets = {"simulated": simulated, "real": real, "sharp": sharp}
         self.batch = batch
-
-    @staticmethod
-    def _at_exposure(photo: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        return photo, match_exposure(target[None], photo[None])[0]
 
     @torch.no_grad()
     def run(self, objective: torch.nn.Module, device: torch.device) -> dict[str, float]:

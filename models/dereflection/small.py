@@ -10,6 +10,7 @@ removes what is left. Everything that changes the photo starts at zero: untraine
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -23,15 +24,15 @@ from models.dereflection.geometry import Box, enlarge_part, pad_to
 
 Sizes = tuple[int, ...]
 Skips = tuple[Tensor, ...]
+Blocks = Callable[[int, int], nn.Sequential]  # (channels, count): what a level is made of
 
 
 class Encoder(nn.Module):
     """Photo to a latent at the last level, and skips: the photo itself, then each level above it, 1/2 first."""
 
-    def __init__(self, widths: Sizes, depths: Sizes, latent_channels: int, residual: bool) -> None:
+    def __init__(self, widths: Sizes, depths: Sizes, latent_channels: int, blocks: Blocks) -> None:
         super().__init__()
         self.stem = nn.Conv2d(12, widths[0], 3, padding=1)
-        blocks = residuals if residual else stack
         self.blocks = nn.ModuleList(blocks(width, depth) for width, depth in zip(widths, depths, strict=True))
         self.down = nn.ModuleList(Down(a, b) for a, b in pairwise(widths))
         self.to_latent = Pointwise(widths[-1], latent_channels)
@@ -62,9 +63,8 @@ class Gate(nn.Module):
 class Decoder(nn.Module):
     """Clean latent and the photo's skips to tone maps, B x 6 x H x W (gain, offset)."""
 
-    def __init__(self, widths: Sizes, depths: Sizes, latent_channels: int, gates: bool, residual: bool) -> None:
+    def __init__(self, widths: Sizes, depths: Sizes, latent_channels: int, gates: bool, blocks: Blocks) -> None:
         super().__init__()
-        blocks = residuals if residual else stack
         upwards, above = tuple(reversed(widths)), tuple(reversed(widths[:-1]))
         self.from_latent = Pointwise(latent_channels, widths[-1])
         self.blocks = nn.ModuleList(blocks(w, d) for w, d in zip(upwards, reversed(depths), strict=True))
@@ -149,7 +149,8 @@ class SmallDereflection(ModelMixin, ConfigMixin):
                 f"widths and depths must be as many as each other, and with step_widths halve at most "
                 f"{self.multiple.bit_length() - 1} times: {widths}, {depths}, {step_widths}."
             )
-        self.encoder = Encoder(tuple(widths), tuple(depths), latent_channels, residual)
+        blocks = residuals if residual else stack
+        self.encoder = Encoder(tuple(widths), tuple(depths), latent_channels, blocks)
         self.unet = UNet2DConditionModel(
             in_channels=latent_channels,
             out_channels=latent_channels,
@@ -165,13 +166,13 @@ class SmallDereflection(ModelMixin, ConfigMixin):
         nn.init.zeros_(self.unet.conv_out.weight)
         nn.init.zeros_(self.unet.conv_out.bias)
         self.null_token = nn.Parameter(torch.zeros(1, 1, token_dim))
-        self.decoder = Decoder(tuple(widths), tuple(depths), latent_channels, skip_gates, residual)
+        self.decoder = Decoder(tuple(widths), tuple(depths), latent_channels, skip_gates, blocks)
         self.local = Local(tuple(local_widths), local_depth)  # type: ignore[arg-type]
 
     @classmethod
     def tiny(cls) -> SmallDereflection:
         """A random-weight network of the same shape for tests (38,000 numbers)."""
-        return cls((8, 8, 8), (1, 1, 1), 4, (8, 8), 8, (8, 8), 1, 64, 96, 16, skip_gates=True, residual=True)
+        return cls((8, 8, 8), (1, 1, 1), 4, (8, 8), 8, (8, 8), 1, 64, 96, 16, skip_gates=True)
 
     def encode(self, photo: Tensor) -> tuple[Tensor, Skips]:
         """Photo, B x 3 x H x W in [0, 1] with sides that are multiples of 32, to its latent and skips."""

@@ -18,7 +18,7 @@ def real_layer(photo: Tensor, target: Tensor) -> Tensor:
 
     Both 3 x H x W, sRGB in [0, 1]. Where photo and target are not aligned to the pixel a trace of edges stays.
     """
-    behind = through_pane(target[None], photo[None])[0]
+    behind = through_pane(target, photo)
     return (to_linear(photo) - to_linear(behind)).clamp(min=0)
 
 

@@ -93,7 +93,7 @@ class Reflections:
         own = Draws(self.seed, index, VIEW_STREAM + int(self.validation))
         if self.pairs and draws.chance(self.config.pair_share):
             photo, filmed = self._draw_pair(own, size)
-            return photo, match_exposure(filmed[None], photo[None])[0], True
+            return photo, match_exposure(filmed, photo), True
         t = self.photos.draw(draws, size, self.config.smallest)
         if self.pairs and draws.chance(self.config.layer_share):
             return under_layer(t, real_layer(*self._draw_pair(own, size)), own), t, False

@@ -86,7 +86,7 @@ def test_a_gate_passes_between_nothing_and_all_of_a_skip():
     passed = gate(skip, x) / skip
     assert (passed > 0).all() and (passed < 1).all() and not torch.allclose(passed, gate(skip, -x) / skip)
     names = set(SmallDereflection.tiny().state_dict())
-    without = SmallDereflection((8, 8, 8), (1, 1, 1), 4, (8, 8, 8), 8, (8, 8), 1, skip_gates=False, residual=True)
+    without = SmallDereflection((8, 8, 8), (1, 1, 1), 4, (8, 8, 8), 8, (8, 8), 1, skip_gates=False)
     assert {n for n in names - set(without.state_dict())} == {
         f"decoder.gates.{k}.conv.{part}" for k in (0, 1) for part in ("weight", "bias")
     }
