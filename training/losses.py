@@ -51,6 +51,7 @@ def pyramid(output: Tensor, target: Tensor) -> Tensor:
     return total
 
 
+LEAST_CONTRAST = 0.05  # of flat pictures, whose gain is not known
 LEAST = -9.210340371976182  # log(1e-4): the loss of a perfect output is 0
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -66,10 +67,18 @@ def consistency(output: Tensor, target: Tensor, views: int) -> Tensor:
     """How far the views of one scene disagree on it: L1 of each error from the views' mean error, B.
 
     Outputs of views should be one picture whatever the pane reflects (DAI's stage 2); their targets may differ in
-    exposure, which is why errors are compared. ``views`` that follow each other are one scene.
+    exposure, which is why errors are compared. Pictures are compared at the contrast of the target, gain and offset
+    taken out: else a darker, flatter output would agree better. ``views`` that follow each other are one scene.
     """
-    error = (output - target).unflatten(0, (-1, views))
+    spread = target.std((1, 2, 3), keepdim=True).clamp(min=LEAST_CONTRAST)
+    error = (_standard(output) - _standard(target)) * spread
+    error = error.unflatten(0, (-1, views))
     return (error - error.mean(1, keepdim=True)).abs().mean((2, 3, 4)).flatten()
+
+
+def _standard(picture: Tensor) -> Tensor:
+    mean, spread = picture.mean((1, 2, 3), keepdim=True), picture.std((1, 2, 3), keepdim=True)
+    return (picture - mean) / spread.clamp(min=LEAST_CONTRAST)
 
 
 def combine(output: Tensor, target: Tensor, weights: Mapping[str, float]) -> tuple[Tensor, dict[str, Tensor]]:

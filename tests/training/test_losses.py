@@ -23,9 +23,15 @@ def test_combine_weighs_terms_and_names_unknown_ones():
         combine(a, b, {"lpips": 1.0})
 
 
-def test_views_agree_when_their_errors_do():
-    target = torch.rand(4, 3, 8, 8)
-    same_error = target + torch.tensor([0.1, 0.1, -0.2, -0.2])[:, None, None, None]
-    torch.testing.assert_close(consistency(same_error, target, 2), torch.zeros(4), atol=1e-6, rtol=0)
-    opposite = target + torch.tensor([0.1, -0.1, 0.0, 0.2])[:, None, None, None]
-    torch.testing.assert_close(consistency(opposite, target, 2), torch.full((4,), 0.1))
+def test_views_agree_when_what_is_left_in_them_is_the_same_whatever_their_tone():
+    target = torch.rand(4, 3, 16, 16)
+    target[1::2] = target[::2]  # two scenes of two views
+    toned = target * torch.tensor([1.0, 0.6, 0.8, 1.2])[:, None, None, None] + 0.1
+    torch.testing.assert_close(consistency(toned, target, 2), torch.zeros(4), atol=1e-6, rtol=0)
+    left = torch.rand(4, 3, 16, 16) * 0.2
+    apart = consistency(target + left, target, 2)
+    assert (apart > 0.02).all()
+    left[1::2] = left[::2]
+    torch.testing.assert_close(consistency(target + left, target, 2), torch.zeros(4), atol=1e-6, rtol=0)
+    dark = consistency((target + 0.5 * torch.rand(4, 3, 16, 16)) * 0.3, target, 2)
+    assert (dark > apart).all()  # darkening does not hide what is left

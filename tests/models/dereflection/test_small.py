@@ -90,3 +90,16 @@ def test_a_gate_passes_between_nothing_and_all_of_a_skip():
     assert {n for n in names - set(without.state_dict())} == {
         f"decoder.gates.{k}.conv.{part}" for k in (0, 1) for part in ("weight", "bias")
     }
+
+
+def test_a_local_network_that_was_never_trained_is_passed_over_and_a_trained_one_is_not(monkeypatch):
+    network, photo = random_network(), torch.rand(1, 3, 20, 32)
+    context, box = network.context(photo), Box(0, 0, 20, 32, 20, 32)
+    trained = network.restore_tile(photo, context, box)
+    for parameter in network.local.head.parameters():
+        torch.nn.init.zeros_(parameter)
+    expected = network.finish(photo, enlarge_part(context, box))
+    monkeypatch.setattr(network.local, "forward", lambda *_: pytest.fail("it ran"))
+    passed_over = network.restore_tile(photo, context, box)
+    torch.testing.assert_close(passed_over, expected, atol=1e-6, rtol=0)
+    assert (trained - passed_over).abs().max() > 1e-3
