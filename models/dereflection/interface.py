@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from models.dereflection.geometry import Box
+from models.geometry import Box
 
 
 class RestorationNetwork(Protocol):

@@ -15,7 +15,7 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
 from models.colour import to_linear, to_srgb
-from models.dereflection.geometry import with_halo
+from models.geometry import with_halo
 from models.dereflection.interface import TiledNetwork
 from models.dereflection.loading import load_part
 from models.dereflection.small import SmallDereflection

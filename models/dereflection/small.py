@@ -19,8 +19,8 @@ from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from models.dereflection.blocks import Down, Pointwise, Up, residuals, stack, zero_conv
-from models.dereflection.geometry import Box, enlarge_part, pad_to
+from models.blocks import Down, Pointwise, Up, residuals, stack, zero_conv
+from models.geometry import Box, enlarge_part, pad_to
 
 Sizes = tuple[int, ...]
 Skips = tuple[Tensor, ...]

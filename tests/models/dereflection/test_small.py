@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from models.dereflection.geometry import Box, enlarge_part, pad_to
+from models.geometry import Box, enlarge_part, pad_to
 from models.dereflection.small import Gate, SmallDereflection
 
 

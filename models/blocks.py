@@ -1,4 +1,4 @@
-"""The light building blocks of the small tier: depthwise gated blocks after NAFNet (arXiv 2204.04676)."""
+"""The light building blocks of the small tiers: residual blocks, and gated ones after NAFNet (arXiv 2204.04676)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Deblurring: pre-reconstruction, motion guidance and one step of a linear diffusion transformer (GLOWDeblur)."""

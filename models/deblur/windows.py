@@ -1,0 +1,50 @@
+"""Overlapping windows of a picture on a fixed grid, and their blend back into one.
+
+Windows lie at multiples of half their side from the picture's top left corner, so that windows of a tile which
+starts at such a multiple are windows of the whole picture too.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def grid_size(length: int, side: int) -> int:
+    """How many windows of ``side`` px, half a side apart, cover ``length`` px: every pixel lies in two of them."""
+    return -(-length // (side // 2)) + 1
+
+
+def mirrored(length: int, before: int, after: int) -> Tensor:
+    """Indices 0 .. length-1 for a row that goes on mirrored at both ends, as far as asked for (F.pad cannot)."""
+    period = max(1, 2 * (length - 1))
+    at = torch.arange(-before, length + after).remainder(period)
+    return torch.minimum(at, period - at) if length > 1 else torch.zeros_like(at)
+
+
+def cut(picture: Tensor, side: int, margin: int = 0) -> Tensor:
+    """B x C x H x W to its windows, B x rows x columns x C x (side + 2 margin)², the picture mirrored beyond its edge.
+
+    Window (i, j) is centred at (i, j) times half a side; ``margin`` px more of the picture surround it.
+    """
+    step, reach = side // 2, side // 2 + margin
+    height, width = picture.shape[-2:]
+    rows, columns = grid_size(height, side), grid_size(width, side)
+    y = mirrored(height, reach, (rows - 1) * step + reach - height).to(picture.device)
+    x = mirrored(width, reach, (columns - 1) * step + reach - width).to(picture.device)
+    padded = picture[..., y, :][..., x]
+    return padded.unfold(2, 2 * reach, step).unfold(3, 2 * reach, step).permute(0, 2, 3, 1, 4, 5)
+
+
+def blend(windows: Tensor, height: int, width: int) -> Tensor:
+    """The inverse of :func:`cut` without a margin: B x rows x columns x C x side² to B x C x height x width.
+
+    Windows fade into each other (Hann), and sum to one.
+    """
+    batch, rows, columns, channels, side, _ = windows.shape
+    step = side // 2
+    fade = torch.hann_window(side, periodic=True, device=windows.device, dtype=windows.dtype)
+    flat = (windows * (fade[:, None] * fade)).permute(0, 3, 4, 5, 1, 2).reshape(batch, channels * side**2, -1)
+    whole = F.fold(flat, ((rows + 1) * step, (columns + 1) * step), side, stride=step)
+    return whole[..., step : step + height, step : step + width]
