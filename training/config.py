@@ -8,6 +8,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from training.data.blur_config import BlurConfig
 from training.data.glass import GlassConfig
 
 
@@ -39,6 +40,12 @@ class DataConfig(PhotoConfig):
     views: int = Field(1, ge=1)  # views of each scene that follow each other, with the pane turned
     rotate: bool = True  # false: such views share the scene alone, each has its own reflection
     glass: GlassConfig = GlassConfig()
+
+
+class BlurDataConfig(PhotoConfig):
+    """The samples of deblurring."""
+
+    blur: BlurConfig = BlurConfig()  # its folder of kernels is relative to root too
 
 
 class OptimizerConfig(Strict):

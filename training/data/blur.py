@@ -123,8 +123,9 @@ def simulate_blur(sharp: Tensor, blurs: list[Blur]) -> dict[str, Tensor]:
 
 def _scene(sharp: Tensor, gamma: Tensor, highlight: Tensor, threshold: Tensor) -> Tensor:
     """Light of the scene: what is above ``threshold`` was brighter than the photo could show, up to ``highlight``
-    times at white. Where that is much of the picture it was less so, since the camera exposes for it."""
+    times at white. Where that is much of the picture it was less so, since the camera exposes for it. The mean of
+    the channels counts: a strong colour has one channel at its end without being a light."""
     light = to_light(sharp, gamma)
-    over = ((sharp.amax(1, keepdim=True) - threshold) / (1 - threshold)).clamp(0, 1) ** 2
+    over = ((sharp.mean(1, keepdim=True) - threshold) / (1 - threshold)).clamp(0, 1) ** 4
     share = (MOST_LIGHTS / over.mean((1, 2, 3), keepdim=True).clamp(min=1e-6)).clamp(max=1)
     return light * (1 + (highlight - 1) * share * over)

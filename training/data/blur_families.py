@@ -22,6 +22,7 @@ from training.data.paths import Matrices, Path, camera_matrices, integrate, long
 from training.data.trajectory import Trajectory, random_walk, straight
 
 FINE = 0.4  # px between the points of a trajectory's kernel
+EDGE = (0.006, 0.06)  # width of a region's edge, share of the picture's shorter side
 SMALL = 1e-3  # a motion at which a camera's views are still linear in its parameters
 
 
@@ -37,9 +38,9 @@ class Frame:
     def side(self) -> int:
         return min(self.height, self.width)
 
-    def pixels(self, share: float) -> float:
-        """A length in pixels, no longer than the borders are mirrored for."""
-        return min(share * self.side, 2.0 * (reach_of(self.height, self.width) - 1))
+    def pixels(self, share: float, reach: float = 0.5) -> float:
+        """A length in pixels whose ``reach``-fold stays within what borders are mirrored for."""
+        return min(share * self.side, (reach_of(self.height, self.width) - 1) / reach)
 
     def length(self, draws: Draws) -> float:
         return self.pixels(draws.log_uniform(*self.config.motion))
@@ -124,7 +125,7 @@ def kernels(draws: Draws, frame: Frame) -> tuple[Layers, ...]:
 
 
 def gaussian_blur(draws: Draws, frame: Frame) -> tuple[Layers, ...]:
-    return ((Layer(gaussian(frame.pixels(draws.log_uniform(*frame.config.gaussian)))),),)
+    return ((Layer(gaussian(frame.pixels(draws.log_uniform(*frame.config.gaussian), 3))),),)
 
 
 def composed(draws: Draws, frame: Frame) -> tuple[Layers, ...]:
@@ -174,13 +175,13 @@ def _scaled_path(walk: Trajectory, views: Matrices, length: float, frame: Frame)
 
 
 def _aperture(draws: Draws, frame: Frame) -> Kernel:
-    radius = frame.pixels(draws.log_uniform(*frame.config.defocus))
+    radius = frame.pixels(draws.log_uniform(*frame.config.defocus), 1)
     return aperture(radius, (0, 0, 5, 6, 8)[draws.integer(5)], draws.uniform(0, 2 * math.pi), draws.uniform(0, 0.5))
 
 
 def _depths(draws: Draws, frame: Frame, blades: int, angle: float, round_share: float) -> tuple[Layers, ...]:
     """Defocus of a scene at one depth, or at two or three, of which one may be in focus."""
-    radius = frame.pixels(draws.log_uniform(*frame.config.defocus))
+    radius = frame.pixels(draws.log_uniform(*frame.config.defocus), 1)
     if not draws.chance(frame.config.layers):
         return ((Layer(aperture(radius, blades, angle, round_share)),),)
     count = 2 + draws.integer(2)
@@ -198,14 +199,17 @@ def _depths(draws: Draws, frame: Frame, blades: int, angle: float, round_share: 
 
 
 def _mask(draws: Draws, share: float, frame: Frame) -> Mask:
-    """A region of random outline that holds about ``share`` of the picture, its edge one to eight pixels wide."""
+    """A region of random outline that holds about ``share`` of the picture, with a softer or harder edge."""
     cells = 4 + draws.integer(4)
-    field = draws.normal(cells, cells)
+    angle, tilt = draws.uniform(0, 2 * math.pi), draws.uniform(0, 4)
+    at = torch.linspace(-1, 1, cells)
+    # The more it is tilted, the more the region lies to one side, as what is near or far mostly does.
+    field = draws.normal(cells, cells) + tilt * (math.cos(angle) * at[None] + math.sin(angle) * at[:, None])
     grown = F.interpolate(field[None, None], (48, 48), mode="bicubic", align_corners=True)[0, 0]
     level = float(torch.quantile(grown, 1 - share))
-    # From the field's mean slope a pixel, so that the width of the edge is about what is drawn.
-    slope = float((grown[:, 1:] - grown[:, :-1]).abs().mean()) * 48 / frame.side
-    return Mask(field, level, 4 / (max(slope, 1e-6) * draws.log_uniform(1, 8)))
+    # From the field's mean slope, so that the edge is about as wide as drawn.
+    slope = float((grown[:, 1:] - grown[:, :-1]).abs().mean()) * 48
+    return Mask(field, level, 4 / (max(slope, 1e-6) * draws.log_uniform(*EDGE)))
 
 
 def _centre(draws: Draws, frame: Frame) -> tuple[float, float]:

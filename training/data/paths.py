@@ -14,7 +14,7 @@ from torch import Tensor
 from training.data.trajectory import Trajectory
 
 SPACING = 1.0  # px between neighbouring views where they are farthest apart: wider, streaks become rows of dots
-MOST_VIEWS = 128
+LEAST_VIEWS, MOST_VIEWS = 4, 128
 CHUNK = 8  # views computed at once
 CELL = 8  # px between the places where the covariance is computed; it is smooth
 Matrices = Callable[[np.ndarray], np.ndarray]
@@ -40,7 +40,7 @@ def integrate(trajectory: Trajectory, matrices: Matrices, height: int, width: in
     moved = _project(matrices(trajectory.positions), corners) * min(height, width) / 2
     steps = np.linalg.norm(np.diff(moved, axis=0), axis=-1).max(1)
     arc = np.concatenate([[0.0], np.cumsum(steps)])
-    count = int(np.clip(math.ceil(arc[-1] / SPACING), 2, MOST_VIEWS))
+    count = int(np.clip(math.ceil(arc[-1] / SPACING), LEAST_VIEWS, MOST_VIEWS))
     views = trajectory.evenly(arc, count)
     return Path(torch.from_numpy(matrices(views.positions)).float(), torch.from_numpy(views.weights).float())
 
