@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+PARTS = 5  # of a pixel along a side, for the shape of an aperture
 Covariance = tuple[float, float, float]  # of x, of x and y, of y, in px^2
 
 
@@ -50,39 +51,36 @@ def from_points(points: np.ndarray, weights: np.ndarray) -> Kernel:
     return Kernel(values, (float(spread[0, 0]), float(spread[0, 1]), float(spread[1, 1])))
 
 
-def from_values(values: np.ndarray) -> Kernel:
-    """A kernel of an odd side whose covariance is measured from its values."""
-    values = values / values.sum()
-    at = np.arange(len(values)) - len(values) // 2
-    across, along = values.sum(0), values.sum(1)
-    covariance = (float(across @ at**2), float(at @ values @ at), float(along @ at**2))
-    return Kernel(torch.from_numpy(values.astype(np.float32)), covariance)
-
-
 def aperture(radius: float, blades: int = 0, angle: float = 0.0, round_share: float = 0.0) -> Kernel:
     """Defocus by an aperture of ``radius`` pixels: a disc, or a regular polygon of ``blades`` sides.
 
     ``angle`` (radians) turns the polygon, ``round_share`` (0 .. 1) bends its sides towards the disc. ``radius`` is
-    that of the disc around it. Geometric optics: the blur of a point is the aperture's shape. A pixel's share of the
-    edge is linear in the distance from it.
+    that of the disc around it. Geometric optics: the blur of a point is the aperture's shape, of which each pixel
+    gets what falls on it. The covariance is the shape's, without the pixels' own width.
     """
-    half = max(1, math.ceil(radius + 0.5))
-    y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float64)
-    distance = np.hypot(x, y)
-    edge = np.full_like(distance, radius)
+    half = max(1, math.ceil(radius))
+    side = 2 * half + 1
+    at = (np.arange(side * PARTS) + 0.5) / PARTS - side / 2
+    x, y = at[None], at[:, None]
+    edge: np.ndarray | float = radius
     if blades:
         sector = 2 * math.pi / blades
         within = np.mod(np.arctan2(y, x) - angle, sector) - sector / 2
-        polygon = radius * math.cos(sector / 2) / np.cos(within)
-        edge = round_share * radius + (1 - round_share) * polygon
-    return from_values(np.clip(edge - distance + 0.5, 0, 1))
+        edge = radius * (round_share + (1 - round_share) * math.cos(sector / 2) / np.cos(within))
+    shape = np.clip((edge - np.hypot(x, y)) * PARTS + 0.5, 0, 1)
+    shape /= shape.sum()
+    covariance = (float(shape.sum(0) @ at**2), float(at @ shape @ at), float(shape.sum(1) @ at**2))
+    values = shape.reshape(side, PARTS, side, PARTS).sum((1, 3))
+    return Kernel(torch.from_numpy(values.astype(np.float32)), covariance)
 
 
 def gaussian(deviation: float) -> Kernel:
     """An isotropic Gaussian of ``deviation`` pixels, cut at three of them."""
     half = max(1, math.ceil(3 * deviation))
     line = np.exp(-0.5 * (np.arange(-half, half + 1) / max(deviation, 1e-3)) ** 2)
-    return from_values(np.outer(line, line))
+    line /= line.sum()
+    variance = float(line @ np.arange(-half, half + 1) ** 2)
+    return Kernel(torch.from_numpy(np.outer(line, line).astype(np.float32)), (variance, 0.0, variance))
 
 
 def resized(values: np.ndarray, length: float, angle: float, mirrored: bool) -> Kernel:
