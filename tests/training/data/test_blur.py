@@ -162,3 +162,10 @@ def test_it_is_fast_enough_to_feed_a_cpu():
     started = time.perf_counter()
     simulate_blur(x, drawn)
     assert time.perf_counter() - started < 4  # about 0.15 s on two idle cores
+
+
+def test_everything_is_made_on_the_device_of_the_photos(tmp_path):
+    """The meta device holds no values and refuses what is elsewhere: it stands for a GPU."""
+    drawn = draw(with_kernels(tmp_path, layers=1, jpeg=1), 40, size=(32, 40))
+    shown = simulate_blur(torch.rand(40, 3, 32, 40, device="meta"), drawn)
+    assert {picture.device.type for picture in shown.values()} == {"meta"}
