@@ -134,26 +134,30 @@ def test_a_bad_setting_is_named_before_anything_runs(setting, said):
         BlurDataConfig(blur=setting)
 
 
-@pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(BlurConfig)])
-def test_every_setting_of_the_distribution_does_something(field, tmp_path):
+@pytest.fixture(scope="module")
+def every_family(tmp_path_factory):
+    """A distribution of all families, and what it makes of some photos with highlights."""
+    folder = tmp_path_factory.mktemp("kernels")
     weights = dict.fromkeys(FAMILIES, 1.0)
-    base = with_kernels(tmp_path, families=weights, noise=0.02, jpeg=0.5, layers=0.5, background=0.5, clean=0.2)
-    value = getattr(base, field)
-    other = tuple(v * 0.7 for v in value) if isinstance(value, tuple) else None
-    if field == "families":
-        other = {"linear": 9}
-    elif field == "kernels":
-        (tmp_path / "more").mkdir()
-        other = with_kernels(tmp_path / "more", seed=1).kernels
-    elif field == "threshold":
-        other = 0.6
-    elif field in ("clean", "layers", "background", "lights", "jpeg"):
-        other = 0.0
-    changed = dataclasses.replace(base, **{field: value * 0.6 if other is None else other})
-    x = photos(60, (48, 48))
-    x = (x * 1.4).clamp(max=1)  # with highlights
-    before, after = (simulate_blur(x, draw(c, 60, size=(48, 48)))["input"] for c in (base, changed))
-    assert not torch.equal(before, after)
+    config = with_kernels(folder, families=weights, noise=0.02, jpeg=0.5, layers=0.5, background=0.5, clean=0.2)
+    x = (photos(60, (48, 48)) * 1.4).clamp(max=1)
+    return config, x, simulate_blur(x, draw(config, 60, size=(48, 48)))["input"]
+
+
+@pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(BlurConfig)])
+def test_every_setting_of_the_distribution_does_something(field, every_family, tmp_path):
+    config, x, before = every_family
+    value = getattr(config, field)
+    others = {
+        "families": {"linear": 9},
+        "kernels": with_kernels(tmp_path, seed=1).kernels,
+        "threshold": 0.6,
+        **dict.fromkeys(("clean", "layers", "background", "lights", "jpeg"), 0.0),
+    }
+    if field not in others:
+        others[field] = tuple(v * 0.7 for v in value) if isinstance(value, tuple) else value * 0.6
+    changed = dataclasses.replace(config, **{field: others[field]})
+    assert not torch.equal(simulate_blur(x, draw(changed, 60, size=(48, 48)))["input"], before)
 
 
 def test_it_is_fast_enough_to_feed_a_cpu():
