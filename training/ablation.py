@@ -17,7 +17,7 @@ from pydantic import Field
 
 from training.config import RunConfig, Strict, load_config
 from training.data.manifest import list_images
-from training.data.reflections import held_out
+from training.data.sources import held_out
 from training.invariance import measure_poses
 from training.protocol import NATIVE, PROTOCOLS, find_pairs
 from training.restorer import load_restorer

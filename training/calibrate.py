@@ -27,7 +27,8 @@ from training.config import DataConfig, RunConfig
 from training.data.exposure import match_exposure
 from training.data.pairs import match_pairs
 from training.data.photos import read_photo
-from training.data.reflections import Reflections, held_out
+from training.data.reflections import Reflections
+from training.data.sources import held_out
 from training.validate import aligned_psnr, psnr
 
 EFFECTS = (0.4, 0.55, 0.7, 0.85, 1.0)

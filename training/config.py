@@ -8,6 +8,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from training.data.blur_config import BlurConfig
 from training.data.glass import GlassConfig
 
 
@@ -15,7 +16,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class DataConfig(Strict):
+class PhotoConfig(Strict):
     """Where the photos are. Paths are relative to ``root``; a missing folder is an error."""
 
     root: Path = Path("data")
@@ -23,17 +24,28 @@ class DataConfig(Strict):
     pairs: dict[str, float] = {}  # folder with input/ and target/ -> its weight among the real pairs
     unsplit: list[str] = []  # pair folders used for training alone: their scenes repeat under many names
     pair_share: float = Field(0.15, ge=0, le=1)  # share of real pairs in the samples
-    layer_share: float = Field(0.0, ge=0, le=1)  # share with a real pair's reflection over a sharp photo
     store_side: int = Field(288, ge=16)  # shorter side at which photos are kept in memory
     sizes: list[int] = Field([256], min_length=1)  # side of a sample in pixels; one is drawn for each step
     smallest: float = Field(0.6, gt=0, le=1)  # smallest side of a crop, share of the photo's shorter side
-    crop: int = Field(0, ge=0)  # with objective "local": side of the crops the local network sees
-    whole: int = Field(256, ge=1)  # with objective "local": side at which the whole photo is looked at first
     limit: int | None = Field(None, ge=1)  # use at most so many photos
     hold_out: float = Field(0.1, ge=0, lt=1)  # share of photos and of pairs kept for validation, by name
+
+
+class DataConfig(PhotoConfig):
+    """The samples of dereflection."""
+
+    layer_share: float = Field(0.0, ge=0, le=1)  # share with a real pair's reflection over a sharp photo
+    crop: int = Field(0, ge=0)  # with objective "local": side of the crops the local network sees
+    whole: int = Field(256, ge=1)  # with objective "local": side at which the whole photo is looked at first
     views: int = Field(1, ge=1)  # views of each scene that follow each other, with the pane turned
     rotate: bool = True  # false: such views share the scene alone, each has its own reflection
     glass: GlassConfig = GlassConfig()
+
+
+class BlurDataConfig(PhotoConfig):
+    """The samples of deblurring."""
+
+    blur: BlurConfig = BlurConfig()  # its folder of kernels is relative to root too
 
 
 class OptimizerConfig(Strict):

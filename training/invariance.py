@@ -19,7 +19,7 @@ from models.colour import to_linear, to_srgb
 from training.data.draws import Draws
 from training.data.glass import GlassConfig, draw_scene, draw_view, simulate
 from training.data.photos import PhotoStore, to_pixels
-from training.data.reflections import held_out
+from training.data.sources import held_out
 from training.protocol import EvaluationError
 from training.report import Row, Summary, statistics
 from training.restorer import Prediction, Restorer

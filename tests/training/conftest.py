@@ -36,7 +36,7 @@ def split_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import numpy as np
     from PIL import Image
 
-    from training.data.reflections import held_out
+    from training.data.sources import held_out
 
     folder = tmp_path_factory.mktemp("photos")
     names = [f"photo{n}" for n in range(400)]

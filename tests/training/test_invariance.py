@@ -12,7 +12,7 @@ from PIL import Image
 from models.colour import to_linear, to_srgb
 from models.errors import LimpidError
 from training import evaluate
-from training.data.reflections import held_out
+from training.data.sources import held_out
 from training.invariance import covariance_of, spread_of
 from training.restorer import Restorer
 

@@ -28,3 +28,30 @@ def disc_blur(x: Tensor, radius: Tensor) -> Tensor:
     transfer = 2 * torch.special.bessel_j1(at) / at * torch.exp(-((SOFT * at) ** 2) / 2)
     blurred = torch.fft.irfft2(torch.fft.rfft2(padded) * transfer[:, None], s=(tall, wide))
     return torch.where(r[:, None] > 0, blurred[..., reach : reach + height, reach : reach + width], x)
+
+
+def reach_of(height: int, width: int) -> int:
+    """Pixels by which pictures of this size are mirrored at their borders before :func:`convolve`: an eighth of the
+    shorter side, whatever the kernels are, so that a picture's result is its own."""
+    return min(-(-min(height, width) // 8), height - 1, width - 1)
+
+
+def convolve(planes: Tensor, kernels: list[Tensor], which: list[int]) -> Tensor:
+    """Convolve N x H x W planes, plane i with ``kernels[which[i]]`` (k x k, odd, half of it at most `reach_of`).
+
+    By FFT; borders are mirrored. A kernel that reaches farther is an error.
+    """
+    height, width = planes.shape[-2:]
+    reach = reach_of(height, width)
+    padded = F.pad(planes[None], (reach, reach, reach, reach), mode="reflect")[0]
+    tall, wide = padded.shape[-2:]
+    spread = torch.zeros(len(kernels), tall, wide)
+    for plane, kernel in zip(spread, kernels, strict=True):
+        half = kernel.shape[-1] // 2
+        if half > reach:
+            raise ValueError(f"A kernel of {kernel.shape[-1]} px is too large for a picture of {width} x {height} px.")
+        at = torch.arange(-half, half + 1)
+        plane[at[:, None] % tall, at[None] % wide] = kernel
+    transfer = torch.fft.rfft2(spread.to(planes.device))
+    blurred = torch.fft.irfft2(torch.fft.rfft2(padded) * transfer[which], s=(tall, wide))
+    return blurred[..., reach : reach + height, reach : reach + width]

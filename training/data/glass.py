@@ -30,7 +30,7 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor
 
@@ -38,23 +38,8 @@ from training.data.camera import add_noise, jpeg, to_8_bit, to_light, to_picture
 from training.data.draws import Draws
 from training.data.filters import disc_blur
 from training.data.pane import Panes, normal_of, passed_and_reflected, reflected_grids
+from training.data.ranges import Chance, LogRange, Range
 
-
-def _ordered(values: tuple[float, float]) -> tuple[float, float]:
-    if not 0 <= values[0] <= values[1]:
-        raise ValueError(f"a range is [low, high] with 0 <= low <= high, got {list(values)}")
-    return values
-
-
-def _above_zero(values: tuple[float, float]) -> tuple[float, float]:
-    if values[0] <= 0:
-        raise ValueError(f"this range is drawn from evenly in its logarithm and must start above 0, got {list(values)}")
-    return values
-
-
-Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
-LogRange = Annotated[Range, AfterValidator(_above_zero)]
-Chance = Annotated[float, Field(ge=0, le=1)]
 STEEPEST = 80.0  # degrees of incidence; beyond, a pane is a mirror and shows nothing behind it
 Rows = Callable[[Sequence[float] | Sequence[tuple[float, float, float]]], Tensor]
 

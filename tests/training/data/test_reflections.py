@@ -1,7 +1,8 @@
 import torch
 
 from training.config import DataConfig
-from training.data.reflections import Reflections, held_out
+from training.data.reflections import Reflections
+from training.data.sources import held_out
 
 
 def plain(folder, **more) -> DataConfig:

@@ -1,0 +1,129 @@
+"""Blur kernels of uniform blur, each with the covariance of what it spreads."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+PARTS = 5  # of a pixel along a side, for the shape of an aperture
+Covariance = tuple[float, float, float]  # of x, of x and y, of y, in px^2
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """``values``: k x k, float32, k odd, sums to 1, centred; ``covariance``: of the light it spreads, px^2."""
+
+    values: Tensor
+    covariance: Covariance
+
+
+def identity() -> Kernel:
+    return Kernel(torch.ones(1, 1), (0.0, 0.0, 0.0))
+
+
+def from_points(points: np.ndarray, weights: np.ndarray) -> Kernel:
+    """Light spread over ``points`` (N x 2, x and y in pixels), N ``weights``; the mean is brought to the centre.
+
+    Each point is shared between its four pixels (bilinear). The covariance is that of the points: what the sharing
+    adds, up to 1/6 px^2 an axis, is the pixel's own width and no motion.
+    """
+    weights = weights / weights.sum()
+    points = points - weights @ points
+    spread = (points * weights[:, None]).T @ points
+    half = int(np.ceil(np.abs(points).max(initial=0.0) - 1e-6))
+    side = 2 * half + 1
+    low = np.clip(np.floor(points).astype(int), -half, max(half - 1, -half))
+    share = points - low
+    total = np.zeros(side * side)
+    for right in (0, 1) if half else (0,):
+        for down in (0, 1) if half else (0,):
+            part = (share[:, 0] if right else 1 - share[:, 0]) * (share[:, 1] if down else 1 - share[:, 1])
+            place = (low[:, 1] + down + half) * side + low[:, 0] + right + half
+            total += np.bincount(place, weights * part, side * side)
+    values = torch.from_numpy((total / total.sum()).reshape(side, side).astype(np.float32))
+    return Kernel(values, (float(spread[0, 0]), float(spread[0, 1]), float(spread[1, 1])))
+
+
+def aperture(radius: float, blades: int = 0, angle: float = 0.0, round_share: float = 0.0) -> Kernel:
+    """Defocus by an aperture of ``radius`` pixels: a disc, or a regular polygon of ``blades`` sides.
+
+    ``angle`` (radians) turns the polygon, ``round_share`` (0 .. 1) bends its sides towards the disc. ``radius`` is
+    that of the disc around it. Geometric optics: the blur of a point is the aperture's shape, of which each pixel
+    gets what falls on it. The covariance is the shape's, without the pixels' own width.
+    """
+    half = max(1, math.ceil(radius))
+    side = 2 * half + 1
+    at = (np.arange(side * PARTS) + 0.5) / PARTS - side / 2
+    x, y = at[None], at[:, None]
+    edge: np.ndarray | float = radius
+    if blades:
+        sector = 2 * math.pi / blades
+        within = np.mod(np.arctan2(y, x) - angle, sector) - sector / 2
+        edge = radius * (round_share + (1 - round_share) * math.cos(sector / 2) / np.cos(within))
+    shape = np.clip((edge - np.hypot(x, y)) * PARTS + 0.5, 0, 1)
+    shape /= shape.sum()
+    covariance = (float(shape.sum(0) @ at**2), float(at @ shape @ at), float(shape.sum(1) @ at**2))
+    values = shape.reshape(side, PARTS, side, PARTS).sum((1, 3))
+    return Kernel(torch.from_numpy(values.astype(np.float32)), covariance)
+
+
+def gaussian(deviation: float) -> Kernel:
+    """An isotropic Gaussian of ``deviation`` pixels, cut at three of them."""
+    half = max(1, math.ceil(3 * deviation))
+    line = np.exp(-0.5 * (np.arange(-half, half + 1) / max(deviation, 1e-3)) ** 2)
+    line /= line.sum()
+    variance = float(line @ np.arange(-half, half + 1) ** 2)
+    return Kernel(torch.from_numpy(np.outer(line, line).astype(np.float32)), (variance, 0.0, variance))
+
+
+def resized(values: np.ndarray, length: float, angle: float, mirrored: bool) -> Kernel:
+    """A given kernel as a cloud of points, mirrored, turned by ``angle`` (radians) and brought to ``length`` pixels.
+
+    ``length`` is twice the distance from its mean to the farthest value above a hundredth of the largest.
+    """
+    weights = values.clip(min=0) / values.clip(min=0).sum()
+    y, x = np.mgrid[: values.shape[0], : values.shape[1]].astype(np.float64)
+    mean = np.array([(weights * x).sum(), (weights * y).sum()])
+    kept = weights > weights.max() / 100
+    reach = float(np.hypot(x - mean[0], y - mean[1])[kept].max())
+    scale = length / 2 / max(reach, 0.5)
+    finer = math.ceil(scale)  # enlarged, the points would lie apart: there are more of them
+    if finer > 1:
+        dense = torch.from_numpy(weights)[None, None]
+        size = (finer * values.shape[0], finer * values.shape[1])
+        weights = F.interpolate(dense, size, mode="bilinear", align_corners=False)[0, 0].clamp(min=0).numpy()
+        kept = weights > weights.max() / 100
+        y, x = (np.mgrid[: weights.shape[0], : weights.shape[1]] + 0.5) / finer - 0.5
+    points = np.stack([x[kept] - mean[0], y[kept] - mean[1]], 1) * scale
+    if mirrored:
+        points[:, 0] *= -1
+    cos, sin = math.cos(angle), math.sin(angle)
+    points = points @ np.array([[cos, sin], [-sin, cos]])
+    # Outliers of an enlarged kernel's new mean must not pass the largest blur that pictures are padded for.
+    outside = np.hypot(*points.T) > length / 2 + 1
+    return from_points(points[~outside], weights[kept][~outside])
+
+
+@lru_cache(maxsize=4)
+def load_kernels(folder: Path) -> tuple[np.ndarray, ...]:
+    """Every .npy below ``folder``, by name: 2-D, finite, at least one value above zero. Anything else is an error."""
+    files = sorted(folder.rglob("*.npy")) if folder.is_dir() else []
+    if not files:
+        raise FileNotFoundError(
+            f"There are no kernels in {folder}: give a folder of .npy files (2-D) as blur.kernels, "
+            "or give the family 'kernels' the weight 0."
+        )
+    kernels = []
+    for file in files:
+        values = np.load(file)
+        if values.ndim != 2 or not np.isfinite(values).all() or not (values > 0).any():
+            raise ValueError(f"{file} is no blur kernel: it must be 2-D and finite, with a value above zero.")
+        kernels.append(values.astype(np.float64))
+    return tuple(kernels)

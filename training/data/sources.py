@@ -1,0 +1,64 @@
+"""The files behind a run's samples: sharp photos and real pairs, split into training and validation by name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from training.config import PhotoConfig
+from training.data.draws import Draws
+from training.data.manifest import list_images, manifest_hash
+from training.data.pairs import PairStore, match_pairs
+from training.data.photos import PhotoStore
+
+Batch = dict[str, Tensor]
+VALIDATION_STREAM = 1  # 0 is training's; training.train and training.objective have 3 and 2
+
+
+def held_out(name: str, share: float) -> bool:
+    """Whether a file belongs to the validation split: by a hash of its stem, the same in every run."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF < share
+
+
+class Sources:
+    """What a run learns from, decoded once: ``photos``, and ``pairs`` with their ``weights``.
+
+    With ``validation=True`` those held out from training; ``files`` are those of both sides. A missing folder, one
+    without photos, or pairs that do not match are errors that name them.
+    """
+
+    def __init__(self, config: PhotoConfig, validation: bool = False) -> None:
+        self.validation = validation
+        self._hold_out, self._root, self._smallest = config.hold_out, config.root, config.smallest
+        photos = [f for folder in config.clean for f in list_images(config.root / folder)]
+        if config.limit is not None:
+            photos = photos[:: max(1, len(photos) // config.limit)][: config.limit]
+        self.photos = PhotoStore(self._split(photos), config.store_side)
+        self.pairs, self.weights = [], []
+        self.files = [*photos]
+        for folder, weight in config.pairs.items():
+            pairs = match_pairs(config.root / folder)
+            self.files += [f for pair in pairs for f in pair]
+            if folder in config.unsplit:
+                kept = set() if validation else {a for a, _ in pairs}
+            else:
+                kept = set(self._split([a for a, _ in pairs]))
+            if kept:
+                self.pairs.append(PairStore([p for p in pairs if p[0] in kept], config.store_side))
+                self.weights.append(weight)
+
+    def _split(self, files: Sequence[Path]) -> list[Path]:
+        kept = [f for f in files if held_out(f.stem, self._hold_out) == self.validation]
+        return kept or list(files)  # a folder of a handful of photos may leave one side of the split empty
+
+    def manifest(self) -> str:
+        """One hash over every file of the run, both sides of the split."""
+        return manifest_hash(self.files, self._root)
+
+    def _draw_pair(self, draws: Draws, size: int) -> tuple[Tensor, Tensor]:
+        place = int(np.searchsorted(np.cumsum(self.weights), draws.uniform(0, sum(self.weights))))
+        return self.pairs[min(place, len(self.pairs) - 1)].draw(draws, size, self._smallest)
