@@ -72,13 +72,15 @@ def stack(channels: int, count: int, context: bool = True) -> nn.Sequential:
 class ResidualBlock(nn.Module):
     """Group norm and two 3x3 convolutions around a SiLU (after He et al., ECCV 2016), B x C x H x W to the same.
 
-    Its norm takes means over the picture, and its dense convolutions run near a CPU's full rate: per hour of
-    training it learns more than gated blocks do.
+    Its norm takes means over the picture (``context=False``: over the channels of each pixel alone, so that tiles
+    agree with the whole), and its dense convolutions run near a CPU's full rate: per hour of training it learns
+    more than gated blocks do.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, context: bool = True) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(max(1, min(8, channels // 4)), channels)
+        groups = max(1, min(8, channels // 4))
+        self.norm = nn.GroupNorm(groups, channels) if context else ChannelNorm(channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
@@ -86,9 +88,9 @@ class ResidualBlock(nn.Module):
         return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
 
 
-def residuals(channels: int, count: int) -> nn.Sequential:
+def residuals(channels: int, count: int, context: bool = True) -> nn.Sequential:
     """``count`` residual blocks in a row."""
-    return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
+    return nn.Sequential(*(ResidualBlock(channels, context) for _ in range(count)))
 
 
 class Down(nn.Conv2d):

@@ -43,9 +43,9 @@ def write_settings(out: Path, settings: dict[str, Any]) -> None:
 
 
 def check_settings(out: Path, settings: dict[str, Any]) -> None:
-    """ValueError, naming what differs, where ``out`` holds the checkpoints of a run of other settings."""
+    """ValueError, naming what differs, where ``out`` holds checkpoints of a run of other or unknown settings."""
     if not (out / SETTINGS).is_file():
-        return
+        raise ValueError(f"{out} holds checkpoints without the settings of their run ({SETTINGS}): remove that folder.")
     before = json.loads((out / SETTINGS).read_text())
     differ = [k for k in settings["config"] if settings["config"][k] != before["config"].get(k)]
     differ += ["the model it starts from"] if settings["from"] != before["from"] else []

@@ -23,22 +23,22 @@ def mirrored(length: int, before: int, after: int) -> Tensor:
     return torch.minimum(at, period - at) if length > 1 else torch.zeros_like(at)
 
 
-def cut(picture: Tensor, side: int, margin: int = 0) -> Tensor:
-    """B x C x H x W to its windows, B x rows x columns x C x (side + 2 margin)², the picture mirrored beyond its edge.
+def cut(picture: Tensor, side: int) -> Tensor:
+    """B x C x H x W to its windows, B x rows x columns x C x side x side, the picture mirrored beyond its edge.
 
-    Window (i, j) is centred at (i, j) times half a side; ``margin`` px more of the picture surround it.
+    Window (i, j) is centred at (i, j) times half a side.
     """
-    step, reach = side // 2, side // 2 + margin
+    step = side // 2
     height, width = picture.shape[-2:]
     rows, columns = grid_size(height, side), grid_size(width, side)
-    y = mirrored(height, reach, (rows - 1) * step + reach - height).to(picture.device)
-    x = mirrored(width, reach, (columns - 1) * step + reach - width).to(picture.device)
+    y = mirrored(height, step, rows * step - height).to(picture.device)
+    x = mirrored(width, step, columns * step - width).to(picture.device)
     padded = picture[..., y, :][..., x]
-    return padded.unfold(2, 2 * reach, step).unfold(3, 2 * reach, step).permute(0, 2, 3, 1, 4, 5)
+    return padded.unfold(2, side, step).unfold(3, side, step).permute(0, 2, 3, 1, 4, 5)
 
 
 def blend(windows: Tensor, height: int, width: int) -> Tensor:
-    """The inverse of :func:`cut` without a margin: B x rows x columns x C x side² to B x C x height x width.
+    """The inverse of :func:`cut`: B x rows x columns x C x side² to B x C x height x width.
 
     Windows fade into each other (Hann), and sum to one.
     """

@@ -83,6 +83,10 @@ def test_a_run_of_other_settings_is_not_gone_on_with(debug_overrides, whole_run)
         again("optimizer.lr=1e-5", "seed=3").run()
     with pytest.raises(ValueError, match="the model it starts from"):
         again(f"init_from={whole_run / 'model'}", "model={}").run()
+    (whole_run / "settings.json").rename(whole_run / "elsewhere.json")
+    with pytest.raises(ValueError, match="without the settings.*remove that folder"):
+        again().run()
+    (whole_run / "elsewhere.json").rename(whole_run / "settings.json")
     assert {p: p.read_bytes() for p in whole_run.rglob("*") if p.is_file()} == before
     assert again("log_every=2", "micro_batch=1").resume() == 8  # what has no part in the weights may change
 

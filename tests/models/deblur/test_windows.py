@@ -12,13 +12,6 @@ def test_windows_blend_back_to_the_picture(size):
     torch.testing.assert_close(blend(windows, *size), picture, atol=1e-5, rtol=0)
 
 
-def test_a_margin_shows_more_of_the_picture_around_the_same_window():
-    picture = torch.rand(1, 2, 96, 128)
-    wide = cut(picture, 32, margin=8)
-    assert torch.equal(wide[..., 8:-8, 8:-8], cut(picture, 32))
-    assert torch.equal(wide[0, 2, 3], picture[0, :, 32 - 24 : 32 + 24, 48 - 24 : 48 + 24])
-
-
 def test_windows_of_a_tile_are_those_of_the_whole_picture():
     picture = torch.rand(1, 1, 128, 160)
     whole, tile = cut(picture, 32), cut(picture[..., 32:96, 48:128], 32)

@@ -1,0 +1,86 @@
+"""The motion estimator: how each place of a photo is blurred, from its windows' spectra and from the picture."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.blocks import Down, Pointwise, residuals
+from models.deblur.blur_field import double_angle
+from models.deblur.spectra import CHANNELS, describe
+from models.deblur.windows import cut
+
+LENGTH, RADIUS = 10.0, 3.0  # pixels that an output of 1 stands for
+CELL = 8  # pixels of the photo a value of the fine field stands for
+
+
+class Blur(torch.nn.Module):
+    """Not a network: turns three channels into a motion at twice its angle and a radius, in pixels."""
+
+    @staticmethod
+    def forward(raw: Tensor) -> tuple[Tensor, Tensor]:
+        return raw[:, :2] * LENGTH, F.softplus(raw[:, 2] - 2) * RADIUS
+
+
+class MotionEstimator(nn.Module):
+    """Photo, B x 3 x H x W, to the blur of each window and of each cell of 8 px.
+
+    A window's blur is read off its spectrum, to which what the photo shows hardly matters; neighbours are asked;
+    then features of the picture itself say where one blur ends and another begins.
+    """
+
+    def __init__(self, side: int, widths: tuple[int, int, int], code: int, fine: int) -> None:
+        super().__init__()
+        self.side = side
+        a, b, c = widths
+        self.read = nn.Sequential(
+            nn.Conv2d(CHANNELS, a, 3, padding=1), *residuals(a, 1), Down(a, b), *residuals(b, 1), Down(b, c),
+            *residuals(c, 1), Down(c, c),
+        )  # fmt: skip
+        self.sum_up = nn.Linear(16 * c, code)
+        self.ask = nn.Sequential(*residuals(code, 1, context=False))
+        self.coarse = Pointwise(code, 4)
+        self.look = nn.Conv2d(3 * CELL**2, fine, 3, padding=1)
+        self.told = Pointwise(code, fine)
+        self.places = nn.Sequential(*residuals(fine, 2, context=False))
+        self.fine = Pointwise(fine, 3)
+        for last in (self.coarse, self.fine):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, photo: Tensor) -> dict[str, Tensor]:
+        """``double`` (B x rows x columns x 2), ``radius`` and ``noise`` (B x rows x columns) of the windows, and
+        ``field``, B x 3 x H/8 x W/8: motion at twice its angle and radius, in pixels. Sides: multiples of 8."""
+        windows = cut(photo, self.side)
+        batch, rows, columns = windows.shape[:3]
+        read = self.read(describe(windows.flatten(0, 2)))
+        code = self.sum_up(read.flatten(1)).view(batch, rows, columns, -1).permute(0, 3, 1, 2)
+        code = self.ask(code)
+        raw = self.coarse(code)
+        double, radius = Blur.forward(raw)
+        seen = self.look(F.pixel_unshuffle(photo * 2 - 1, CELL))
+        spread = spread_nodes(torch.cat([raw[:, :3], self.told(code)], 1), self.side // 2 // CELL, seen.shape[-2:])
+        field = spread[:, :3] + self.fine(self.places(seen + spread[:, 3:]))
+        motion, defocus = Blur.forward(field)
+        return {
+            "double": double.permute(0, 2, 3, 1),
+            "radius": radius,
+            "noise": raw[:, 3],
+            "field": torch.cat([motion, defocus[:, None]], 1),
+        }
+
+
+def spread_nodes(nodes: Tensor, step: int, size: tuple[int, ...]) -> Tensor:
+    """B x C x rows x columns at multiples of ``step`` cells to B x C x height x width cells, bilinearly."""
+    height, width = size[-2:]
+    wide = ((nodes.shape[-2] - 1) * step + 1, (nodes.shape[-1] - 1) * step + 1)
+    fine = F.interpolate(nodes, wide, mode="bilinear", align_corners=True)
+    # A node lies on a corner between cells: their centres are half a cell further.
+    middle = (fine[..., :-1, :-1] + fine[..., 1:, 1:] + fine[..., 1:, :-1] + fine[..., :-1, 1:]) / 4
+    return middle[..., :height, :width]
+
+
+def field_of(motion: Tensor, defocus: Tensor) -> Tensor:
+    """A simulator's motion (B x 2 x H x W, pixels) and defocus (B x 1 x H x W) as a field of cells, B x 3 x H/8 x W/8."""
+    return F.avg_pool2d(torch.cat([double_angle(motion), defocus], 1), CELL)

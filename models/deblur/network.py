@@ -1,0 +1,193 @@
+"""Deblurring, both tiers: pre-reconstruction, motion guidance, one step of a linear diffusion transformer.
+
+After GLOWDeblur (arXiv 2601.06525): a convolutional pre-reconstruction restores what can be restored faithfully and
+aligns what it knows with the latent space of a deep-compression autoencoder; the photo's latent, the aligned latent
+and the motion field, concatenated over channels, pass a linear diffusion transformer (SANA's, diffusers') under
+guidance tokens in one step; the decoder takes detail from the pre-reconstruction. What is ours: the estimated blur
+drives a Wiener step (`models.deblur.wiener`), and the decoder *adds to* the pre-reconstruction, so that compression
+does not cap fidelity. The tiers differ in configuration alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderDC, ConfigMixin, ModelMixin, SanaTransformer2DModel
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+
+from models.blocks import Pointwise
+from models.deblur.motion import CELL, LENGTH, RADIUS, MotionEstimator
+from models.deblur.prior import PreReconstruction
+from models.deblur.wiener import WienerStep
+
+SIDE = 128  # of the windows in which a blur is taken for one
+MOTION = 3  # channels of the blur field
+
+
+@dataclass
+class Prepared:
+    """What is known before the diffusion step. ``blur``: what the motion estimator found; pictures are not clipped."""
+
+    prerestored: Tensor
+    features: list[Tensor]
+    aligned: Tensor
+    blur: dict[str, Tensor]
+
+
+class Deblur(ModelMixin, ConfigMixin):
+    """The network of both tiers; implements the interface of section 3 of the design.
+
+    ``autoencoder_config`` and ``transformer_config`` are arguments of diffusers' ``AutoencoderDC`` and ``SanaTransformer2DModel``
+    (but for its channels and its tokens' width, which follow). ``token_dim``: width of guidance tokens; a learned
+    null token stands for "no guidance". Pictures are B x 3 x H x W, sRGB in [0, 1], sides multiples of ``multiple``.
+    """
+
+    config_name = "config.json"
+
+    @register_to_config
+    def __init__(
+        self,
+        widths: tuple[int, ...] = (32, 64, 128, 160),
+        depths: tuple[int, ...] = (1, 1, 1, 2),
+        extra: int = 3,
+        motion_widths: tuple[int, int, int] = (16, 32, 64),
+        motion_code: int = 64,
+        motion_fine: int = 48,
+        autoencoder_config: dict[str, Any] | None = None,
+        transformer_config: dict[str, Any] | None = None,
+        token_dim: int = 128,
+    ) -> None:
+        super().__init__()
+        coder = SMALL_AUTOENCODER | (autoencoder_config or {})
+        step = SMALL_TRANSFORMER | (transformer_config or {})
+        latent = coder["latent_channels"]
+        self.token_dim, self.latent_channels = token_dim, latent
+        self.motion = MotionEstimator(SIDE, tuple(motion_widths), motion_code, motion_fine)  # type: ignore[arg-type]
+        self.wiener = WienerStep(extra, SIDE)
+        self.prior = PreReconstruction(tuple(widths), tuple(depths), extra, latent)
+        self.autoencoder = AutoencoderDC(**coder)
+        self.transformer = SanaTransformer2DModel(
+            in_channels=2 * latent + MOTION, out_channels=latent, caption_channels=token_dim, **step
+        )
+        self.null_token = nn.Parameter(torch.zeros(1, 1, token_dim))
+        levels = self.autoencoder.decoder.up_blocks  # fine to coarse
+        self.compression = 2 ** (len(levels) - 1)
+        self.multiple = max(CELL, 2 ** len(widths), self.compression)
+        # The prior's features, coarse to fine, meet the decoder at their own scales.
+        scales = [2 ** (len(widths) - i) for i in range(len(widths))]
+        inside = {2**i: c for i, c in enumerate(coder["decoder_block_out_channels"])}
+        self.details = nn.ModuleDict(
+            {str(s): Pointwise(w, inside[s]) for s, w in zip(scales, reversed(widths), strict=True) if s in inside}
+        )
+        for last in (self.transformer.proj_out, *self.details.values(), _last(self.autoencoder.decoder.conv_out)):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    @classmethod
+    def tiny(cls) -> Deblur:
+        """A random-weight network of the same shape for tests."""
+        channels = (4, 8, 8, 8)
+        return cls(
+            (8, 8, 8),
+            (1, 1, 1),
+            1,
+            (4, 4, 4),
+            8,
+            8,
+            {
+                "latent_channels": 4,
+                "encoder_block_out_channels": channels,
+                "decoder_block_out_channels": channels,
+                "encoder_layers_per_block": (0, 1, 1, 1),
+                "decoder_layers_per_block": (0, 1, 1, 1),
+            },
+            {"num_layers": 1, "num_attention_heads": 2, "attention_head_dim": 8, "num_cross_attention_heads": 2}
+            | {"cross_attention_head_dim": 8, "cross_attention_dim": 16},
+            8,
+        )
+
+    def prepare(self, photo: Tensor) -> Prepared:
+        """The blur of a photo, the pre-reconstruction under it, and the aligned latent."""
+        blur = self.motion(photo)
+        variants = self.wiener(photo, blur["double"], blur["radius"], blur["noise"])
+        picture, aligned, features = self.prior(photo, variants.to(photo.dtype), blur["field"])
+        size = (photo.shape[-2] // self.compression, photo.shape[-1] // self.compression)
+        return Prepared(picture, features, F.adaptive_avg_pool2d(aligned, size), blur)
+
+    def encode(self, photo: Tensor) -> tuple[Tensor, Prepared]:
+        """Latent of the photo, aligned latent and motion over channels, B x (2 latent + 3) x h x w; and what is known."""
+        known = self.prepare(photo)
+        latent = self.autoencoder.encode(photo * 2 - 1, return_dict=False)[0]
+        unit = latent.new_tensor([1 / LENGTH, 1 / LENGTH, 1 / RADIUS])[:, None, None]
+        motion = F.adaptive_avg_pool2d(known.blur["field"] * unit, latent.shape[-2:])
+        return torch.cat([latent, known.aligned, motion.to(latent.dtype)], 1), known
+
+    def step(self, latent: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """The one diffusion step, at timestep 0: what :meth:`encode` gave to the clean latent. It adds to the aligned
+        latent, and so starts as that."""
+        if tokens is None:
+            tokens = self.null_token.expand(latent.shape[0], -1, -1)
+        time = torch.zeros(latent.shape[0], device=latent.device, dtype=torch.long)
+        added = self.transformer(latent, tokens.to(latent.dtype), time, return_dict=False)[0]
+        return latent[:, self.latent_channels : 2 * self.latent_channels] + added
+
+    def decode(self, latent: Tensor, known: Prepared) -> Tensor:
+        """Clean latent to the picture: what the decoder adds to the pre-reconstruction, with detail from it."""
+        return known.prerestored + self.decode_latent(latent, known.features)
+
+    def decode_latent(self, latent: Tensor, features: list[Tensor]) -> Tensor:
+        """The autoencoder's decoder with the prior's features added at their scales (cross-latent decoding)."""
+        decoder = self.autoencoder.decoder
+        x = decoder.conv_in(latent)
+        if decoder.in_shortcut:
+            x = x + latent.repeat_interleave(decoder.in_shortcut_repeats, dim=1)
+        by_height = {f.shape[-2]: f for f in features}
+        scales = {f.shape[-2]: scale for scale, f in zip(self._scales(features), features, strict=True)}
+        for blocks in reversed(decoder.up_blocks):
+            x = blocks(x)
+            if (height := x.shape[-2]) in by_height and (key := str(scales[height])) in self.details:
+                x = x + self.details[key](by_height[height])
+        x = decoder.norm_out(x.movedim(1, -1)).movedim(-1, 1)
+        return decoder.conv_out(decoder.conv_act(x))
+
+    @staticmethod
+    def _scales(features: list[Tensor]) -> list[int]:
+        return [2 ** (len(features) - i) for i in range(len(features))]
+
+    def restore(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """``decode(step(encode(photo)))``."""
+        latent, known = self.encode(photo)
+        return self.decode(self.step(latent, tokens), known)
+
+
+def _last(module: nn.Module) -> nn.Conv2d:
+    found = [m for m in module.modules() if isinstance(m, nn.Conv2d)]
+    return found[-1]
+
+
+SMALL_AUTOENCODER: dict[str, Any] = {
+    "latent_channels": 32,
+    "encoder_block_out_channels": (16, 32, 64, 128, 128),
+    "decoder_block_out_channels": (16, 32, 64, 128, 128),
+    "encoder_layers_per_block": (0, 1, 1, 1, 1),
+    "decoder_layers_per_block": (0, 1, 1, 1, 1),
+    "encoder_block_types": "ResBlock",
+    "decoder_block_types": "ResBlock",
+    "encoder_qkv_multiscales": ((),) * 5,
+    "decoder_qkv_multiscales": ((),) * 5,
+}
+SMALL_TRANSFORMER: dict[str, Any] = {
+    "num_layers": 4,
+    "num_attention_heads": 8,
+    "attention_head_dim": 32,
+    "num_cross_attention_heads": 4,
+    "cross_attention_head_dim": 64,
+    "cross_attention_dim": 256,
+    "mlp_ratio": 2.5,
+    "patch_size": 1,
+    "sample_size": 32,
+}

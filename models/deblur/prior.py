@@ -1,0 +1,58 @@
+"""Pre-reconstruction and domain alignment: a faithful restoration, and what it knows as a latent (GLOWDeblur, 3.2)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.blocks import Down, Pointwise, Up, residuals, zero_conv
+from models.deblur.motion import LENGTH, RADIUS
+
+MAPS = 5  # a share of each variant of the Wiener step, and what is added besides
+
+
+class PreReconstruction(nn.Module):
+    """Photo, its deconvolved variants and its blur field to the picture before any diffusion, and features.
+
+    The picture is the photo plus shares, place by place, of what each variant would change, plus a residual: it
+    starts as the photo. No mean is taken over the picture, so tiles agree with the whole.
+    """
+
+    def __init__(self, widths: tuple[int, ...], depths: tuple[int, ...], extra: int, latent: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(4 * (3 + 2 * (3 + extra) + 3), widths[0], 3, padding=1)
+        self.down_blocks = nn.ModuleList(residuals(w, d, context=False) for w, d in zip(widths, depths, strict=True))
+        self.down = nn.ModuleList(Down(a, b) for a, b in pairwise(widths))
+        upwards = tuple(reversed(widths))
+        self.up = nn.ModuleList(Up(a, b) for a, b in pairwise(upwards))
+        self.up_blocks = nn.ModuleList(
+            residuals(w, d, context=False) for w, d in zip(upwards[1:], depths[-2::-1], strict=True)
+        )
+        self.head = zero_conv(widths[0], 4 * MAPS, 3)
+        self.align = Pointwise(widths[-1], latent)
+
+    def forward(self, photo: Tensor, variants: Tensor, field: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """``variants`` from :class:`WienerStep`, ``field`` from the motion estimator. Returns the picture
+        (B x 3 x H x W, not clipped), the aligned latent, and features, coarse to fine, the last at 1/2."""
+        blur = field * field.new_tensor([1 / LENGTH, 1 / LENGTH, 1 / RADIUS])[:, None, None]
+        blur = F.interpolate(blur, photo.shape[-2:], mode="bilinear")
+        first, second = variants.chunk(2, 1)
+        changes = [first[:, :3] - photo, second[:, :3] - photo]
+        shown = [photo * 2 - 1, *(c.clamp(-1, 1) for c in changes), first[:, 3:], second[:, 3:], blur]
+        x = self.stem(F.pixel_unshuffle(torch.cat(shown, 1), 2))
+        skips = []
+        for level, blocks in enumerate(self.down_blocks):
+            x = blocks(self.down[level - 1](x) if level else x)
+            skips.append(x)
+        features = [x]
+        for up, blocks, skip in zip(self.up, self.up_blocks, skips[-2::-1], strict=True):
+            x = blocks(up(x) + skip)
+            features.append(x)
+        maps = F.pixel_shuffle(self.head(x), 2)
+        picture = photo + maps[:, 2:]
+        for share, change in zip(maps[:, :2].split(1, 1), changes, strict=True):
+            picture = picture + share * change.clamp(-1, 1)
+        return picture, self.align(features[0]), features
