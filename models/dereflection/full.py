@@ -19,11 +19,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from models.dereflection.cross_latent import CrossLatentDecoder, Gate
-from models.geometry import Box
 from models.dereflection.latent_controlnet import LatentControlNet
 from models.dereflection.loading import load_part
 from models.dereflection.zero_latent import ConstantStore, check_plain, finish
 from models.errors import ModelError
+from models.geometry import Box
 
 Processing = Literal["native", "published"]
 PUBLISHED_SIDE = 768

@@ -15,11 +15,11 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
 from models.colour import to_linear, to_srgb
-from models.geometry import with_halo
 from models.dereflection.interface import TiledNetwork
 from models.dereflection.loading import load_part
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
+from models.geometry import with_halo
 from models.runtime import Runtime, apply_attention, torch_dtype
 from models.tiles import Tile, plan, run_tiled, with_shrinking
 

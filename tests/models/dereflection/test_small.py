@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from models.geometry import Box, enlarge_part, pad_to
 from models.dereflection.small import Gate, SmallDereflection
+from models.geometry import Box, enlarge_part, pad_to
 
 
 def random_network() -> SmallDereflection:
