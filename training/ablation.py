@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from training.config import RunConfig, Strict, load_config
+from training.config import DereflectionRun, Strict, load_config
 from training.data.manifest import list_images
 from training.data.sources import held_out
 from training.invariance import measure_poses
@@ -52,7 +52,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def stage_configs(plan: Ablation, folder: Path, name: str, more: list[str], out: Path) -> list[RunConfig]:
+def stage_configs(plan: Ablation, folder: Path, name: str, more: list[str], out: Path) -> list[DereflectionRun]:
     """The runs of one variant, each warm-started from the one before it."""
     variant = plan.variants[name]
     before: Path | None = None
@@ -61,12 +61,12 @@ def stage_configs(plan: Ablation, folder: Path, name: str, more: list[str], out:
         overrides = [*plan.set, *plan.set_stage.get(stage, []), *variant.set, *more]
         overrides += [f"steps={steps}", f"name={slug(name)}-{stage}", f"out={out}"]
         overrides.append(f"init_from={before / 'model' if before else 'null'}")
-        configs.append(load_config(folder / plan.stages[stage], overrides))
+        configs.append(load_config(folder / plan.stages[stage], overrides, DereflectionRun))
         before = out / f"{slug(name)}-{stage}"
     return configs
 
 
-def train_variant(configs: list[RunConfig]) -> Path:
+def train_variant(configs: list[DereflectionRun]) -> Path:
     """Runs what is not finished; the last stage's model."""
     for config in configs:
         model = config.out / config.name / "model"
@@ -77,7 +77,7 @@ def train_variant(configs: list[RunConfig]) -> Path:
     return model
 
 
-def score_variant(model: Path, config: RunConfig, scenes: int, photos: int, out: Path) -> dict[str, float]:
+def score_variant(model: Path, config: DereflectionRun, scenes: int, photos: int, out: Path) -> dict[str, float]:
     """Figures on what ``config`` held out: each of :data:`COLUMNS`."""
     data, restorer = config.data, load_restorer(str(model))
     figures: dict[str, float] = {}

@@ -23,7 +23,7 @@ from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
 from models.integrity import SUMS, find_alteration, read_sums, write_sums
-from training.config import DataConfig, RunConfig
+from training.config import DataConfig, DereflectionRun
 from training.data.exposure import match_exposure
 from training.data.pairs import match_pairs
 from training.data.photos import read_photo
@@ -108,7 +108,7 @@ def calibrate(run: Path, out: Path) -> list[dict[str, float]]:
     if wrong := find_alteration(run, read_sums(run / SUMS)):
         raise ModelError(f"The model in {run} is not the one its run wrote: {wrong}.")
     record = json.loads((run / "record.json").read_text())
-    config = RunConfig(**record["config"])
+    config = DereflectionRun(**record["config"])
     sets = real_sets(config.data) or simulated_set(config.data, config.seed)
     pipeline = DereflectionPipeline.from_pretrained(run)
     rows = score(pipeline, sets, sharp_photos(config.data, config.seed))

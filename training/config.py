@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, overload
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -60,26 +60,15 @@ class OptimizerConfig(Strict):
 
 
 class RunConfig(Strict):
-    """One stage of training."""
+    """One stage of training; what each task adds is in the classes below."""
 
-    @model_validator(mode="after")
-    def _settings_fit(self) -> RunConfig:
-        if self.consistency and self.data.views < 2:
-            raise ValueError("consistency compares views of one scene: set data.views to 2 or more.")
-        if (self.optimizer.horizon or self.steps) < self.steps:
-            raise ValueError(f"optimizer.horizon must be at least steps ({self.steps}): the rate is 0 from there on.")
-        if self.micro_batch % self.data.views or self.batch % self.data.views:
-            raise ValueError(f"batch and micro_batch must be multiples of data.views ({self.data.views}).")
-        return self
-
+    task: Literal["dereflection", "deblur"]
     name: str
-    objective: Literal["whole", "local"] = "whole"
     model: dict[str, Any] = {}  # arguments of the network; with init_from only how it is used (training.networks.USE)
     init_from: str | None = None  # a pipeline folder or a catalog id: a warm start, kept as lineage
     train: list[str] = [""]  # prefixes of the parameters that are trained; "" is all
     losses: dict[str, float] = {"charbonnier": 1.0, "gradient": 0.5}
-    consistency: float = Field(0.0, ge=0)  # weight of losses.consistency, between the views of data.views
-    data: DataConfig = DataConfig()
+    data: PhotoConfig
     optimizer: OptimizerConfig = OptimizerConfig()
     seed: int = 0
     steps: int = Field(1000, ge=1)
@@ -94,9 +83,78 @@ class RunConfig(Strict):
     log_every: int = Field(10, ge=1)
     out: Path = Path("runs")
 
+    @property
+    def views(self) -> int:
+        """Samples that follow each other and show one scene."""
+        return 1
 
-def load_config(file: Path, overrides: list[str] | None = None) -> RunConfig:
-    """Read a YAML stage; ``base: other.yaml`` is merged under it, ``a.b=value`` overrides (YAML values) over it."""
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> RunConfig:
+        if (self.optimizer.horizon or self.steps) < self.steps:
+            raise ValueError(f"optimizer.horizon must be at least steps ({self.steps}): the rate is 0 from there on.")
+        return self
+
+
+class DereflectionRun(RunConfig):
+    """A stage of dereflection."""
+
+    task: Literal["dereflection"] = "dereflection"
+    objective: Literal["whole", "local"] = "whole"
+    consistency: float = Field(0.0, ge=0)  # weight of losses.consistency, between the views of data.views
+    data: DataConfig = DataConfig()
+
+    @property
+    def views(self) -> int:
+        return self.data.views
+
+    @model_validator(mode="after")
+    def _views_fit(self) -> DereflectionRun:
+        if self.consistency and self.data.views < 2:
+            raise ValueError("consistency compares views of one scene: set data.views to 2 or more.")
+        if self.micro_batch % self.data.views or self.batch % self.data.views:
+            raise ValueError(f"batch and micro_batch must be multiples of data.views ({self.data.views}).")
+        return self
+
+
+Part = Literal["prerestored", "motion", "alignment", "latent", "autoencoder", "output", "reblur"]
+
+
+class DeblurRun(RunConfig):
+    """A stage of deblurring."""
+
+    task: Literal["deblur"] = "deblur"
+    parts: dict[Part, Annotated[float, Field(gt=0)]] = {"prerestored": 1.0, "motion": 0.1}
+    """What is learnt, and with which weight; see `training.deblur_objective`. ``losses`` compare its pictures."""
+    data: BlurDataConfig = BlurDataConfig()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> DeblurRun:
+        if "prerestored" not in self.parts and set(self.parts) != {"motion"}:
+            raise ValueError("parts must hold prerestored, on which all else is built, or be motion alone.")
+        return self
+
+
+Run = TypeVar("Run", bound=RunConfig)
+RUNS: dict[str, type[RunConfig]] = {"dereflection": DereflectionRun, "deblur": DeblurRun}
+
+
+def make_run(tree: dict[str, Any]) -> RunConfig:
+    """The configuration of ``tree["task"]`` (dereflection where it is not said); ValueError for what does not fit."""
+    task = tree.get("task", "dereflection")
+    if task not in RUNS:
+        raise ValueError(f"There is no task {task!r}: choose from {', '.join(RUNS)}.")
+    return RUNS[task](**tree)
+
+
+@overload
+def load_config(file: Path, overrides: list[str] | None = None) -> RunConfig: ...
+@overload
+def load_config(file: Path, overrides: list[str] | None, kind: type[Run]) -> Run: ...
+def load_config(file: Path, overrides: list[str] | None = None, kind: type[RunConfig] = RunConfig) -> RunConfig:
+    """Read a YAML stage; ``base: other.yaml`` is merged under it, ``a.b=value`` overrides (YAML values) over it.
+
+    ValueError where it does not fit, or is of another task than ``kind``.
+    """
     tree = _read(file)
     for text in overrides or []:
         key, sign, value = text.partition("=")
@@ -107,7 +165,10 @@ def load_config(file: Path, overrides: list[str] | None = None) -> RunConfig:
         for part in path:
             node = node.setdefault(part, {})
         node[last] = yaml.safe_load(value)
-    return RunConfig(**tree)
+    config = make_run(tree)
+    if not isinstance(config, kind):
+        raise ValueError(f"{file} is a stage of {config.task}: this needs one of {kind.model_fields['task'].default}.")
+    return config
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -12,8 +12,6 @@ from typing import Any
 
 import torch
 
-from models.dereflection.pipeline import DereflectionPipeline
-from models.dereflection.small import SmallDereflection
 from models.hub import locate
 from models.integrity import write_sums
 from models.runtime import cpu_name
@@ -23,13 +21,11 @@ from training.curves import read_curve
 CURVES = ("loss.csv", "validation.csv", "curves.png")
 
 
-def export(
-    network: SmallDereflection, config: RunConfig, out: Path, manifest: str, lineage: dict[str, str] | None
-) -> Path:
+def export(pipeline: Any, config: RunConfig, out: Path, manifest: str, lineage: dict[str, str] | None) -> Path:
     """Write ``<out>/model/``: pipeline, SHA256SUMS, curves and record.json; whole or not at all."""
     partial, target = out / "model.partial", out / "model"
     shutil.rmtree(partial, ignore_errors=True)
-    DereflectionPipeline(network.eval()).save_pretrained(partial, dtype="float16")
+    pipeline.save_pretrained(partial, dtype="float16")
     write_sums(partial)
     for name in CURVES:
         if (out / name).exists():

@@ -10,7 +10,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from training.config import load_config
+from training.config import DereflectionRun, load_config
 from training.data.draws import Draws
 from training.data.glass import GlassConfig, draw_scene, draw_view, simulate
 from training.data.manifest import list_images
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if min(options.scenes, options.poses) < 1:
         parser.error("--scenes and --poses must be at least 1.")
-    glass = load_config(options.config).data.glass if options.config else GlassConfig()
+    glass = load_config(options.config, None, DereflectionRun).data.glass if options.config else GlassConfig()
     files = list_images(options.photos)
     few = files[:: max(1, len(files) // (4 * options.scenes))]
     rows = glass_rows(PhotoStore(few, SIDE), glass, options.scenes, options.poses, options.seed)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from models.colour import to_linear
-from training.config import DataConfig, load_config
+from training.config import DataConfig, DereflectionRun, load_config
 from training.data.exposure import match_exposure
 from training.data.pairs import PairStore, match_pairs
 from training.data.photos import Crop, to_pixels
@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=96, help="simulated pairs")
     parser.add_argument("--out", type=Path, default=Path("statistics"))
     options = parser.parse_args(arguments)
-    config = load_config(options.config, options.set)
+    config = load_config(options.config, options.set, DereflectionRun)
     sets = {folder: real_pairs(config.data.root / folder) for folder in config.data.pairs}
     sets["simulated"] = simulated_pairs(config.data, options.count, config.seed)
     figures = table(sets)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from models.dereflection.pipeline import DereflectionPipeline
-from models.dereflection.small import SmallDereflection
+from typing import Any
+
+from diffusers import ModelMixin
+
 from models.hub import locate
 from training.config import RunConfig
+from training.restorer import pipeline_class
 
 USE = (
     "working_size",
@@ -16,21 +19,20 @@ USE = (
 )  # how a network is used, not what it is: a warm start may change it
 
 
-def build_network(config: RunConfig) -> tuple[SmallDereflection, dict[str, str] | None]:
+def build_network(config: RunConfig, kind: type[ModelMixin]) -> tuple[Any, dict[str, str] | None]:
     """The network in float32, and its lineage: the folder or id it came from and the revision (None if new)."""
     if config.init_from is None:
-        return SmallDereflection(**config.model), None
+        return kind(**config.model), None
     folder, revision = locate(config.init_from)
-    pipeline = DereflectionPipeline.from_pretrained(folder)
-    network = pipeline.network
-    if not isinstance(network, SmallDereflection):
+    network = pipeline_class(folder).from_pretrained(folder).network
+    if not isinstance(network, kind):
         raise ValueError(
-            f"init_from {config.init_from} holds a {type(network).__name__}: this stage trains the small one."
+            f"init_from {config.init_from} holds a {type(network).__name__}: this stage trains a {kind.__name__}."
         )
     for name, value in config.model.items():
-        if name in USE:
+        if name in USE and name in network.config:
             network.register_to_config(**{name: value})
-            if hasattr(network, name):
+            if name in vars(network):
                 setattr(network, name, value)
         elif _plain(network.config[name]) != _plain(value):
             raise ValueError(f"model.{name} cannot differ from that of {config.init_from}; only {', '.join(USE)} can.")

@@ -1,4 +1,4 @@
-"""What a stage asks of the network, as one module, so that DDP and autocast wrap the whole of it."""
+"""What a stage of dereflection asks of the network, as one module, so that DDP and autocast wrap the whole of it."""
 
 from __future__ import annotations
 
@@ -7,36 +7,61 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.dereflection.small import SmallDereflection
-from training.config import RunConfig
+from training.config import DereflectionRun
 from training.data.draws import Draws
+from training.data.sources import Batch
+from training.losses import combine, consistency
 
 CROP_STREAM = 2
 UNUSED = {"whole": ("local.",), "local": ()}  # by objective: parameters without a part in it, for which DDP would wait
 
 
-class WholeObjective(nn.Module):
+class PictureObjective(nn.Module):
+    """Compares pictures; how they come about is :meth:`compare`'s."""
+
+    def __init__(self, network: SmallDereflection, config: DereflectionRun) -> None:
+        super().__init__()
+        self.network, self.config = network, config
+
+    def compare(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
+        """Output and what it should be, of one size."""
+        raise NotImplementedError
+
+    def forward(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of each sample (B), and the mean of each of its terms."""
+        photo = batch["input"].contiguous(memory_format=torch.channels_last)
+        output, target = self.compare(photo, batch["target"], indices)
+        output = output.float()
+        each, terms = combine(output, target, self.config.losses)
+        if self.config.consistency:
+            spread = consistency(output, target, self.config.data.views) * (~batch["real"])
+            each = each + self.config.consistency * spread
+            terms["consistency"] = spread.detach().mean()
+        return each, terms
+
+
+class WholeObjective(PictureObjective):
     """The whole photo at low resolution: ``restore`` against the target."""
 
-    def __init__(self, network: SmallDereflection, config: RunConfig) -> None:
-        super().__init__()
-        self.network = network
+    def __init__(self, network: SmallDereflection, config: DereflectionRun) -> None:
+        super().__init__(network, config)
         sizes = [*config.data.sizes, config.validation_size]
         if any(size % network.multiple for size in sizes):
             raise ValueError(
                 f"objective 'whole' needs data.sizes and validation_size in multiples of {network.multiple}: {sizes}."
             )
 
-    def forward(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
+    def compare(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
         """Output and target, B x 3 x H x W."""
         return self.network.restore(photo), target
 
 
-class LocalObjective(nn.Module):
+class LocalObjective(PictureObjective):
     """As used: tone maps from the whole photo at low resolution, then the local network on a full-size crop."""
 
-    def __init__(self, network: SmallDereflection, config: RunConfig) -> None:
-        super().__init__()
-        self.network, self.seed, self.views = network, config.seed, config.data.views
+    def __init__(self, network: SmallDereflection, config: DereflectionRun) -> None:
+        super().__init__(network, config)
+        self.seed, self.views = config.seed, config.data.views
         self.crop, self.whole = config.data.crop, config.data.whole
         if self.crop % network.tile_multiple or self.whole % network.multiple or not self.crop:
             raise ValueError(
@@ -48,7 +73,7 @@ class LocalObjective(nn.Module):
                 f"data.crop {self.crop} does not fit into {smallest} px: enlarge data.sizes or validation_size."
             )
 
-    def forward(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
+    def compare(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
         """Output and target of one random crop a scene, B x 3 x crop x crop."""
         net, size = self.network, photo.shape[-1]
         small = F.interpolate(photo, (self.whole, self.whole), mode="bilinear", antialias=True)
@@ -67,6 +92,6 @@ class LocalObjective(nn.Module):
         return net.finish(cut(photo), cut(maps)), cut(target)
 
 
-def build_objective(network: SmallDereflection, config: RunConfig) -> nn.Module:
+def build_objective(network: SmallDereflection, config: DereflectionRun) -> PictureObjective:
     """The module for ``config.objective``; ValueError, naming the setting, where sizes do not suit the network."""
     return LocalObjective(network, config) if config.objective == "local" else WholeObjective(network, config)

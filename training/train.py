@@ -23,12 +23,9 @@ from training.checkpoints import check_settings, list_checkpoints, save_checkpoi
 from training.config import RunConfig, load_config
 from training.curves import CurveFile, plot_curves
 from training.data.draws import Draws
-from training.data.reflections import Reflections
 from training.export import export, note_start
-from training.losses import combine, consistency
 from training.networks import build_network
-from training.objective import UNUSED, build_objective
-from training.validate import Validator
+from training.tasks import task_of
 
 SIZE_STREAM = 3
 
@@ -50,8 +47,8 @@ def share_of_batch(config: RunConfig, processes: int) -> tuple[int, int]:
     micro = min(config.micro_batch, share)
     if share % micro:
         raise ValueError(f"each process has {share} samples a step, not a multiple of micro_batch {micro}.")
-    if micro % config.data.views:
-        raise ValueError(f"the {micro} samples a process holds are not whole scenes of {config.data.views} views.")
+    if micro % config.views:
+        raise ValueError(f"the {micro} samples a process holds are not whole scenes of {config.views} views.")
     return micro, share // micro
 
 
@@ -67,26 +64,27 @@ class Trainer:
         self.out = config.out / config.name
         self.out.mkdir(parents=True, exist_ok=True)
         self.micro, self.accumulation = share_of_batch(config, self.accelerator.num_processes)
-        self.network, self.lineage = build_network(config)
+        self.task = task = task_of(config)
+        self.network, self.lineage = build_network(config, task.network)
         self.network.to(memory_format=torch.channels_last)
         self.network.requires_grad_(False)
-        prefixes, unused = tuple(config.train), UNUSED[config.objective]
+        prefixes, unused = tuple(config.train), task.unused(config)
         named = self.network.named_parameters()
         trained = [p for n, p in named if n.startswith(prefixes) and not n.startswith(unused)]
         if not trained:
-            raise ValueError(f"train: {config.train} matches no parameter that objective '{config.objective}' uses.")
+            raise ValueError(f"train: {config.train} matches no parameter that this stage's objective uses.")
         for parameter in trained:
             parameter.requires_grad_(True)
         o = config.optimizer
         optimizer = torch.optim.AdamW(trained, o.lr, o.betas, weight_decay=o.weight_decay, fused=True)
-        self.data = Reflections(config.data, config.seed)
-        objective = build_objective(self.network, config)
+        self.data = task.source(config.data, config.seed)
+        objective = task.objective(self.network, config)
         self.objective, self.optimizer = self.accelerator.prepare(objective, optimizer)
         self.trained = trained
         self.ema = EMAModel(trained, decay=o.ema)
         self.ema.to(self.accelerator.device)
         self.accelerator.register_for_checkpointing(self.ema)
-        self.validator = Validator(config) if self.accelerator.is_main_process else None
+        self.validator = task.validator(config) if self.accelerator.is_main_process else None
         self.stop_asked = False
         self.seconds = 0.0
 
@@ -122,16 +120,9 @@ class Trainer:
         for part in range(self.accumulation):
             indices = self.indices(step, part)
             batch = self.data.batch(indices, size, a.device)
-            photo = batch["input"].contiguous(memory_format=torch.channels_last)
             last = part == self.accumulation - 1
             with nullcontext() if last else a.no_sync(self.objective):
-                output, target = self.objective(photo, batch["target"], indices)
-                output = output.float()
-                each, terms = combine(output, target, config.losses)
-                if config.consistency:
-                    spread = consistency(output, target, config.data.views) * (~batch["real"])
-                    each = each + config.consistency * spread
-                    terms["consistency"] = spread.detach().mean()
+                each, terms = self.objective(batch, indices)
                 loss = each.mean() / self.accumulation
                 a.backward(loss)
             for name, value in {"loss": each.detach().mean(), **terms}.items():
@@ -200,7 +191,8 @@ class Trainer:
         self.ema.copy_to(self.trained)
         if a.is_main_process:
             plot_curves(self.out)
-            export(self.network, config, self.out, self.data.manifest(), self.lineage)
+            pipeline = self.task.pipeline()(self.network.eval())
+            export(pipeline, config, self.out, self.data.manifest(), self.lineage)
         a.wait_for_everyone()
         return True
 

@@ -1,4 +1,4 @@
-"""Validation on what was held out from training: simulated, real pairs, and photos that need nothing."""
+"""Validation of dereflection on what was held out: simulated glass, real pairs, and photos that need nothing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from training.config import RunConfig
+from training.config import DereflectionRun
 from training.data.exposure import match_exposure
 from training.data.photos import Crop
 from training.data.reflections import Reflections
+from training.objective import PictureObjective
 
 
 def psnr(output: Tensor, target: Tensor) -> float:
@@ -33,7 +34,7 @@ def aligned_psnr(output: Tensor, target: Tensor) -> float:
 class Validator:
     """Fixed samples of the held-out split; ``run`` gives mean PSNR and aligned PSNR, outputs and inputs."""
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: DereflectionRun) -> None:
         glass = replace(config.data.glass, clean=0.0)  # what needs nothing has its own column, "sharp"
         settings = config.data.model_copy(update={"pair_share": 0.0, "views": 1, "glass": glass})
         data = Reflections(settings, config.seed, validation=True)
@@ -52,7 +53,7 @@ class Validator:
         self.batch = batch
 
     @torch.no_grad()
-    def run(self, objective: torch.nn.Module, device: torch.device) -> dict[str, float]:
+    def run(self, objective: PictureObjective, device: torch.device) -> dict[str, float]:
         row: dict[str, float] = {}
         for name, samples in self.sets.items():
             if not samples:
@@ -62,7 +63,7 @@ class Validator:
                 group = samples[at : at + self.batch]
                 photo = torch.stack([a for a, _ in group]).to(device)
                 target = torch.stack([b for _, b in group]).to(device)
-                output, wanted = objective(photo, target, list(range(at, at + len(group))))
+                output, wanted = objective.compare(photo, target, list(range(at, at + len(group))))
                 for o, t in zip(output.float(), wanted, strict=True):
                     scores.append((psnr(o, t), aligned_psnr(o, t)))
             row[name] = sum(s for s, _ in scores) / len(scores)

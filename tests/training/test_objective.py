@@ -2,19 +2,19 @@ import pytest
 import torch
 
 from models.dereflection.small import SmallDereflection
-from training.config import RunConfig
+from training.config import DereflectionRun
 from training.objective import build_objective
 
 
-def config(**data) -> RunConfig:
+def config(**data) -> DereflectionRun:
     sizes = {"sizes": [64], "crop": 32, "whole": 32} | data
-    return RunConfig(name="x", objective="local", data=sizes, validation_size=64, batch=4, micro_batch=4)
+    return DereflectionRun(name="x", objective="local", data=sizes, validation_size=64, batch=4, micro_batch=4)
 
 
 def test_views_of_a_scene_are_cut_alike_and_scenes_are_not():
     picture = torch.rand(1, 3, 64, 64).expand(4, -1, -1, -1)
     objective = build_objective(SmallDereflection.tiny(), config(views=2))
-    output, target = objective(picture, picture, [6, 7, 8, 9])
+    output, target = objective.compare(picture, picture, [6, 7, 8, 9])
     assert output.shape == target.shape == (4, 3, 32, 32)
     assert torch.equal(target[0], target[1]) and torch.equal(target[2], target[3])
     assert not torch.equal(target[0], target[2])
@@ -23,7 +23,7 @@ def test_views_of_a_scene_are_cut_alike_and_scenes_are_not():
 
 def test_without_views_every_sample_has_its_own_crop():
     picture = torch.rand(1, 3, 64, 64).expand(2, -1, -1, -1)
-    _, target = build_objective(SmallDereflection.tiny(), config())(picture, picture, [6, 7])
+    _, target = build_objective(SmallDereflection.tiny(), config()).compare(picture, picture, [6, 7])
     assert not torch.equal(target[0], target[1])
 
 

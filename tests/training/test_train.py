@@ -16,7 +16,7 @@ from models.dereflection.pipeline import DereflectionPipeline
 from models.integrity import SUMS, find_alteration, read_sums
 from tests.training.conftest import DEBUG
 from training.checkpoints import list_checkpoints
-from training.config import RunConfig, load_config
+from training.config import DereflectionRun, load_config
 from training.curves import read_curve
 from training.train import Trainer, learning_rate, share_of_batch
 
@@ -213,14 +213,14 @@ def test_real_pairs_are_mixed_in(debug_overrides, pair_folder):
 
 
 def test_the_rate_warms_up_stays_and_falls():
-    config = RunConfig(name="x", steps=100, optimizer={"lr": 1.0, "warmup": 10, "decay": 0.5})
+    config = DereflectionRun(name="x", steps=100, optimizer={"lr": 1.0, "warmup": 10, "decay": 0.5})
     rates = [learning_rate(s, config) for s in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == rates[49] == 1.0
     assert rates[75] == pytest.approx(0.5) and rates[99] < 0.01
-    shorter = RunConfig(name="x", steps=60, optimizer={"lr": 1.0, "warmup": 10, "decay": 0.5, "horizon": 100})
+    shorter = DereflectionRun(name="x", steps=60, optimizer={"lr": 1.0, "warmup": 10, "decay": 0.5, "horizon": 100})
     assert [learning_rate(s, shorter) for s in range(60)] == rates[:60]
     with pytest.raises(ValueError, match="horizon must be at least steps"):
-        RunConfig(name="x", steps=100, optimizer={"horizon": 60})
+        DereflectionRun(name="x", steps=100, optimizer={"horizon": 60})
 
 
 def test_bad_settings_are_named(debug_overrides):
@@ -231,7 +231,7 @@ def test_bad_settings_are_named(debug_overrides):
         share_of_batch(config.model_copy(update={"micro_batch": 3}), 1)
     with pytest.raises(ValueError, match="matches no parameter"):
         Trainer(config.model_copy(update={"train": ["nothing"]}))
-    with pytest.raises(ValueError, match="'whole' uses"):
+    with pytest.raises(ValueError, match="this stage's objective uses"):
         Trainer(config.model_copy(update={"train": ["local"]}))
     with pytest.raises(ValueError, match="multiples of 32"):
         Trainer(load_config(DEBUG, [*debug_overrides, "data.sizes=[64,72]"]))

@@ -1,0 +1,109 @@
+"""What a stage of deblurring asks of the network. Each part has a weight in the configuration's ``parts``:
+
+``prerestored``  the pre-reconstruction against the target (the configuration's ``losses``);
+``motion``       the blur field of cells and of windows against the simulator's, L1, in units of what an output of 1
+                 stands for; real pairs, whose motion nobody knows, are left out;
+``alignment``    the aligned latent against the autoencoder's latent of the target (GLOWDeblur's domain alignment);
+``latent``       the diffusion step's result against the same latent;
+``autoencoder``  the target's own latent, decoded, against the target: what latent and decoder can carry;
+``output``       the result against the target (``losses``);
+``reblur``       the result under the estimated blur against the photo.
+
+Latents of the target are constants to what is compared with them: else all would agree on zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.deblur.motion import LENGTH, RADIUS, field_of
+from models.deblur.network import Deblur, Prepared
+from training.config import DeblurRun
+from training.data.sources import Batch
+from training.losses import combine
+
+LATENT = ("latent", "output", "reblur", "autoencoder")
+
+
+def unused(parts: Collection[str]) -> tuple[str, ...]:
+    """Prefixes of the parameters that have no share in any of the parts."""
+    if set(parts) == {"motion"}:
+        return ("wiener.", "prior.", "autoencoder.", "transformer.", "details.", "null_token")
+    stepped = set(parts) & {"latent", "output", "reblur"}
+    names = () if stepped else ("transformer.", "null_token")
+    names += () if stepped or "alignment" in parts else ("prior.align.",)
+    names += () if stepped or "autoencoder" in parts else ("autoencoder.encoder.",)
+    return names + (() if set(parts) & {"autoencoder", "output", "reblur"} else ("autoencoder.decoder.", "details."))
+
+
+class DeblurObjective(nn.Module):
+    """See above; ValueError, naming the setting, where sizes do not suit the network."""
+
+    def __init__(self, network: Deblur, config: DeblurRun) -> None:
+        super().__init__()
+        self.network, self.config = network, config
+        sizes = [*config.data.sizes, config.validation_size]
+        if any(size % network.multiple for size in sizes):
+            raise ValueError(f"data.sizes and validation_size must be multiples of {network.multiple}: {sizes}.")
+
+    def forward(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of each sample (B), and the mean of each of its parts."""
+        net, parts = self.network, set(self.config.parts)
+        photo = batch["input"].contiguous(memory_format=torch.channels_last)
+        target = batch["target"]
+        each: dict[str, Tensor] = {}
+        if parts == {"motion"}:
+            each["motion"] = motion_error(net.motion(photo), batch)
+            return self._sum(each)
+        latent, known = net.encode(photo) if parts & set(LATENT) else (None, net.prepare(photo))
+        if "prerestored" in parts:
+            each["prerestored"] = combine(known.prerestored.float(), target, self.config.losses)[0]
+        if "motion" in parts:
+            each["motion"] = motion_error(known.blur, batch)
+        if parts & {"alignment", "latent", "autoencoder"}:
+            clean = net.autoencoder.encode(target * 2 - 1, return_dict=False)[0]
+            if "alignment" in parts:
+                each["alignment"] = (known.aligned - clean.detach()).abs().mean((1, 2, 3))
+            if "autoencoder" in parts:
+                decoded = self._decode(clean, known, own=True)
+                each["autoencoder"] = combine(decoded.float(), target, self.config.losses)[0]
+        if latent is not None and parts & {"latent", "output", "reblur"}:
+            stepped = net.step(latent)
+            if "latent" in parts:
+                each["latent"] = (stepped - clean.detach()).abs().mean((1, 2, 3))
+            if parts & {"output", "reblur"}:
+                output = net.decode(stepped, known).float()
+            if "output" in parts:
+                each["output"] = combine(output, target, self.config.losses)[0]
+            if "reblur" in parts:
+                again = net.wiener.blur(output, known.blur["double"].detach(), known.blur["radius"].detach())
+                each["reblur"] = (again - photo).abs().mean((1, 2, 3))
+        return self._sum(each)
+
+    def _decode(self, latent: Tensor, known: Prepared, own: bool) -> Tensor:
+        """Decoded on top of the pre-reconstruction, which ``own`` leaves out of the gradient."""
+        features = [f.detach() for f in known.features] if own else known.features
+        picture = known.prerestored.detach() if own else known.prerestored
+        return picture + self.network.decode_latent(latent, features)
+
+    def _sum(self, each: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        total = torch.stack([self.config.parts[name] * value for name, value in each.items()]).sum(0)  # type: ignore[index]
+        return total, {name: value.detach().mean() for name, value in each.items()}
+
+
+def motion_error(blur: dict[str, Tensor], batch: Batch) -> Tensor:
+    """L1 of both fields, in units of LENGTH and RADIUS; 0 for real pairs (B)."""
+    known = torch.isfinite(batch["defocus"]).all(-1).all(-1).all(-1)
+    truth = field_of(batch["motion"].nan_to_num(), batch["defocus"].nan_to_num())
+    unit = truth.new_tensor([1 / LENGTH, 1 / LENGTH, 1 / RADIUS])[:, None, None]
+    fine = ((blur["field"].float() - truth) * unit).abs().mean((1, 2, 3))
+    rows, columns = blur["radius"].shape[1:]
+    step = truth.shape[-1] // max(1, columns - 1)
+    windows = F.avg_pool2d(F.pad(truth, (step,) * 4, mode="replicate"), 2 * step, stride=step)
+    coarse = torch.cat([blur["double"].permute(0, 3, 1, 2), blur["radius"][:, None]], 1).float()
+    wide = ((coarse - windows[..., :rows, :columns]) * unit).abs().mean((1, 2, 3))
+    return (fine + wide) * known

@@ -1,0 +1,90 @@
+"""Validation of deblurring, on what was held out from training: simulated blur, real pairs, sharp photos."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from models.deblur.blur_field import to_vector
+from models.deblur.motion import field_of
+from training.config import DeblurRun
+from training.data.blurred import Blurs
+from training.data.photos import Crop
+from training.deblur_objective import LATENT, DeblurObjective
+from training.validate import psnr
+
+
+class DeblurValidator:
+    """Fixed samples of the held-out split. ``run`` gives, in dB, the gain of the pre-reconstruction and of the
+    result over the input, on simulated blur and on real pairs, and what sharp photos keep; and the motion's mean
+    end-point error over that of predicting no motion, sign-free."""
+
+    def __init__(self, config: DeblurRun) -> None:
+        settings = config.data.model_copy(update={"pair_share": 0.0, "blur": replace(config.data.blur, clean=0.0)})
+        data = Blurs(settings, config.seed, validation=True)
+        size, self.chunk = config.validation_size, config.micro_batch
+        samples = [data.batch([i], size) for i in range(config.validation_samples)]
+        whole = Crop(0, 0, 1, 1, False)
+        pairs = [pair for store in data.pairs for pair in store.pairs]
+        photos = data.photos.photos[:: max(1, len(data.photos) // 16)][:16]
+        self.simulated = {k: torch.cat([s[k] for s in samples]) for k in samples[0]} if samples else {}
+        self.real = [(whole.take(a, size), whole.take(b, size)) for a, b in pairs]
+        self.sharp = [whole.take(p, size) for p in photos]
+        self.latent = bool(set(config.parts) & set(LATENT))
+
+    @torch.no_grad()
+    def run(self, objective: DeblurObjective, device: torch.device) -> dict[str, float]:
+        row: dict[str, float] = {}
+        if self.simulated:
+            row |= self._gains(objective, self.simulated["input"], self.simulated["target"], device, "simulated")
+            row["motion"] = self._motion(objective, device)
+        if self.real:
+            photos, targets = (torch.stack(side) for side in zip(*self.real, strict=True))
+            row |= self._gains(objective, photos, targets, device, "real")
+        if self.sharp:
+            photos = torch.stack(self.sharp)
+            restored = self._restore(objective, photos, device)[1]
+            row["sharp"] = _mean([psnr(o, p) for o, p in zip(restored, photos, strict=True)])
+        return row
+
+    def _restore(self, objective: DeblurObjective, photos: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The pre-reconstructions and the results (the same, where this stage trains no latent)."""
+        before, after = [], []
+        for part in photos.split(self.chunk):
+            photo = part.to(device).contiguous(memory_format=torch.channels_last)
+            if self.latent:
+                latent, known = objective.network.encode(photo)
+                after.append(objective.network.decode(objective.network.step(latent), known).float().cpu())
+            else:
+                known = objective.network.prepare(photo)
+            before.append(known.prerestored.float().cpu())
+        return torch.cat(before), torch.cat(after or before)
+
+    def _gains(
+        self, objective: DeblurObjective, photos: Tensor, targets: Tensor, device: torch.device, name: str
+    ) -> dict[str, float]:
+        before, after = self._restore(objective, photos, device)
+        base = [psnr(p, t) for p, t in zip(photos, targets, strict=True)]
+
+        def gain(pictures: Tensor) -> float:
+            return _mean([psnr(o, t) - b for o, t, b in zip(pictures, targets, base, strict=True)])
+
+        return {f"{name}_prerestored": gain(before)} | ({name: gain(after)} if self.latent else {})
+
+    def _motion(self, objective: DeblurObjective, device: torch.device) -> float:
+        truth = to_vector(field_of(self.simulated["motion"], self.simulated["defocus"])[:, :2])
+        found = torch.cat(
+            [
+                objective.network.motion(part.to(device))["field"].cpu()
+                for part in self.simulated["input"].split(self.chunk)
+            ]
+        )
+        vectors = to_vector(found[:, :2].float())
+        error = torch.minimum((vectors - truth).norm(dim=1), (vectors + truth).norm(dim=1))
+        return float(error.mean() / truth.norm(dim=1).mean().clamp(min=1e-6))
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
