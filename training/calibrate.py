@@ -1,10 +1,11 @@
 """Choose how a model is used: ``python -m training.calibrate --run runs/<name>/model --out DIR``.
 
 Trained on simulated glass, a network is too sure of itself on real photos, and takes away more than is there. This
-scores shares of its change (the network's ``effect``) and sizes at which it looks at the whole photo (its
-``working_size``) through the code that ships, and writes the model with the best. Scored are the real pairs of the
-run's configuration that training held out, and those of its unsplit folders (which it saw, with a low weight); where
-there are none, simulated ones. Never test data. Sharp held-out photos are reported beside, and have no vote.
+scores shares of its change (the network's ``effect``), shares of its change of the whole picture's tone (``tone``),
+and sizes at which it looks at the whole photo (``working_size``) through the code that ships, and writes the model
+with the best. Scored are the real pairs of the run's configuration that training held out, and those of its unsplit
+folders (which it saw, with a low weight); where there are none, simulated ones. Never test data. Sharp held-out
+photos are reported beside, and have no vote.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from training.data.sources import held_out
 from training.validate import aligned_psnr, psnr
 
 EFFECTS = (0.4, 0.55, 0.7, 0.85, 1.0)
+TONES = (0.0, 0.5, 1.0)
+THIN = 2  # every so many pixels are measured, each way
 SIZES = (0.75, 1.0, 1.5)  # times the working size the run was configured with
 SIDE = 480  # shorter side of the pictures scored
 SIMULATED = 16  # where there are no real pairs
@@ -66,7 +69,8 @@ def sharp_photos(data: DataConfig, seed: int) -> list[Tensor]:
 
 
 def score(pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]) -> list[dict[str, float]]:
-    """A row for each working size and effect: mean gains in dB, each set counting alike, and what sharp photos keep."""
+    """A row for each working size, tone and effect: mean gains in dB, each set counting alike, and what sharp photos
+    keep."""
     network = cast(SmallDereflection, pipeline.network)
     step, own = network.multiple, network.config.working_size
     sizes = sorted({max(step, round(own * factor / step) * step) for factor in SIZES})
@@ -76,22 +80,43 @@ def score(pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: li
 def _score_at(
     size: int, pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]
 ) -> list[dict[str, float]]:
-    cast(SmallDereflection, pipeline.network).register_to_config(effect=1.0, working_size=size)
+    changes = [_changes(tone, size, pipeline, sets, sharp) for tone in (0.0, 1.0)]
+    rows = []
+    for tone in TONES:  # the maps, and so the change, are linear in it
+        done, harm = (
+            [
+                [(*rest, none + tone * (all_of_it - none)) for (*rest, none), (*_, all_of_it) in zip(a, b, strict=True)]
+                for a, b in zip(*side, strict=True)
+            ]
+            for side in zip(*changes, strict=True)
+        )
+        rows += [{"working_size": size, "tone": tone, **row} for row in _score_effects(done, harm[0])]
+    return rows
+
+
+def _changes(
+    tone: float, size: int, pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]
+) -> tuple[list[list[tuple[Tensor, ...]]], list[list[tuple[Tensor, ...]]]]:
+    """Photo, target and change of every pair, by set; photo and change of every sharp photo, as the only set."""
+    cast(SmallDereflection, pipeline.network).register_to_config(effect=1.0, working_size=size, tone=tone)
 
     def change(photo: Tensor) -> Tensor:
         restored = pipeline(photo.permute(1, 2, 0).numpy()).image
         return torch.from_numpy(restored).permute(2, 0, 1) - photo
 
-    done = {name: [(a, b, change(a)) for a, b in pairs] for name, pairs in sets.items()}
-    harm = [(photo, change(photo)) for photo in sharp]
+    def thin(*pictures: Tensor) -> tuple[Tensor, ...]:
+        return tuple(x[:, ::THIN, ::THIN] for x in pictures)
+
+    done = [[thin(a, b, change(a)) for a, b in pairs] for pairs in sets.values()]
+    return done, [[thin(photo, change(photo)) for photo in sharp]]
+
+
+def _score_effects(done: list, harm: list) -> list[dict[str, float]]:
     rows = []
     for effect in EFFECTS:
-        row: dict[str, float] = {"working_size": size, "effect": effect}
+        row = {"effect": effect}
         for key, measure in (("psnr", psnr), ("aligned", aligned_psnr)):
-            gains = [
-                np.mean([measure(a + effect * d, b) - measure(a, b) for a, b, d in triples])
-                for triples in done.values()
-            ]
+            gains = [np.mean([measure(a + effect * d, b) - measure(a, b) for a, b, d in triples]) for triples in done]
             row[key] = round(float(np.mean(gains)), 3)
         kept = [psnr(photo + effect * d, photo) for photo, d in harm]
         rows.append(row | {"sharp": round(float(np.mean(kept)), 2), "sharp_least": round(min(kept), 2)})
@@ -117,7 +142,7 @@ def calibrate(run: Path, out: Path) -> list[dict[str, float]]:
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(run, partial)
     settings = partial / "network" / "config.json"
-    chosen = {key: best[key] for key in ("working_size", "effect")}
+    chosen = {key: best[key] for key in ("working_size", "effect", "tone")}
     settings.write_text(json.dumps(json.loads(settings.read_text()) | chosen, indent=2) + "\n")
     pairs = {name: len(pairs) for name, pairs in sets.items()}
     record["calibration"] = {**chosen, "pairs": pairs, "rows": rows}

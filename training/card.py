@@ -97,12 +97,12 @@ def describe_calibration(calibration: dict[str, Any] | None) -> str:
     if calibration is None:
         return ""
     pairs = ", ".join(f"{count} of {name}" for name, count in calibration["pairs"].items())
-    size, effect = calibration["working_size"], calibration["effect"]
-    row = next(r for r in calibration["rows"] if (r["working_size"], r["effect"]) == (size, effect))
+    chosen = {key: calibration[key] for key in ("working_size", "tone", "effect")}
+    row = next(r for r in calibration["rows"] if chosen.items() <= r.items())
     return (
-        f"\n* `training.calibrate`: {effect:g} of the network's change is applied, with the whole photo seen at {size} "
-        f"px; chosen by PSNR and aligned PSNR at the photo's exposure on {pairs} ({row['psnr']:+.2f} dB, aligned "
-        f"{row['aligned']:+.2f} dB there)."
+        f"\n* `training.calibrate`: {chosen['effect']:g} of the network's change is applied, and {chosen['tone']:g} of "
+        f"its change of tone, with the whole photo seen at {chosen['working_size']} px; chosen by PSNR and aligned "
+        f"PSNR at the photo's exposure on {pairs} ({row['psnr']:+.2f} dB, aligned {row['aligned']:+.2f} dB there)."
     )
 
 

@@ -14,6 +14,7 @@ USE = (
     "working_size",
     "mirror",
     "effect",
+    "tone",
     "tile",
     "overlap",
 )  # how a network is used, not what it is: a warm start may change it

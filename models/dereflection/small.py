@@ -112,6 +112,24 @@ def apply_tone(photo: Tensor, maps: Tensor) -> Tensor:
     return photo * (1 + gain) + offset
 
 
+def share_tone(photo: Tensor, maps: Tensor, share: float) -> Tensor:
+    """``maps`` with a share of their change of the whole picture's tone.
+
+    That change is, for each channel, the gain and offset that bring the result back to the photo best (least
+    squares). Without it (0) the result keeps the photo's brightness and contrast.
+    """
+    if share == 1.0:
+        return maps
+    gain, offset = maps.float().chunk(2, dim=1)
+    result, shown = apply_tone(photo, maps).float().flatten(2), photo.float().flatten(2)
+    r, p = result - result.mean(2, keepdim=True), shown - shown.mean(2, keepdim=True)
+    back = (r * p).sum(2, keepdim=True) / (r**2).sum(2, keepdim=True).clamp(min=1e-6)
+    shift = shown.mean(2, keepdim=True) - back * result.mean(2, keepdim=True)
+    scale = (share + (1 - share) * back)[..., None]
+    gain, offset = (1 + gain) * scale - 1, offset * scale + ((1 - share) * shift)[..., None]
+    return torch.cat([gain, offset], 1).to(maps.dtype)
+
+
 class SmallDereflection(ModelMixin, ConfigMixin):
     """The embedded network; implements :class:`models.dereflection.interface.TiledNetwork`.
 
@@ -120,6 +138,8 @@ class SmallDereflection(ModelMixin, ConfigMixin):
     ``mirror``: average the whole photo's tone maps with those of its mirror image (a flip ensemble, Timofte et al.,
     CVPR 2016); at working size that costs little. ``effect``: the share of the change that is applied in use, chosen
     on held-out pairs (training.calibrate): on real photos a network is too sure of itself.
+    ``tone``: the share of the change of the whole picture's tone that is applied, chosen likewise: how dark the scene
+    is without its veil can hardly be told.
     ``residual``: encoder and decoder of residual blocks, else of gated ones (an ablation).
     """
 
@@ -144,6 +164,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
         mirror: bool = False,
         effect: float = 1.0,
         residual: bool = True,
+        tone: float = 1.0,
     ) -> None:
         super().__init__()
         self.token_dim, self.tile, self.overlap = token_dim, tile, overlap
@@ -221,7 +242,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
         maps = self.tone_maps(padded, tokens)
         if self.config.mirror:
             maps = (maps + self.tone_maps(padded.flip(-1), tokens).flip(-1)) / 2
-        return maps[..., : small[0], : small[1]]
+        return share_tone(photo, maps[..., : small[0], : small[1]], self.config.tone)
 
     def restore_tile(self, photo: Tensor, context: Tensor | None, box: Box, tokens: Tensor | None = None) -> Tensor:
         """One tile of the photo at full resolution, under the whole photo's tone maps."""

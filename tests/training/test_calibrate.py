@@ -1,6 +1,7 @@
 """How much of the change to apply: chosen on what was held out, written whole, or not at all."""
 
 import json
+from itertools import product
 
 import numpy as np
 import pytest
@@ -28,21 +29,22 @@ def test_the_effect_with_the_best_gain_is_written(run, tmp_path, capsys):
     out = tmp_path / "calibrated"
     calibrate.main(["--run", str(run), "--out", str(out)])
     calibration = json.loads((out / "record.json").read_text())["calibration"]
-    rows = {(row["working_size"], row["effect"]): row for row in calibration["rows"]}
-    assert list(rows) == [(size, effect) for size in (64, 96) for effect in calibrate.EFFECTS]
-    chosen = calibration["working_size"], calibration["effect"]
+    rows = {(row["working_size"], row["tone"], row["effect"]): row for row in calibration["rows"]}
+    assert list(rows) == list(product((64, 96), calibrate.TONES, calibrate.EFFECTS))
+    chosen = calibration["working_size"], calibration["tone"], calibration["effect"]
     assert chosen == max(rows, key=lambda use: rows[use]["psnr"] + rows[use]["aligned"])
     assert sum(calibration["pairs"].values()) == 8
-    assert rows[64, 0.4]["sharp"] > rows[64, 1.0]["sharp"]  # the less applied, the less done to it
+    assert rows[64, 1.0, 0.4]["sharp"] > rows[64, 1.0, 1.0]["sharp"]  # the less applied, the less done to it
+    assert rows[64, 0.0, 1.0]["sharp"] > rows[64, 0.5, 1.0]["sharp"] > rows[64, 1.0, 1.0]["sharp"]
     assert find_alteration(out, read_sums(out / SUMS)) is None and fingerprint(out) != fingerprint(run)
     assert len(capsys.readouterr().out.splitlines()) == 2 + len(rows)
 
     written = DereflectionPipeline.from_pretrained(out).network.config
-    assert (written.working_size, written.effect) == chosen
+    assert (written.working_size, written.tone, written.effect) == chosen
 
     photo = np.random.default_rng(0).random((40, 56, 3), dtype=np.float32) * 0.5 + 0.25
     pipelines = [DereflectionPipeline.from_pretrained(folder) for folder in (run, out)]
-    pipelines[0].network.register_to_config(working_size=chosen[0])
+    pipelines[0].network.register_to_config(working_size=chosen[0], tone=chosen[1])
     whole, part = (pipeline(photo).image for pipeline in pipelines)
     np.testing.assert_allclose(part - photo, calibration["effect"] * (whole - photo), atol=1e-3)
     assert np.abs(whole - photo).max() > 0.01

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from models.dereflection.small import Gate, SmallDereflection
+from models.dereflection.small import Gate, SmallDereflection, apply_tone, share_tone
 from models.geometry import Box, enlarge_part, pad_to
 
 
@@ -103,3 +103,32 @@ def test_a_local_network_that_was_never_trained_is_passed_over_and_a_trained_one
     passed_over = network.restore_tile(photo, context, box)
     torch.testing.assert_close(passed_over, expected, atol=1e-6, rtol=0)
     assert (trained - passed_over).abs().max() > 1e-3
+
+
+def test_of_a_mere_change_of_tone_the_share_asked_for_is_applied():
+    photo = torch.rand(2, 3, 24, 32)
+    maps = torch.cat([torch.full((2, 3, 24, 32), -0.2), torch.full((2, 3, 24, 32), 0.05)], 1)
+    changed = apply_tone(photo, maps)
+    torch.testing.assert_close(apply_tone(photo, share_tone(photo, maps, 0.0)), photo)
+    half = apply_tone(photo, share_tone(photo, maps, 0.5))
+    torch.testing.assert_close(half, (photo + changed) / 2, atol=1e-5, rtol=0)
+    assert share_tone(photo, maps, 1.0) is maps
+
+
+def test_without_its_tone_a_result_keeps_the_photos_brightness_and_what_was_removed_stays_removed():
+    scene = torch.rand(1, 3, 32, 32) * 0.6
+    spot = torch.zeros(1, 3, 32, 32)
+    spot[..., 8:16, 8:16] = 0.4
+    photo = scene + spot
+    maps = torch.cat([torch.zeros_like(spot), -spot - 0.1], 1)
+    kept = apply_tone(photo, share_tone(photo, maps, 0.0))
+    torch.testing.assert_close(kept.mean((2, 3)), photo.mean((2, 3)))
+    correlation = torch.corrcoef(torch.stack([kept.flatten(), scene.flatten()]))[0, 1]
+    assert correlation > 0.99
+
+
+def test_the_tone_share_of_the_configuration_is_used():
+    network, photo = random_network(), torch.rand(1, 3, 64, 64)
+    whole = network.context(photo)
+    network.register_to_config(tone=0.25)
+    torch.testing.assert_close(network.context(photo), share_tone(photo, whole, 0.25))
