@@ -45,7 +45,8 @@ Method = Callable[[np.ndarray, np.ndarray], np.ndarray]  # photo, kernel -> pict
 
 def unsharp(photo: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Unsharp masking of a uint8 H x W x 3 photo; the kernel is not used."""
-    return to_8bit(unsharp_mask(photo / 255, RADIUS, AMOUNT, channel_axis=-1))
+    # Not channel_axis=-1: with it scikit-image 0.26 filters the first three rows and leaves the rest unset.
+    return to_8bit(unsharp_mask(photo / 255, RADIUS, AMOUNT, channel_axis=2))
 
 
 def wiener(photo: np.ndarray, kernel: np.ndarray) -> np.ndarray:
