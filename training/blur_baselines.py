@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.ndimage import convolve
 from skimage.filters import unsharp_mask
 from skimage.restoration import richardson_lucy, unsupervised_wiener
 from tqdm import tqdm
@@ -37,7 +38,7 @@ RADIUS, AMOUNT, ITERATIONS = 2.0, 1.0, 30
 FLOOR = 1e-6  # light below which Richardson-Lucy divides nothing
 SETTINGS = {
     "unsharp masking": f"skimage.filters.unsharp_mask, radius {RADIUS:g}, amount {AMOUNT:g}, on the picture",
-    "unsupervised Wiener": "skimage.restoration.unsupervised_wiener, true kernel, linear light, seed 0",
+    "unsupervised Wiener": "skimage.restoration.unsupervised_wiener, true kernel, linear light, tapered sides",
     "Richardson-Lucy": f"skimage.restoration.richardson_lucy, true kernel, linear light, {ITERATIONS} iterations",
 }
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]  # photo, kernel -> picture; uint8 H x W x 3
@@ -50,8 +51,9 @@ def unsharp(photo: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 
 def wiener(photo: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """The unsupervised Wiener-Hunt filter (Orieux et al., JOSA A 2010) with a known kernel (k x k, k odd, sum 1)."""
-    return _in_light(photo, kernel, lambda light: unsupervised_wiener(light, kernel, rng=0)[0])
+    """The unsupervised Wiener-Hunt filter (Orieux et al., JOSA A 2010), seed 0, with a known kernel (k x k, k odd,
+    sum 1)."""
+    return _in_light(photo, kernel, lambda light: unsupervised_wiener(_tapered(light, kernel), kernel, rng=0)[0])
 
 
 def richardson(photo: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -147,6 +149,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def _tapered(light: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """H x W light whose sides, over the margin, change into a blur around the corner (MATLAB's ``edgetaper``): the
+    Wiener filter takes the picture for periodic, and would ring where the sides do not meet."""
+    ramps = (np.clip((0.5 + np.minimum(at, at[::-1])) / len(kernel), 0, 1) for at in map(np.arange, light.shape))
+    weight = np.outer(*ramps)
+    return weight * light + (1 - weight) * convolve(light, kernel, mode="wrap")
 
 
 def _in_light(photo: np.ndarray, kernel: np.ndarray, restore: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

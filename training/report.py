@@ -50,7 +50,7 @@ def write_report(out: Path, summary: Summary, rows: Sequence[Row], sheet: Sequen
     (out / "report.json").write_text(json.dumps(summary | {"software": software}, indent=2) + "\n")
     (out / "report.md").write_text(text)
     with (out / "images.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(key for row in rows for key in row)))
         writer.writeheader()
         writer.writerows({key: _plain(value) for key, value in row.items()} for row in rows)
     if sheet:
