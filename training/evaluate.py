@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     mode.add_argument("--poses", action="store_true", help="sharp photos behind simulated glass in several poses")
     mode.add_argument("--sets", action="store_true", help="folders of input/ and target/: a row each, and their mean")
     mode.add_argument("--make-blur-test", action="store_true", help="sharp photos: blur them, a set for each family")
-    add("--families", nargs="+", default=[], metavar="NAME", help="of --make-blur-test; by default all, and levin")
+    add("--families", nargs="+", default=[], metavar="NAME", help="only these of --make-blur-test or --sets")
     add("--kernels", type=Path, help="of --make-blur-test: folder of levin_*.npy and others")
     add("--scenes", type=int, default=48, help="scenes of --poses")
     add("--protocol", choices=sorted(PROTOCOLS), default=NATIVE, help="how pairs are scored")
@@ -77,7 +77,7 @@ def evaluate(args: argparse.Namespace, restorer: Restorer) -> str:
     if not args.sets:
         return _write(args, restorer, args.data, args.out, _measure(args, restorer))
     measured = {}
-    for folder in find_sets(args.data):
+    for folder in find_sets(args.data, args.families):
         measured[folder.name] = _score(args, restorer, folder, args.out / folder.name)
         _write(args, restorer, folder, args.out / folder.name, measured[folder.name])
     return _write(args, restorer, args.data, args.out, join_sets(measured))

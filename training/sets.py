@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from training.blur_test import LEVIN
 from training.protocol import EvaluationError
 from training.report import Row, Summary
 from training.scoring import Measured
 
 
-def find_sets(folder: Path) -> list[Path]:
-    """The folders of pairs in ``folder``, by name. Raises EvaluationError where it holds none, or is one itself."""
+def find_sets(folder: Path, names: Sequence[str] = ()) -> list[Path]:
+    """The folders of pairs in ``folder``, by name; ``names``: only these.
+
+    Raises EvaluationError where it holds none, lacks one that is named, or is one itself.
+    """
     if not folder.is_dir():
         raise EvaluationError(f"There is no folder {folder}: give one that holds sets of pairs.")
     if (folder / "input").is_dir():
@@ -22,13 +26,18 @@ def find_sets(folder: Path) -> list[Path]:
     found = sorted(child for child in folder.iterdir() if (child / "input").is_dir())
     if not found:
         raise EvaluationError(f"{folder} holds no sets: each lies in a folder of its own, with input/ and target/.")
-    return found
+    if lacking := sorted(set(names) - {child.name for child in found}):
+        raise EvaluationError(
+            f"{folder} holds no set {', '.join(lacking)}: there are {', '.join(p.name for p in found)}."
+        )
+    return [child for child in found if not names or child.name in names]
 
 
 def join_sets(measured: Mapping[str, Measured]) -> Measured:
     """One report from the results of :func:`training.scoring.score_pairs` on each set, by name.
 
-    The mean is over sets, whatever their number of images; the motion's over those that have fields.
+    The mean is over sets, whatever their number of images; the motion's over those that have fields. "levin" is left
+    out of it: it is no family of the simulator and is judged by itself.
     """
     summaries = {name: summary for name, (summary, _, _) in measured.items()}
     rows: list[Row] = [{"set": name, **row} for name, (_, own, _) in measured.items() for row in own]
@@ -36,7 +45,9 @@ def join_sets(measured: Mapping[str, Measured]) -> Measured:
     table = {name: _row(summary) for name, summary in summaries.items()}
     joined: Summary = {"kind": "sets", "protocol": first["protocol"], "images": len(rows)}
     joined["seconds_per_image"] = round(float(np.mean([float(row["seconds"]) for row in rows])), 3)
-    joined |= {"worse_db": first["worse_db"], "sets": table, "mean": _mean(list(table.values()))}
+    families = [row for name, row in table.items() if name != LEVIN] or list(table.values())
+    joined |= {"worse_db": first["worse_db"], "sets": table, "mean": _mean(families)}
+    joined["mean_of"] = f"{len(families)} sets" + (f", without {LEVIN}" if len(families) < len(table) else "")
     return joined, rows, []
 
 

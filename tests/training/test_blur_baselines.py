@@ -56,6 +56,14 @@ def test_with_the_true_kernel_they_beat_the_input_to_the_very_border(kernels: Pa
         assert psnr(mirrored, sharp) < psnr(restored, sharp) - 1.5, method.__name__
 
 
+def test_the_wiener_filter_does_not_ring_where_the_sides_do_not_meet(kernels: Path) -> None:
+    ramp = np.repeat(np.linspace(20, 235, SIDE)[None, :, None], SIDE, 0).repeat(3, 2).round().astype(np.uint8)
+    kernel = load_levin(kernels)["levin_1"]
+    photo = blur_with(torch.from_numpy(ramp).permute(2, 0, 1).float() / 255, kernel, Draws(1, 1))
+    restored = wiener(photo, kernel.values.numpy().astype(np.float64))
+    assert psnr(restored[:, 20:-20], ramp[:, 20:-20]) > 35  # 32 where the sides just meet
+
+
 def test_unsharp_masking_sharpens_every_row_of_a_colour_photo() -> None:
     photo = data.astronaut()[:SIDE, :SIDE]
     sharpened = unsharp(photo, np.ones((1, 1))).astype(int)

@@ -298,11 +298,25 @@ def test_a_folder_of_sets_gets_a_row_each_and_the_mean(tmp_path: Path) -> None:
     assert summary["sets"]["disc"]["worse"] == 1 and summary["mean"]["worse"] == 0.5
     assert summary["mean"]["motion"] == {"error": pytest.approx(1), "zero": pytest.approx(5)}
     lines = text.splitlines()
-    assert sum(line.startswith(("| disc | 2 |", "| linear | 2 |", "| **mean over sets** |")) for line in lines) == 3
+    assert sum(line.startswith(("| disc | 2 |", "| linear | 2 |", "| **mean of 2 sets** |")) for line in lines) == 3
     assert f"{(gain + lost) / 2:+.2f}" in text and "worse by over 0.3 dB" in text and "0.20 of predicting zero" in text
     assert [row["set"] for row in rows] == ["disc", "disc", "linear", "linear"] and rows[3]["motion_error"]
     one = json.loads((out / "linear" / "report.json").read_text())
     assert one["kind"] == "pairs" and one["data"] == "linear" and (out / "linear" / "contact_sheet.png").is_file()
+
+
+def test_levins_set_is_judged_by_itself(tmp_path: Path) -> None:
+    for name, levels in (("disc", 4), ("levin", 8), ("linear", 10)):
+        off_by(tmp_path / "sets" / name, levels)
+    summary, _, text = run(SharpPipeline(), tmp_path / "a", "--data", tmp_path / "sets", "--sets")
+    rows = summary["sets"]
+    assert summary["mean"]["input"]["mean"] == (rows["disc"]["input"]["mean"] + rows["linear"]["input"]["mean"]) / 2
+    assert "| levin | 2 |" in text and "**mean of 2 sets, without levin**" in text
+    few = ("--data", tmp_path / "sets", "--sets", "--families", "levin")
+    summary, _, text = run(SharpPipeline(), tmp_path / "b", *few)
+    assert list(summary["sets"]) == ["levin"] and summary["mean"]["input"] == {"mean": rows["levin"]["input"]["mean"]}
+    with pytest.raises(LimpidError, match="holds no set zoom: there are disc, levin, linear"):
+        run(SharpPipeline(), tmp_path / "c", *few, "zoom")
 
 
 def test_what_holds_no_sets_is_said(pairs: Path, tmp_path: Path) -> None:
