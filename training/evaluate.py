@@ -1,25 +1,41 @@
-"""Scores a model through the code that ships, by the protocol of section 7 of the design.
+"""Scores a model through the code that ships, by the protocol of section 7 of the design; makes test sets of blur.
 
 python -m training.evaluate --model dereflection-small --data pairs/ --out report/
 python -m training.evaluate --model runs/x/model --data sharp_photos/ --no-harm --out report/
 python -m training.evaluate --model dereflection-small --data photos/ --look --out report/
 python -m training.evaluate --model dereflection-small --data photos/ --tiling-check --out report/
 python -m training.evaluate --model dereflection-small --data sharp_photos/ --poses --out report/
+
+python -m training.evaluate --make-blur-test --data sharp_photos/ --kernels kernels/ --out blur-test/
+python -m training.evaluate --model deblur-small --data blur-test/ --sets --worse 0.3 --out report/
+python -m training.evaluate --model deblur-small --data levin09/ --protocol levin09 --worse 0.3 --out report/
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from models.errors import LimpidError
+from training.blur_test import make_blur_test
 from training.invariance import measure_poses
-from training.protocol import NATIVE, PROTOCOLS, SCENE_PATTERN, find_pairs, find_pictures, spread
+from training.protocol import (
+    NATIVE,
+    PROTOCOLS,
+    SCENE_PATTERN,
+    EvaluationError,
+    find_pairs,
+    find_pictures,
+    flat_name,
+    spread,
+)
 from training.report import write_report
 from training.restorer import Restorer, load_restorer
-from training.scoring import Measured, check_tiling, look, measure_harm, score_pairs, train_constant
+from training.scoring import WORSE_DB, Measured, check_tiling, look, measure_harm, score_pairs, train_constant
+from training.sets import find_sets, join_sets
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,16 +45,21 @@ def parser() -> argparse.ArgumentParser:
         description="Restore a folder with a model and report how well: table, CSV, JSON, contact sheet.",
     )
     add = result.add_argument
-    add("--model", required=True, help="id in the catalog, or a folder written by save_pretrained")
-    add("--data", required=True, type=Path, help="folder of input/ and target/, or of photos")
+    add("--model", help="id in the catalog, or a folder written by save_pretrained")
+    add("--data", required=True, type=Path, help="folder of input/ and target/, of such folders, or of photos")
     add("--out", required=True, type=Path, help="where the report goes")
     mode = result.add_mutually_exclusive_group()
     mode.add_argument("--no-harm", action="store_true", help="sharp photos, no target: output against input")
     mode.add_argument("--look", action="store_true", help="photos, no target: a contact sheet, no scores")
     mode.add_argument("--tiling-check", action="store_true", help="two tile grids, and tiled against whole")
     mode.add_argument("--poses", action="store_true", help="sharp photos behind simulated glass in several poses")
+    mode.add_argument("--sets", action="store_true", help="folders of input/ and target/: a row each, and their mean")
+    mode.add_argument("--make-blur-test", action="store_true", help="sharp photos: blur them, a set for each family")
+    add("--families", nargs="+", default=[], metavar="NAME", help="only these of --make-blur-test or --sets")
+    add("--kernels", type=Path, help="of --make-blur-test: folder of levin_*.npy and others")
     add("--scenes", type=int, default=48, help="scenes of --poses")
     add("--protocol", choices=sorted(PROTOCOLS), default=NATIVE, help="how pairs are scored")
+    add("--worse", type=float, default=WORSE_DB, help="dB lost from which an image counts as made worse")
     add("--train-pairs", type=Path, nargs="+", default=[], help="training pairs, for the best constant")
     add("--scene-pattern", default=SCENE_PATTERN, help="regex on the stem; its first group is the scene")
     add("--limit", type=int, help="at most so many images, evenly spread over the set")
@@ -51,17 +72,26 @@ def parser() -> argparse.ArgumentParser:
 
 def evaluate(args: argparse.Namespace, restorer: Restorer) -> str:
     """Runs the asked-for measurement, writes the report and returns its Markdown."""
-    summary, rows, sheet = _measure(args, restorer)
-    summary |= restorer.identity | {"data": args.data.resolve().name, "limit": args.limit}
-    if args.train_pairs:
-        summary["train_pairs"] = [folder.resolve().name for folder in args.train_pairs]
-    return write_report(args.out, summary, rows, sheet)
+    if not (math.isfinite(args.worse) and args.worse >= 0):
+        raise EvaluationError(f"--worse is {args.worse:g}: give a loss in dB, 0 or more.")
+    if not args.sets:
+        return _write(args, restorer, args.data, args.out, _measure(args, restorer))
+    measured = {}
+    for folder in find_sets(args.data, args.families):
+        measured[folder.name] = _score(args, restorer, folder, args.out / folder.name)
+        _write(args, restorer, folder, args.out / folder.name, measured[folder.name])
+    return _write(args, restorer, args.data, args.out, join_sets(measured))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 with a sentence on standard error."""
     args = parser().parse_args(arguments)
     try:
+        if args.make_blur_test:
+            print(make_blur_test(args.data, args.out, args.kernels, args.families))
+            return 0
+        if args.model is None:
+            raise EvaluationError("There is no model to evaluate: give --model, an id in the catalog or a folder.")
         print(evaluate(args, load_restorer(args.model, args.device, args.dtype)))
     except LimpidError as error:
         print(error, file=sys.stderr)
@@ -69,26 +99,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _write(args: argparse.Namespace, restorer: Restorer, data: Path, out: Path, measured: Measured) -> str:
+    summary, rows, sheet = measured
+    summary = summary | restorer.identity | {"data": data.resolve().name, "limit": args.limit}
+    if args.train_pairs:
+        summary["train_pairs"] = [folder.resolve().name for folder in args.train_pairs]
+    return write_report(out, summary, rows, sheet)
+
+
+def _score(args: argparse.Namespace, restorer: Restorer, data: Path, out: Path) -> Measured:
+    return score_pairs(
+        restorer,
+        spread(find_pairs(data), args.limit),
+        PROTOCOLS[args.protocol],
+        out / "predictions",
+        constant=train_constant(args.train_pairs) if args.train_pairs else None,
+        scene_pattern=args.scene_pattern,
+        worse_db=args.worse,
+    )
+
+
 def _measure(args: argparse.Namespace, restorer: Restorer) -> Measured:
     predictions = args.out / "predictions"
     if not (args.no_harm or args.look or args.tiling_check or args.poses):
-        pairs = spread(find_pairs(args.data), args.limit)
-        constant = train_constant(args.train_pairs) if args.train_pairs else None
-        protocol = PROTOCOLS[args.protocol]
-        return score_pairs(restorer, pairs, protocol, predictions, constant=constant, scene_pattern=args.scene_pattern)
+        return _score(args, restorer, args.data, args.out)
     if args.poses:
         return measure_poses(restorer, spread(find_pictures(args.data), args.limit), args.scenes)
-    photos = {_name(path, args.data): path for path in spread(find_pictures(args.data), args.limit)}
+    photos = {flat_name(path, args.data): path for path in spread(find_pictures(args.data), args.limit)}
     if args.no_harm:
         return measure_harm(restorer, photos, predictions, args.scene_pattern)
     if args.look:
         return look(restorer, photos, predictions)
     return check_tiling(restorer, photos, args.tile, args.megapixels or None)
-
-
-def _name(path: Path, folder: Path) -> str:
-    """``kodak24/kodim01.png`` -> ``kodak24-kodim01``: one flat name for each file of a tree."""
-    return "-".join(path.relative_to(folder).with_suffix("").parts)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def covariance_of(pictures: Sequence[np.ndarray], layers: Sequence[np.ndarray]) 
 
 def residual_of(photo: np.ndarray, done: Prediction) -> float:
     """Mean |I - (T + R)| in 8-bit levels: restored picture and removed layer, added as light, give the photo."""
-    t, r = (to_linear(torch.from_numpy(p.astype(np.float32)) / 255) for p in (done.image, done.removed))
+    t, r = (to_linear(torch.from_numpy(p.astype(np.float32)) / 255) for p in (done.image, _removed(done)))
     return float((to_srgb(t + r) * 255 - torch.from_numpy(photo.astype(np.float32))).abs().mean())
 
 
@@ -78,7 +78,7 @@ def measure_poses(restorer: Restorer, files: Sequence[Path], scenes: int, seed: 
         row |= {"leaking": covariance_of(outputs, layers), "reflected": covariance_of(inputs, layers)}
         row["residual"] = float(np.mean([residual_of(i, p) for i, p in zip(inputs, done, strict=True)]))
         row["layer_error"] = float(
-            np.mean([_rms(p.removed - x.astype(float)) for p, x in zip(done, layers, strict=True)])
+            np.mean([_rms(_removed(p) - x.astype(float)) for p, x in zip(done, layers, strict=True)])
         )
         rows.append(row)
         if scene < 6:
@@ -87,11 +87,18 @@ def measure_poses(restorer: Restorer, files: Sequence[Path], scenes: int, seed: 
             sheet.append(SheetRow(caption, [*pictures, thumbnail(to_pixels(shown["target"][0]))]))
     names = [str(row["scene"]) for row in rows]
     summary: Summary = {"kind": "poses", "protocol": f"poses-{POSES}-{SIDE}", "scenes": scenes}
+    summary["columns"] = ["pose 1", "restored", "pose 2", "restored", "pose 3", "restored", "target"]
     total = {key: sum(float(row[key]) for row in rows) for key in ("leaking", "reflected")}
     summary["leak"] = {"mean": total["leaking"] / max(total["reflected"], 1e-9)}
     for key in ("spread_input", "spread", "residual", "layer_error"):
         summary[key] = statistics([float(row[key]) for row in rows], names)
     return summary, rows, sheet
+
+
+def _removed(done: Prediction) -> np.ndarray:
+    if done.removed is None:
+        raise EvaluationError("--poses is about reflections, and this pipeline returns no reflection: leave it out.")
+    return done.removed
 
 
 def _deviation(pictures: Sequence[np.ndarray]) -> np.ndarray:

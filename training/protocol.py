@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from models.errors import LimpidError
+from training.metrics import SSIM_WINDOW, Scores, score
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp"})
 SCENE_PATTERN = r"^(\d+)_"  # SIR2: the number before the first underscore; other stems are their own scene
@@ -22,10 +23,23 @@ class EvaluationError(LimpidError):
 
 @dataclass(frozen=True)
 class Protocol:
-    """A way of scoring, printed with every number. ``shorter_side`` resizes both pictures of a pair first."""
+    """A way of scoring, printed with every number.
+
+    ``shorter_side`` resizes both pictures of a pair first. ``border`` pixels a side of the target are left out, and
+    the picture is compared where it fits the rest best, up to ``shift`` pixels off each way: a kernel estimated blindly
+    has no position of its own. What is shifted in comes from the picture, so ``shift`` is at most ``border``.
+    """
 
     name: str
     shorter_side: int | None = None
+    shift: int = 0
+    border: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.shift <= self.border:
+            raise ValueError(
+                f"The protocol {self.name} shifts by {self.shift} px, more than its border: {self.border}."
+            )
 
     def fit(self, picture: np.ndarray) -> np.ndarray:
         """uint8 H x W x 3, resized (bicubic) when the protocol says so."""
@@ -35,18 +49,49 @@ class Protocol:
         scale = self.shorter_side / min(height, width)
         return resize(picture, round(width * scale), round(height * scale))
 
+    def score(self, picture: np.ndarray, target: np.ndarray) -> Scores:
+        """The scores of one picture, uint8 H x W x 3 like its target, all at the same shift."""
+        return score(*self.compared(picture, target))
+
+    def compared(self, picture: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The parts of both that are scored: one size, at the shift of the least squared error (the best PSNR).
+
+        Raises EvaluationError where the border leaves less than SSIM's window.
+        """
+        if not self.border:
+            return picture, target
+        height, width = target.shape[0] - 2 * self.border, target.shape[1] - 2 * self.border
+        if min(height, width) < SSIM_WINDOW:
+            raise EvaluationError(
+                f"{self.name} leaves out {self.border} px a side, which leaves too little of a picture of "
+                f"{target.shape[1]} x {target.shape[0]} px: its sides must be at least "
+                f"{2 * self.border + SSIM_WINDOW} px."
+            )
+        kept = target[self.border : self.border + height, self.border : self.border + width]
+        offsets = range(self.border - self.shift, self.border + self.shift + 1)
+        parts = [picture[top : top + height, left : left + width] for top in offsets for left in offsets]
+        errors = [float(np.square(np.subtract(part, kept, dtype=np.float32)).sum(dtype=np.float64)) for part in parts]
+        return parts[int(np.argmin(errors))], kept
+
 
 NATIVE = "limpid-8bit-native"  # the protocol of section 7 of the design
-PROTOCOLS = {protocol.name: protocol for protocol in (Protocol(NATIVE), Protocol("real20-420", shorter_side=420))}
+_ALL = (
+    Protocol(NATIVE),
+    Protocol("real20-420", shorter_side=420),
+    # Levin et al., "Understanding and evaluating blind deconvolution algorithms" (CVPR 2009): 255 px captures.
+    Protocol("levin09", shift=5, border=15),
+)
+PROTOCOLS = {protocol.name: protocol for protocol in _ALL}
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two files of one stem: the photo through glass and the same without."""
+    """Files of one stem: the photo, what it should have been, and where it is known (``motion/``) its motion field."""
 
     stem: str
     input: Path
     target: Path
+    motion: Path | None = None  # .npy, H x W x 2, px
 
     def load(self, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
         """Input and target, uint8 H x W x 3, one size. Two sizes are an error unless the protocol resizes."""
@@ -109,7 +154,20 @@ def find_pairs(folder: Path) -> list[Pair]:
                 f"In {folder.name}, {len(alone)} of {side}/ have no partner in {other}/: "
                 f"{', '.join(alone[:5])}{', …' if len(alone) > 5 else ''}. Add their partners or remove them."
             )
-    return [Pair(stem, path, sides["target"][stem]) for stem, path in sides["input"].items()]
+    motions = {stem: folder / "motion" / f"{stem}.npy" for stem in sides["input"]}
+    if not (folder / "motion").is_dir():
+        motions = {}
+    if lacking := [stem for stem, path in motions.items() if not path.is_file()]:
+        raise EvaluationError(
+            f"In {folder.name}, motion/ lacks the field of {len(lacking)} of the pairs, first {lacking[0]}.npy: "
+            "add them, or remove motion/."
+        )
+    return [Pair(stem, path, sides["target"][stem], motions.get(stem)) for stem, path in sides["input"].items()]
+
+
+def flat_name(path: Path, folder: Path) -> str:
+    """``kodak24/kodim01.png`` -> ``kodak24-kodim01``: one flat name for each file of a tree."""
+    return "-".join(path.relative_to(folder).with_suffix("").parts)
 
 
 def scene_of(stem: str, pattern: str = SCENE_PATTERN) -> str:

@@ -21,12 +21,6 @@ Summary = dict[str, Any]  # report.json
 Statistic = dict[str, Any]  # mean, and low and high of its 95 % interval over scenes
 
 NAMES = {"output": "restored", "input": "input, untouched", "constant": "best constant (training pairs)"}
-COLUMNS = {
-    "pairs": ("input", "restored", "target", "removed"),
-    "no-harm": ("input", "restored", "removed"),
-    "look": ("input", "restored", "removed"),
-    "poses": ("pose 1", "restored", "pose 2", "restored", "pose 3", "restored", "target"),
-}
 
 
 def statistics(values: Sequence[Any], scenes: Sequence[str]) -> Any:
@@ -48,7 +42,7 @@ def gain_over(output: Sequence[Scores], base: Sequence[Scores], scenes: Sequence
 
 
 def write_report(out: Path, summary: Summary, rows: Sequence[Row], sheet: Sequence[SheetRow]) -> str:
-    """Writes all files into ``out`` and returns the Markdown."""
+    """Writes all files into ``out`` and returns the Markdown. ``summary`` has the names of the sheet's ``columns``."""
     out.mkdir(parents=True, exist_ok=True)
     packages = ("torch", "numpy", "pillow", "scikit-image")
     software = {"python": platform.python_version()} | {name: version(name) for name in packages}
@@ -56,17 +50,18 @@ def write_report(out: Path, summary: Summary, rows: Sequence[Row], sheet: Sequen
     (out / "report.json").write_text(json.dumps(summary | {"software": software}, indent=2) + "\n")
     (out / "report.md").write_text(text)
     with (out / "images.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(key for row in rows for key in row)))
         writer.writeheader()
         writer.writerows({key: _plain(value) for key, value in row.items()} for row in rows)
     if sheet:
-        contact_sheet(sheet, COLUMNS[summary["kind"]], _headline(summary), out / "contact_sheet.png")
+        contact_sheet(sheet, summary["columns"], _headline(summary), out / "contact_sheet.png")
     return text
 
 
 def markdown(summary: Summary) -> str:
     """The report as a page: what was measured and how, then the table."""
-    body = {"pairs": _pairs, "no-harm": _harm, "look": _look, "tiling": _tiling, "poses": _poses}[summary["kind"]]
+    bodies = {"pairs": _pairs, "no-harm": _harm, "look": _look, "tiling": _tiling, "poses": _poses}
+    body = (bodies | {"sets": _sets, "baselines": _baselines})[summary["kind"]]
     known = ("protocol", "images", "scenes", "revision", "device", "dtype", "attention", "seconds_per_image")
     facts = [f"{key.replace('_', ' ')} {summary[key]}" for key in known if key in summary]
     title = f"# {summary.get('model', 'model')} on {summary.get('data', 'data')}"
@@ -87,7 +82,10 @@ def _pairs(summary: Summary) -> list[str]:
     for name, gains in summary["gains"].items():
         cells = (_cell(gains["psnr"], 2, "+"), _cell(gains["ssim"], 4, "+"), _cell(gains["aligned"], 2, "+"))
         lines.append(f"| {NAMES[name]} | {' | '.join(cells)} |")
-    lines += ["", f"Worse than the input by over 0.5 dB: {summary['worse']:.1%} of the images."]
+    threshold = summary.get("worse_db", 0.5)  # what it was before it could be chosen
+    lines += ["", f"Worse than the input by over {threshold:g} dB: {summary['worse']:.1%} of the images."]
+    if "motion" in summary:
+        lines.append(f"Motion: {_motion(summary['motion'])}.")
     if "constant" in summary:
         constant = summary["constant"]
         trained = ", ".join(summary.get("train_pairs", []))
@@ -131,6 +129,37 @@ def _poses(summary: Summary) -> list[str]:
         "|---|---|---|---|---|",
         f"| {' | '.join(cells)} |",
     ]
+
+
+def _sets(summary: Summary) -> list[str]:
+    worse = f"worse by over {summary['worse_db']:g} dB"
+    names = ("set", "images", "input (dB)", "restored (dB)", "gain (dB)", "SSIM gain", worse, "motion")
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    for name, row in (summary["sets"] | {f"**mean of {summary['mean_of']}**": summary["mean"]}).items():
+        cells = [str(row.get("images", "")), _cell(row["input"]), _cell(row["output"]), _cell(row["gain"], 2, "+")]
+        cells += [_cell(row["ssim_gain"], 4, "+"), f"{row['worse']:.1%}"]
+        lines.append(f"| {name} | {' | '.join(cells)} | {_motion(row['motion']) if 'motion' in row else ''} |")
+    return [
+        *lines,
+        "",
+        "Intervals: 95 %, bootstrap over scenes. Each set has its own report in the folder of its name.",
+    ]
+
+
+def _baselines(summary: Summary) -> list[str]:
+    lines = ["| picture | PSNR (dB) | SSIM | gain (dB) | SSIM gain | s an image |", "|---|---|---|---|---|---|"]
+    for name, row in summary["methods"].items():
+        cells = [_cell(row["psnr"]), _cell(row["ssim"], 4), "", "", ""]
+        if name != "input":
+            cells[2:] = [_cell(row["gain"], 2, "+"), _cell(row["ssim_gain"], 4, "+"), f"{row['seconds']:.2f}"]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return [*lines, "", *(f"* {name}: {how}" for name, how in summary["settings"].items())]
+
+
+def _motion(motion: dict[str, float]) -> str:
+    """``motion``: `training.motion_error.MotionError` as a dict."""
+    share = f", {motion['error'] / motion['zero']:.2f} of predicting zero" if motion["zero"] > 0 else ""
+    return f"EPE {motion['error']:.2f} px{share} ({motion['zero']:.2f} px)"
 
 
 def _cell(value: Statistic, digits: int = 2, sign: str = "") -> str:

@@ -12,18 +12,23 @@ from typing import Any, Protocol
 import numpy as np
 
 from training.protocol import EvaluationError, to_8bit
+from training.sheet import DIFFERENCE, REMOVED, difference
 
-PIPELINES = {"DereflectionPipeline": "models.dereflection.pipeline"}  # class named in pipeline.json -> module
+PIPELINES = {  # class named in pipeline.json -> module
+    "DereflectionPipeline": "models.dereflection.pipeline",
+    "DeblurPipeline": "models.deblur.pipeline",
+}
 
 
 class Restoration(Protocol):
-    """What a pipeline returns: float32 H x W x 3 in [0, 1], and the tiles it used."""
+    """What every pipeline returns: float32 H x W x 3 in [0, 1], and the tiles it used.
+
+    Some have more, as an attribute or in a dict ``layers``: ``reflection`` (as the image), the layer that was removed;
+    ``motion`` (float32 H x W x 2, px), the blur's motion field.
+    """
 
     @property
     def image(self) -> np.ndarray: ...
-
-    @property
-    def reflection(self) -> np.ndarray: ...
 
     @property
     def plan(self) -> dict[str, Any]: ...
@@ -39,11 +44,21 @@ class Pipeline(Protocol):
 
 @dataclass(frozen=True)
 class Prediction:
-    """uint8 H x W x 3 each, and the seconds the pipeline took."""
+    """The restored picture, uint8 H x W x 3, the seconds it took, and what only some pipelines give."""
 
     image: np.ndarray
-    removed: np.ndarray
     seconds: float
+    removed: np.ndarray | None = None  # uint8 H x W x 3: the layer taken off, of dereflection
+    motion: np.ndarray | None = None  # float32 H x W x 2, px: the motion field, of deblurring
+
+    @property
+    def column(self) -> str:
+        """What :meth:`change` is, as a column of a contact sheet."""
+        return DIFFERENCE if self.removed is None else REMOVED
+
+    def change(self, photo: np.ndarray) -> np.ndarray:
+        """What was done to ``photo``, to look at: the removed layer, or else the difference; uint8 H x W x 3."""
+        return difference(photo, self.image) if self.removed is None else self.removed
 
 
 @dataclass
@@ -54,7 +69,7 @@ class Restorer:
     identity: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, photo: np.ndarray) -> Prediction:
-        """uint8 H x W x 3 -> the restored picture and the removed layer, rounded to 8 bits."""
+        """uint8 H x W x 3 -> the restored picture and what comes with it, pictures rounded to 8 bits."""
         start = time.perf_counter()
         output = self.pipeline(_as_float(photo))
         seconds = time.perf_counter() - start
@@ -63,7 +78,9 @@ class Restorer:
                 f"The pipeline answered a photo of shape {photo.shape} with a picture of shape "
                 f"{output.image.shape}: it must keep the size."
             )
-        return Prediction(to_8bit(output.image), to_8bit(output.reflection), seconds)
+        removed, motion = _extra(output, "reflection"), _extra(output, "motion")
+        removed = None if removed is None else to_8bit(removed)
+        return Prediction(to_8bit(output.image), seconds, removed, motion)
 
     def tiled(
         self, photo: np.ndarray, tile: int | None, offset: tuple[int, int] = (0, 0)
@@ -104,6 +121,11 @@ def pipeline_class(folder: Path) -> Any:
         known = ", ".join(PIPELINES)
         raise EvaluationError(f"The pipeline {name} of {folder} cannot be evaluated; known: {known}.")
     return getattr(import_module(PIPELINES[name]), name)
+
+
+def _extra(output: Restoration, name: str) -> np.ndarray | None:
+    found = getattr(output, name, None)
+    return (getattr(output, "layers", None) or {}).get(name) if found is None else found
 
 
 def _as_float(photo: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The four measurements of `training.evaluate`: pairs, do-no-harm, a look, and the tiling check."""
+"""What `training.evaluate` measures on any pipeline: pairs, do-no-harm, a look, and the tiling check."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from tqdm import tqdm
 
-from training.metrics import Scores, mean_gradient, psnr, score, ssim
+from training.metrics import Scores, mean_gradient, psnr, ssim
+from training.motion_error import MotionError, motion_error
 from training.protocol import (
     NATIVE,
     SCENE_PATTERN,
@@ -29,7 +31,7 @@ from training.restorer import Restorer
 from training.sheet import SheetRow, extremes, thumbnail
 from training.tone import ToneChange, ToneMoments, best_tone_change
 
-WORSE_DB = 0.5
+WORSE_DB = 0.5  # the loss from which a picture counts as made worse; dereflection's
 Measured = tuple[Summary, list[Row], list[SheetRow]]
 
 
@@ -41,30 +43,38 @@ def score_pairs(
     *,
     constant: ToneChange | None = None,
     scene_pattern: str = SCENE_PATTERN,
+    worse_db: float = WORSE_DB,
 ) -> Measured:
     """Restores every input into ``predictions``, and scores the files, the inputs and the constant.
+
+    ``worse_db``: by how much a picture's PSNR must fall to count as made worse. Where the pairs and the pipeline have
+    motion fields, their end-point error too.
 
     Also reports the *oracle* constant: the best tone change of this very set, which no model may know, and
     which tells how much of a gain could be a mere change of tone.
     """
     rows: list[Row] = []
     moments: list[ToneMoments] = []
-    removed: dict[str, np.ndarray] = {}
+    motions: list[MotionError] = []
+    changes: list[np.ndarray] = []
     names = ("output", "input", "constant") if constant else ("output", "input")
     scored: dict[str, list[Scores]] = {name: [] for name in names}
     for pair in _progress(pairs):
         photo, target = pair.load(protocol)
         prediction = restorer(photo)
-        restored = _save(prediction.image, predictions / f"{pair.stem}.png")
-        removed[pair.stem] = thumbnail(prediction.removed)
-        moments.append(ToneMoments.of(photo, target))
+        restored = save_picture(prediction.image, predictions / f"{pair.stem}.png")
+        changes.append(thumbnail(prediction.change(photo)))
+        moments.append(ToneMoments.of(*protocol.compared(photo, target)))
         versions = {"output": restored, "input": photo} | ({"constant": constant(photo)} if constant else {})
         row: Row = {"stem": pair.stem, "scene": scene_of(pair.stem, scene_pattern)}
         row |= {"width": photo.shape[1], "height": photo.shape[0], "seconds": round(prediction.seconds, 4)}
         for name, picture in versions.items():
-            scored[name].append(score(picture, target))
+            scored[name].append(protocol.score(picture, target))
             row |= {f"{name}_{key}": value for key, value in asdict(scored[name][-1]).items()}
         row["gain"] = scored["output"][-1].psnr - scored["input"][-1].psnr
+        if pair.motion is not None and prediction.motion is not None:
+            motions.append(_motion_error(prediction.motion, pair))
+            row |= {"motion_error": motions[-1].error, "motion_zero": motions[-1].zero}
         rows.append(row)
 
     scenes = [str(row["scene"]) for row in rows]
@@ -74,7 +84,10 @@ def score_pairs(
     summary["scores"] = {name: statistics(values, scenes) for name, values in scored.items()}
     output = scored["output"]
     summary["gains"] = {name: gain_over(output, values, scenes) for name, values in scored.items() if name != "output"}
-    summary["worse"] = float(np.mean(gains < -WORSE_DB))
+    summary |= {"worse": float(np.mean(gains < -worse_db)), "worse_db": worse_db}
+    if motions:
+        summary["motion"] = asdict(MotionError.mean(motions))
+    summary["columns"] = ["input", "restored", "target", prediction.column]
     if constant is not None:
         summary["constant"] = asdict(constant)
     summary["oracle_constant"] = asdict(oracle) | {"psnr": float(np.mean([m.psnr(oracle) for m in moments]))}
@@ -87,7 +100,7 @@ def score_pairs(
             f"{place}: {row['stem']}, input {row['input_psnr']:.2f} dB, restored {row['output_psnr']:.2f} dB "
             f"({row['gain']:+.2f})"
         )
-        return SheetRow(caption, [*map(thumbnail, shown), removed[pairs[index].stem]])
+        return SheetRow(caption, [*map(thumbnail, shown), changes[index]])
 
     return summary, rows, [sheet_row(index, place) for index, place in extremes(gains, scenes)]
 
@@ -97,12 +110,12 @@ def measure_harm(
 ) -> Measured:
     """How far the pipeline strays from sharp photos that have nothing to remove: PSNR of output to input."""
     rows: list[Row] = []
-    removed: list[np.ndarray] = []
+    changes: list[np.ndarray] = []
     for name, path in _progress(photos.items()):
         photo = read_picture(path)
         prediction = restorer(photo)
-        restored = _save(prediction.image, predictions / f"{name}.png")
-        removed.append(thumbnail(prediction.removed))
+        restored = save_picture(prediction.image, predictions / f"{name}.png")
+        changes.append(thumbnail(prediction.change(photo)))
         row: Row = {"stem": name, "scene": scene_of(name, scene_pattern)}
         row |= {"width": photo.shape[1], "height": photo.shape[0], "seconds": round(prediction.seconds, 4)}
         row |= {"psnr": psnr(restored, photo), "ssim": ssim(restored, photo)}
@@ -113,6 +126,7 @@ def measure_harm(
     summary: Summary = {"kind": "no-harm", "protocol": NATIVE, **_size_of_set(rows, scenes)}
     for key in ("psnr", "ssim", "gradient_kept"):
         summary[key] = statistics([float(row[key]) for row in rows], scenes)
+    summary["columns"] = ["input", "restored", prediction.column]
     summary["minimum"] = {"stem": rows[int(values.argmin())]["stem"], "psnr": float(values.min())}
     sheet = []
     paths = list(photos.values())
@@ -120,7 +134,7 @@ def measure_harm(
         name = str(rows[index]["stem"])
         pictures = [read_picture(paths[index]), read_picture(predictions / f"{name}.png")]
         caption = f"{place}: {name}, {values[index]:.2f} dB from the input"
-        sheet.append(SheetRow(caption, [*map(thumbnail, pictures), removed[index]]))
+        sheet.append(SheetRow(caption, [*map(thumbnail, pictures), changes[index]]))
     return summary, rows, sheet
 
 
@@ -131,12 +145,13 @@ def look(restorer: Restorer, photos: dict[str, Path], predictions: Path) -> Meas
     for name, path in _progress(photos.items()):
         photo = read_picture(path)
         prediction = restorer(photo)
-        _save(prediction.image, predictions / f"{name}.png")
+        save_picture(prediction.image, predictions / f"{name}.png")
         row: Row = {"stem": name, "width": photo.shape[1], "height": photo.shape[0]}
         rows.append(row | {"seconds": round(prediction.seconds, 4)})
-        pictures = [thumbnail(picture) for picture in (photo, prediction.image, prediction.removed)]
+        pictures = [thumbnail(picture) for picture in (photo, prediction.image, prediction.change(photo))]
         sheet.append(SheetRow(f"{name}, {photo.shape[1]} x {photo.shape[0]}", pictures))
-    return {"kind": "look", "protocol": "none (no target)", **_size_of_set(rows, None)}, rows, sheet
+    summary: Summary = {"kind": "look", "protocol": "none (no target)", **_size_of_set(rows, None)}
+    return summary | {"columns": ["input", "restored", prediction.column]}, rows, sheet
 
 
 def check_tiling(
@@ -183,7 +198,15 @@ def train_constant(folders: Sequence[Path]) -> ToneChange:
     return best_tone_change([ToneMoments.of(*pair.load(native)) for folder in folders for pair in find_pairs(folder)])
 
 
-def _save(picture: np.ndarray, path: Path) -> np.ndarray:
+def _motion_error(predicted: np.ndarray, pair: Pair) -> MotionError:
+    true = np.load(str(pair.motion))
+    try:
+        return motion_error(*(torch.from_numpy(f.astype(np.float32)).permute(2, 0, 1)[None] for f in (predicted, true)))
+    except ValueError as error:
+        raise EvaluationError(f"The motion of {pair.stem} cannot be scored: {error}") from error
+
+
+def save_picture(picture: np.ndarray, path: Path) -> np.ndarray:
     """Writes a lossless PNG and gives back what the file holds: what is scored is what was saved."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path, compress_level=1)

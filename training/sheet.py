@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 CELL = 320  # pixels, longest side of a thumbnail
 GAP = 8
 LINE = 22
-REMOVED_GAIN = 2  # removed layers are faint
+REMOVED_GAIN = 2  # removed layers are faint, and so are differences
+REMOVED, DIFFERENCE = "removed", f"difference (x{REMOVED_GAIN})"  # names of columns
 PAPER, INK = (24, 24, 27), (228, 228, 231)
 
 
@@ -29,6 +30,12 @@ def thumbnail(picture: np.ndarray) -> np.ndarray:
     small = Image.fromarray(picture)
     small.thumbnail((CELL, CELL), Image.Resampling.BICUBIC)
     return np.array(small)
+
+
+def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """``after - before``, `REMOVED_GAIN` times as strong around mid-gray: what was added is bright. uint8, as they."""
+    change = after.astype(np.int16) - before.astype(np.int16)
+    return np.clip(128 + REMOVED_GAIN * change, 0, 255).astype(np.uint8)
 
 
 def extremes(values: np.ndarray, scenes: Sequence[str], count: int = 4) -> list[tuple[int, str]]:
@@ -54,9 +61,9 @@ def extremes(values: np.ndarray, scenes: Sequence[str], count: int = 4) -> list[
 
 
 def contact_sheet(rows: Sequence[SheetRow], columns: Sequence[str], headline: str, path: Path) -> None:
-    """Writes a PNG: the headline, the columns' names, then the rows. A last column named "removed" is shown
+    """Writes a PNG: the headline, the columns' names, then the rows. A column named `REMOVED` is shown
     `REMOVED_GAIN` times as bright, and says so."""
-    names = [f"{name} (x{REMOVED_GAIN})" if name == "removed" else name for name in columns]
+    names = [f"{name} (x{REMOVED_GAIN})" if name == REMOVED else name for name in columns]
     heights = [LINE + max(picture.shape[0] for picture in row.pictures) + GAP for row in rows]
     width = GAP + (CELL + GAP) * len(columns)
     sheet = Image.new("RGB", (width, 2 * LINE + 2 * GAP + sum(heights)), PAPER)
@@ -69,7 +76,7 @@ def contact_sheet(rows: Sequence[SheetRow], columns: Sequence[str], headline: st
         draw.text((GAP, top), row.caption, fill=INK, font=_font(12))
         for column, (name, picture) in enumerate(zip(columns, row.pictures, strict=True)):
             bright = np.minimum(picture.astype(np.uint16) * REMOVED_GAIN, 255).astype(np.uint8)
-            shown = Image.fromarray(bright if name == "removed" else picture)
+            shown = Image.fromarray(bright if name == REMOVED else picture)
             sheet.paste(shown, (GAP + column * (CELL + GAP), top + LINE))
         top += height
     sheet.save(path, optimize=True)

@@ -23,7 +23,7 @@ POSES = 2
 
 def showcase(restorer: Restorer, glass: GlassConfig, headline: str, path: Path) -> None:
     """Write a contact sheet: two poses each of four scenes, from the distribution ``glass`` but for clean photos."""
-    rows = []
+    rows, column = [], ""
     glass = replace(glass, clean=0.0)
     for number, (scene, world) in enumerate(SCENES):
         draws = Draws(0, number)
@@ -34,11 +34,12 @@ def showcase(restorer: Restorer, glass: GlassConfig, headline: str, path: Path) 
         for pose in range(POSES):
             photo, target = to_pixels(shown["input"][pose]), to_pixels(shown["target"][pose])
             done = restorer(photo)
+            column = done.column
             caption = (
                 f"{scene}, pose {pose + 1}: {psnr(photo, target):.2f} dB, restored {psnr(done.image, target):.2f} dB"
             )
-            rows.append(SheetRow(caption, [thumbnail(p) for p in (photo, done.image, target, done.removed)]))
-    contact_sheet(rows, ("input", "restored", "target", "removed"), headline, path)
+            rows.append(SheetRow(caption, [thumbnail(p) for p in (photo, done.image, target, done.change(photo))]))
+    contact_sheet(rows, ("input", "restored", "target", column), headline, path)
 
 
 def _square(name: str) -> Tensor:

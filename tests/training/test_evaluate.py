@@ -2,8 +2,9 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -199,6 +200,150 @@ def test_mistakes_end_with_a_sentence(pairs: Path, tmp_path: Path, capsys: pytes
     assert "no-such-model" in capsys.readouterr().err
     assert evaluate.main([*command, str(pairs)]) == 2
     assert "no readable pipeline.json" in capsys.readouterr().err
+    assert evaluate.main(command[:-1]) == 2
+    assert "give --model" in capsys.readouterr().err
     (tmp_path / "pipeline.json").write_text('{"_class_name": "Other"}')
     with pytest.raises(LimpidError, match="Other.*known: DereflectionPipeline"):
         pipeline_class(tmp_path)
+
+
+class SharpPipeline:
+    """A pipeline that gives no removed layer, as deblurring does: adds ``step`` levels; sees ``motion`` everywhere."""
+
+    def __init__(self, step: int = 0, motion: tuple[float, float] | None = None) -> None:
+        self.step, self.motion = step, motion
+
+    @classmethod
+    def from_pretrained(cls, folder: Path, **_: str) -> "SharpPipeline":
+        return cls(**json.loads((folder / "pipeline.json").read_text())["settings"])
+
+    def __call__(
+        self, photo: np.ndarray, *, tile: int | None = None, tile_offset: tuple[int, int] = (0, 0)
+    ) -> SimpleNamespace:
+        height, width = photo.shape[:2]
+        plan = {"tiles": -(-width // (tile or 32)), "tile_size": [tile or 32, tile or 32]}
+        layers = {"prerestored": photo}
+        if self.motion:
+            layers["motion"] = np.broadcast_to(np.float32(self.motion), (height, width, 2))
+        return SimpleNamespace(image=np.clip(photo + self.step / 255, 0, 1), layers=layers, plan=plan)
+
+
+def off_by(folder: Path, levels: int, motion: tuple[float, float] | None = None) -> None:
+    """A set of two pairs whose inputs are darker than their targets by ``levels``."""
+    for side, added in (("input", 0), ("target", levels)):
+        (folder / side).mkdir(parents=True)
+        for number in (1, 2):
+            Image.fromarray(scene(number) + np.uint8(added)).save(folder / side / f"photo{number}.png")
+    if motion:
+        (folder / "motion").mkdir()
+        for number in (1, 2):
+            np.save(folder / "motion" / f"photo{number}.npy", np.broadcast_to(np.float16(motion), (48, 64, 2)))
+
+
+def test_without_a_removed_layer_the_sheet_shows_the_difference(pairs: Path, tmp_path: Path) -> None:
+    modes: list[tuple[str, ...]] = [(), ("--no-harm",), ("--look",)]
+    for number, mode in enumerate(modes):
+        data = pairs if not mode else pairs / "input"
+        summary, _, _ = run(SharpPipeline(12), tmp_path / str(number), "--data", data, *mode)
+        assert summary["columns"][-1] == "difference (x2)"
+        sheet = read_picture(tmp_path / str(number) / "contact_sheet.png").astype(int)
+        assert (np.abs(sheet - (128 + 24)).max(axis=2) <= 2).sum() > 6 * 40 * 56
+    with pytest.raises(LimpidError, match="one tile"):
+        run(SharpPipeline(), tmp_path, "--data", pairs / "input", "--tiling-check", "--megapixels", "0", "--tile", "64")
+
+
+def test_the_threshold_of_worse_is_an_option_and_printed(pairs: Path, tmp_path: Path) -> None:
+    summary, _, text = run(FakePipeline(-0.05), tmp_path / "a", "--data", pairs, "--worse", "0.3")
+    assert summary["worse"] == 1 and summary["worse_db"] == 0.3 and "by over 0.3 dB: 100.0%" in text
+    _, _, text = run(FakePipeline(-0.05), tmp_path / "b", "--data", pairs)
+    assert "by over 0.5 dB: 0.0%" in text
+    with pytest.raises(LimpidError, match="--worse is -1"):
+        run(FakePipeline(), tmp_path, "--data", pairs, "--worse", "-1")
+
+
+def test_the_levin09_protocol_looks_for_the_shift(tmp_path: Path) -> None:
+    for side, shift in (("input", 3), ("target", 0)):
+        (tmp_path / "pairs" / side).mkdir(parents=True)
+        Image.fromarray(np.roll(scene(1), shift, 1)).convert("L").save(tmp_path / "pairs" / side / "im05_flit01.png")
+    arguments = ("--data", tmp_path / "pairs", "--protocol")
+    summary, _, text = run(SharpPipeline(), tmp_path / "a", *arguments, "levin09")
+    assert summary["scores"]["input"]["psnr"]["mean"] == summary["oracle_constant"]["psnr"] == 60
+    assert "protocol levin09" in text
+    native, _, _ = run(SharpPipeline(), tmp_path / "b", *arguments, "limpid-8bit-native")
+    assert native["scores"]["input"]["psnr"]["mean"] < 30
+
+
+def test_motion_is_compared_where_set_and_pipeline_have_it(tmp_path: Path) -> None:
+    off_by(tmp_path / "moved", 10, motion=(3, 4))
+    summary, rows, text = run(SharpPipeline(10, (-3, -2)), tmp_path / "a", "--data", tmp_path / "moved")
+    assert summary["motion"] == {"error": pytest.approx(2), "zero": pytest.approx(5)}
+    assert "Motion: EPE 2.00 px, 0.40 of predicting zero (5.00 px)." in text and float(rows[0]["motion_error"]) == 2
+    summary, _, text = run(SharpPipeline(10), tmp_path / "b", "--data", tmp_path / "moved")
+    assert "motion" not in summary and "Motion" not in text
+    np.save(tmp_path / "moved" / "motion" / "photo2.npy", np.zeros((40, 64, 2), np.float16))
+    with pytest.raises(LimpidError, match="motion of photo2 cannot be scored.*40, 64"):
+        run(SharpPipeline(10, (3, 4)), tmp_path / "c", "--data", tmp_path / "moved")
+
+
+def test_a_folder_of_sets_gets_a_row_each_and_the_mean(tmp_path: Path) -> None:
+    off_by(tmp_path / "sets" / "linear", 10, motion=(3, 4))
+    off_by(tmp_path / "sets" / "disc", 4)
+    out = tmp_path / "out"
+    summary, rows, text = run(SharpPipeline(10, (3, 3)), out, "--data", tmp_path / "sets", "--sets", "--worse", "0.3")
+    gain = 60 - 20 * np.log10(255 / 10)
+    lost = 20 * np.log10(4 / 6)
+    assert summary["kind"] == "sets" and list(summary["sets"]) == ["disc", "linear"] and summary["images"] == 4
+    assert summary["sets"]["linear"]["gain"]["mean"] == pytest.approx(gain)
+    assert summary["mean"]["gain"]["mean"] == pytest.approx((gain + lost) / 2)
+    assert summary["sets"]["disc"]["worse"] == 1 and summary["mean"]["worse"] == 0.5
+    assert summary["mean"]["motion"] == {"error": pytest.approx(1), "zero": pytest.approx(5)}
+    lines = text.splitlines()
+    assert sum(line.startswith(("| disc | 2 |", "| linear | 2 |", "| **mean of 2 sets** |")) for line in lines) == 3
+    assert f"{(gain + lost) / 2:+.2f}" in text and "worse by over 0.3 dB" in text and "0.20 of predicting zero" in text
+    assert [row["set"] for row in rows] == ["disc", "disc", "linear", "linear"] and rows[3]["motion_error"]
+    one = json.loads((out / "linear" / "report.json").read_text())
+    assert one["kind"] == "pairs" and one["data"] == "linear" and (out / "linear" / "contact_sheet.png").is_file()
+
+
+def test_levins_set_is_judged_by_itself(tmp_path: Path) -> None:
+    for name, levels in (("disc", 4), ("levin", 8), ("linear", 10)):
+        off_by(tmp_path / "sets" / name, levels)
+    summary, _, text = run(SharpPipeline(), tmp_path / "a", "--data", tmp_path / "sets", "--sets")
+    rows = summary["sets"]
+    assert summary["mean"]["input"]["mean"] == (rows["disc"]["input"]["mean"] + rows["linear"]["input"]["mean"]) / 2
+    assert "| levin | 2 |" in text and "**mean of 2 sets, without levin**" in text
+    few = ("--data", tmp_path / "sets", "--sets", "--families", "levin")
+    summary, _, text = run(SharpPipeline(), tmp_path / "b", *few)
+    assert list(summary["sets"]) == ["levin"] and summary["mean"]["input"] == {"mean": rows["levin"]["input"]["mean"]}
+    with pytest.raises(LimpidError, match="holds no set zoom: there are disc, levin, linear"):
+        run(SharpPipeline(), tmp_path / "c", *few, "zoom")
+
+
+def test_what_holds_no_sets_is_said(pairs: Path, tmp_path: Path) -> None:
+    for folder, said in (
+        (pairs, "a set of pairs itself"),
+        (pairs / "input", "holds no sets"),
+        (tmp_path / "x", "no f"),
+    ):
+        with pytest.raises(LimpidError, match=said):
+            run(FakePipeline(), tmp_path / "out", "--data", folder, "--sets")
+
+
+def test_the_deblurring_pipeline_is_evaluated_by_its_name(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("models.deblur.pipeline")
+    module.DeblurPipeline = SharpPipeline  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "models.deblur.pipeline", module)
+    model = tmp_path / "sharp"
+    model.mkdir()
+    (model / "pipeline.json").write_text('{"_class_name": "DeblurPipeline", "settings": {"step": 3}}')
+    for mode in (["--no-harm"], ["--look"], ["--tiling-check", "--megapixels", "0.01"]):
+        command = ["--model", str(model), "--data", str(pairs / "input"), "--device", "cpu"]
+        assert evaluate.main([*command, "--out", str(tmp_path / mode[0]), *mode]) == 0
+        assert (tmp_path / mode[0] / "report.md").is_file()
+
+
+def test_poses_need_a_removed_layer(photo_folder: Path, split_photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(LimpidError, match="returns no reflection"):
+        run(SharpPipeline(), tmp_path, "--data", split_photos, "--poses", "--scenes", "1")

@@ -1,4 +1,4 @@
-"""Finding pairs and scenes."""
+"""Finding pairs and scenes, and how protocols compare."""
 
 from pathlib import Path
 
@@ -6,18 +6,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from training.metrics import PSNR_CAP, psnr, score
 from training.protocol import (
     PROTOCOLS,
     EvaluationError,
+    Protocol,
     find_pairs,
     find_pictures,
+    flat_name,
     read_picture,
     scene_of,
     spread,
     to_8bit,
 )
 
-NATIVE, RESIZED = PROTOCOLS["limpid-8bit-native"], PROTOCOLS["real20-420"]
+NATIVE, RESIZED, LEVIN = (PROTOCOLS[name] for name in ("limpid-8bit-native", "real20-420", "levin09"))
 
 
 def put(path: Path, size: tuple[int, int] = (30, 20), colour: tuple[int, int, int] = (90, 60, 30)) -> None:
@@ -97,3 +100,71 @@ def test_a_limit_is_spread_over_the_set() -> None:
 
 def test_rounding_to_8_bit() -> None:
     assert to_8bit(np.array([-0.1, 0.0, 0.499 / 255, 0.501 / 255, 1.0, 1.2])).tolist() == [0, 0, 0, 1, 255, 255]
+
+
+def noise(size: int = 80, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("down", "right"), [(0, 0), (5, -5), (-3, 4), (-5, -5)])
+def test_levin09_finds_a_shift_of_up_to_5_px(down: int, right: int) -> None:
+    target = noise()
+    moved = np.roll(target, (down, right), (0, 1))
+    scores = LEVIN.score(moved, target)
+    assert scores.psnr == PSNR_CAP and scores.ssim == pytest.approx(1) and scores.aligned == PSNR_CAP
+    part, kept = LEVIN.compared(moved, target)
+    assert np.array_equal(part, kept) and np.array_equal(kept, target[15:-15, 15:-15])
+
+
+def test_levin09_finds_no_shift_of_6_px() -> None:
+    assert LEVIN.score(np.roll(noise(), 6, 0), noise()).psnr < 12
+
+
+def test_levin09_takes_the_best_of_what_is_left() -> None:
+    picture, target = np.roll(noise(), 2, 1) // 2 + 40, noise()
+    places = [picture[15 + y : 65 + y, 15 + x : 65 + x] for y in range(-5, 6) for x in range(-5, 6)]
+    assert LEVIN.score(picture, target).psnr == max(psnr(place, target[15:65, 15:65]) for place in places)
+
+
+def test_levin09_leaves_out_the_border_of_the_target() -> None:
+    target = noise()
+    spoilt = target.copy()
+    spoilt[:15] = spoilt[-15:] = spoilt[:, :15] = spoilt[:, -15:] = 0
+    assert LEVIN.score(spoilt, target).psnr == PSNR_CAP
+    spoilt[15, 15] ^= 255
+    assert LEVIN.score(spoilt, target).psnr < PSNR_CAP
+
+
+def test_levin09_of_a_small_picture_says_what_is_wrong() -> None:
+    LEVIN.score(noise(37), noise(37))
+    with pytest.raises(EvaluationError, match="levin09 leaves out 15 px a side.*36 x 36 px.*at least 37 px"):
+        LEVIN.score(noise(36), noise(36))
+
+
+def test_the_other_protocols_score_pictures_as_they_are() -> None:
+    picture, target = noise(seed=1), noise(seed=2)
+    assert NATIVE.score(picture, target) == RESIZED.score(picture, target) == score(picture, target)
+    with pytest.raises(ValueError, match="same size"):
+        NATIVE.score(noise(40), noise(41))
+
+
+def test_a_protocol_cannot_shift_farther_than_its_border() -> None:
+    with pytest.raises(ValueError, match="shifts by 4 px, more than its border: 3"):
+        Protocol("wrong", shift=4, border=3)
+
+
+def test_motion_fields_belong_to_all_pairs_or_to_none(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        put(tmp_path / "input" / f"{name}.png")
+        put(tmp_path / "target" / f"{name}.png")
+    assert [pair.motion for pair in find_pairs(tmp_path)] == [None, None]
+    (tmp_path / "motion").mkdir()
+    (tmp_path / "motion" / "a.npy").touch()
+    with pytest.raises(EvaluationError, match=r"lacks the field of 1 of the pairs, first b\.npy"):
+        find_pairs(tmp_path)
+    (tmp_path / "motion" / "b.npy").touch()
+    assert [pair.motion for pair in find_pairs(tmp_path)] == [tmp_path / "motion" / f"{name}.npy" for name in "ab"]
+
+
+def test_names_of_a_tree_are_flat() -> None:
+    assert flat_name(Path("/data/kodak24/kodim01.png"), Path("/data")) == "kodak24-kodim01"
