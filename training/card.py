@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from models.catalog import CatalogEntry
+from training.card_texts import TEXTS
 from training.report import Summary, markdown
 
 Record = dict[str, Any]
@@ -16,19 +17,11 @@ PAGE = """
 
 {summary}
 
-**Use it for** photos taken through a window, of a screen or behind museum glass, to reduce what the glass
-reflects. It is small enough for any CPU.
-
-**It does not** bring back what a reflection hides: it has no generative prior. Strong, sharp reflections and
-saturated lights stay in part. It is not for measuring, for evidence, or for making out what somebody hid on
-purpose. It changes the tone of a picture a little even where there is nothing to remove (see below).
+{use}
 
 ## How it works
 
-One trained encoder gives latent and skips of the whole photo at {working} px; a small
-`UNet2DConditionModel` takes **one** diffusion-style step on the photo's own latent, under cross-attention to
-guidance tokens (a learned null token stands for none); the decoder gives a gain and an offset per pixel, which
-are enlarged and applied to the photo at its own size; a local network then works at full resolution.
+{how}
 
 ## Measured
 
@@ -57,8 +50,8 @@ def model_card(
         "license": entry.licence,
         "library_name": "limpid",
         "pipeline_tag": "image-to-image",
-        "tags": ["image-restoration", "reflection-removal" if entry.task == "dereflection" else entry.task],
-        "model-index": [{"name": entry.id, "results": [r for s in summaries for r in results(s)]}],
+        "tags": ["image-restoration", TEXTS[entry.task]["tag"]],
+        "model-index": [{"name": entry.id, "results": [r for s in summaries for r in results(s, entry.task)]}],
     }
     # Headings of the reports become rows of this page.
     reports = "\n\n".join(markdown(s).replace("# ", "### ", 1).strip() for s in summaries) or "Not measured yet."
@@ -66,7 +59,8 @@ def model_card(
     page = PAGE.format(
         name=entry.name,
         summary=entry.summary,
-        working=network["working_size"],
+        use=TEXTS[entry.task]["use"],
+        how=TEXTS[entry.task]["how"].format(**network),
         reports=reports,
         training=runs + describe_calibration(record.get("calibration")),
         terms=RESEARCH_ONLY if "nc" in entry.licence.split("-") else f"Licence of the weights: {entry.licence}.",
@@ -74,21 +68,26 @@ def model_card(
     return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n{page}"
 
 
-def results(summary: Summary) -> list[dict[str, Any]]:
-    """Entries of the model-index for a report over pairs; other reports have none."""
-    if summary["kind"] != "pairs":
-        return []
-    scores = summary["scores"]["output"]
-    metrics = [
-        {"type": kind, "value": round(scores[kind]["mean"], 4), "name": f"{name} ({summary['protocol']})"}
-        for kind, name in (("psnr", "PSNR, dB"), ("ssim", "SSIM"))
-    ]
+def results(summary: Summary, task: str) -> list[dict[str, Any]]:
+    """Entries of the model-index for a report over pairs, or over sets of pairs; other reports have none."""
+    protocol = summary.get("protocol", "")
+    if summary["kind"] == "sets":
+        rows = {name: {"PSNR, dB": row["output"]["mean"]} for name, row in summary["sets"].items()}
+    elif summary["kind"] == "pairs":
+        scores = summary["scores"]["output"]
+        rows = {summary["data"]: {"PSNR, dB": scores["psnr"]["mean"], "SSIM": scores["ssim"]["mean"]}}
+    else:
+        rows = {}
     return [
         {
-            "task": {"type": "image-to-image", "name": "Reflection removal"},
-            "dataset": {"name": summary["data"], "type": summary["data"]},
-            "metrics": metrics,
+            "task": {"type": "image-to-image", "name": TEXTS[task]["task"]},
+            "dataset": {"name": data, "type": data},
+            "metrics": [
+                {"type": name.split(",")[0].lower(), "value": round(value, 4), "name": f"{name} ({protocol})"}
+                for name, value in figures.items()
+            ],
         }
+        for data, figures in rows.items()
     ]
 
 
@@ -113,7 +112,7 @@ def describe_run(record: Record) -> str:
     sources = ", ".join([*data["clean"], *data["pairs"]])
     return (
         f"* `{config['name']}`: {config['steps']} steps of {config['batch']} samples "
-        f"({config['objective']}, sides {data['sizes']} px) on {sources}; "
+        f"({config.get('objective') or ', '.join(config['parts'])}, sides {data['sizes']} px) on {sources}; "
         f"{record['training_seconds'] / 60:.0f} minutes on {start['hardware']} with {start['threads']} threads, "
         f"seed {record['seed']}, data {record['data_sha256'][:12]}, code {start['code'][:12]}."
     )

@@ -34,7 +34,7 @@ def unused(parts: Collection[str]) -> tuple[str, ...]:
     if set(parts) == {"motion"}:
         return ("wiener.", "prior.", "autoencoder.", "transformer.", "details.", "null_token")
     stepped = set(parts) & {"latent", "output", "reblur"}
-    names = () if stepped else ("transformer.", "null_token")
+    names: tuple[str, ...] = () if stepped else ("transformer.", "null_token")
     names += () if stepped or "alignment" in parts else ("prior.align.",)
     names += () if stepped or "autoencoder" in parts else ("autoencoder.encoder.",)
     return names + (() if set(parts) & {"autoencoder", "output", "reblur"} else ("autoencoder.decoder.", "details."))

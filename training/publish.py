@@ -18,7 +18,7 @@ from models.catalog import Catalog, CatalogEntry
 from models.errors import ModelError
 from models.integrity import SUMS, find_alteration, fingerprint, read_sums, write_sums
 from training.card import model_card
-from training.data.glass import GlassConfig
+from training.config import make_run
 from training.protocol import NATIVE
 from training.report import Summary
 from training.restorer import load_restorer
@@ -51,8 +51,7 @@ def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Pa
         file.write_text(json.dumps(summary, indent=2) + "\n")
     (partial / "quality.json").write_text(json.dumps(figures, indent=2) + "\n")
     (partial / "README.md").write_text(card)
-    glass = GlassConfig(**record["config"]["data"]["glass"])
-    showcase(load_restorer(str(run)), glass, f"{entry.id}, simulated glass", partial / "evaluation" / "simulated.jpg")
+    showcase(load_restorer(str(run)), make_run(record["config"]), entry.id, partial / "evaluation" / "simulated.jpg")
     write_sums(partial)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
@@ -85,6 +84,10 @@ def quality(summaries: list[Summary]) -> dict[str, dict[str, float | str]]:
                 "SSIM": round(output["ssim"]["mean"], 3),
                 "aligned gain": round(summary["gains"]["input"]["aligned"]["mean"], 2),
             }
+        elif summary["kind"] == "sets":
+            rows = summary["sets"] | {f"mean of {summary['mean_of']}": summary["mean"]}
+            for name, row in rows.items():
+                shown[name] = {"PSNR": round(row["output"]["mean"], 2), "input's": round(row["input"]["mean"], 2)}
         elif summary["kind"] == "no-harm":
             shown["photos with nothing to remove"] = {
                 "PSNR": round(summary["psnr"]["mean"], 2),

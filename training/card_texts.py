@@ -1,0 +1,36 @@
+"""What a model card says of each task's models; figures are not here, they come from records and reports."""
+
+from __future__ import annotations
+
+TEXTS: dict[str, dict[str, str]] = {
+    "dereflection": {
+        "tag": "reflection-removal",
+        "task": "Reflection removal",
+        "use": """**Use it for** photos taken through a window, of a screen or behind museum glass, to reduce what the
+glass reflects. It is small enough for any CPU.
+
+**It does not** bring back what a reflection hides: it has no generative prior. Strong, sharp reflections and
+saturated lights stay in part. It is not for measuring, for evidence, or for making out what somebody hid on
+purpose. It changes the tone of a picture a little even where there is nothing to remove (see below).""",
+        "how": """One trained encoder gives latent and skips of the whole photo at {working_size} px; a small
+`UNet2DConditionModel` takes **one** diffusion-style step on the photo's own latent, under cross-attention to
+guidance tokens (a learned null token stands for none); the decoder gives a gain and an offset per pixel, which
+are enlarged and applied to the photo at its own size; a local network then works at full resolution.""",
+    },
+    "deblur": {
+        "tag": "deblurring",
+        "task": "Deblurring",
+        "use": """**Use it for** photos blurred by a shaken camera, by what moved, or by a missed focus. It is small
+enough for any CPU.
+
+**It does not** bring back what blur has wiped out: it was trained from nothing on two thousand photos and has no
+generative prior. Long, winding motion stays in part. It is not for measuring, for evidence, or for making out what
+somebody hid on purpose.""",
+        "how": """A motion estimator reads the blur of each place off the spectra of overlapping windows and off the
+picture; a Wiener step undoes that blur, in the photo's light and in learned features of it; a convolutional network
+without any mean over the picture joins what is right in both (the pre-reconstruction) and aligns what it knows with a latent. The
+photo's latent, the aligned latent and the blur field pass a few blocks of SANA's linear transformer in
+**one** step, under cross-attention to guidance tokens (a learned null token stands for none); the decoder takes detail
+from the pre-reconstruction and adds to it.""",
+    },
+}
