@@ -30,7 +30,7 @@ somebody hid on purpose.""",
 picture; a Wiener step undoes that blur, in the photo's light and in learned features of it; a convolutional network
 without any mean over the picture joins what is right in both (the pre-reconstruction) and aligns what it
 knows with a latent. The photo's latent, the aligned latent and the blur field pass a few blocks of SANA's linear
-transformer in **one** step, under cross-attention to guidance tokens (a learned null token stands for none); the decoder takes detail
-from the pre-reconstruction and adds to it.""",
+transformer in **one** step, under cross-attention to guidance tokens (a learned null token stands for none); the
+decoder takes detail from the pre-reconstruction and adds to it.""",
     },
 }
