@@ -53,7 +53,7 @@ class Tally:
 
     def record(self) -> dict[str, float]:
         """Shares of the cells that failed, by picture and fault."""
-        return {f"{name}: {fault}": count / self.cells for (name, fault), count in sorted(self.failed.items())}
+        return {f"{name}: {fault}": count / self.cells for (name, fault), count in sorted(self.failed.items()) if count}
 
 
 class Guard:
