@@ -196,7 +196,7 @@ def test_an_installed_plugin_has_its_endpoint(client: Client, tmp_path: Path) ->
 def test_an_installed_plugin_has_its_tab(client: Client) -> None:
     components = [(one["type"], one["props"]) for one in client.config["components"]]
     tabs = [props["label"] for kind, props in components if kind == "tabitem"]
-    assert tabs == ["Dereflection", "Invert", "Slow", "Several steps", "Looker", "Models and plugins"]
+    assert tabs == ["Dereflection", "Deblurring", "Invert", "Slow", "Several steps", "Looker", "Models and plugins"]
     labels = {(kind, props.get("label")) for kind, props in components}
     assert {("slider", "Amount"), ("radio", "Channel"), ("slider", "Most")} <= labels
 
