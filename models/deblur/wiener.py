@@ -60,7 +60,7 @@ class WienerStep(nn.Module):
         for variant, smooth in enumerate(VARIANTS):
             h = transfer(double, radius, fy, fx, smooth)[:, :, :, None]
             level = torch.exp(self.balance[variant].float() + noise[..., None])[..., None, None]
-            ratio = h / (h**2 + level * square + LEAST) * (1 + LEAST)  # 1 at frequency 0: the mean stays
+            ratio = h * (1 + LEAST) / (h**2 + LEAST + level * square)  # 1 at frequency 0: the mean stays
             whole = self._whole(spectrum * ratio, photo.shape[-2:])
             results += [to_picture(whole[:, :3]), whole[:, 3:]]
         return torch.cat(results, 1)
