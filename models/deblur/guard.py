@@ -63,7 +63,8 @@ class Guard:
     """
 
     def __init__(self, wiener: WienerStep, photo: Tensor, blur: dict[str, Tensor], tally: Tally) -> None:
-        self.wiener, self.blur, self.tally = wiener, blur, tally
+        self.wiener, self.tally = wiener, tally
+        self.response = wiener.response(blur["double"], blur["radius"])
         self.stands = photo.float().clamp(0, 1)
         self.photo = gray(self.stands)
         self.noise = noise_level(self.photo)
@@ -92,7 +93,7 @@ class Guard:
 
     def _off(self, picture: Tensor) -> Tensor:
         """How far the picture is from the photo when blurred again: the root mean square over each cell."""
-        again = self.wiener.blur(gray(picture), self.blur["double"], self.blur["radius"])
+        again = self.wiener.respond(gray(picture), self.response)
         return cell_rms(again.clamp(max=1) - self.photo)
 
 

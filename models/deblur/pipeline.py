@@ -63,7 +63,7 @@ class DeblurPipeline:
         megapixels = height * width / 1e6
         seen = megapixels if tiles == 1 else tiles * (TILE + 2 * HALO) ** 2 / 1e6
         size = sum(p.numel() for p in self.network.parameters()) / 1e6
-        # The small network (10 M parameters) measured on two cores; the full one by its share of the arithmetic.
+        # The small network (10 M parameters) from its times on one busy core; the full one by its size.
         weight = max(1.0, size / 30)
         seconds = 0.1 + 4.0 * seen * weight
         if self.device.type != "cpu":

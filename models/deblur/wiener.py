@@ -67,8 +67,17 @@ class WienerStep(nn.Module):
 
     def blur(self, picture: Tensor, double: Tensor, radius: Tensor) -> Tensor:
         """The picture under the blur of each window: what the photo should be if the picture is the scene."""
-        h = transfer(double.float(), radius.float(), self.fy.float(), self.fx.float(), smooth=False)[:, :, :, None]
-        return to_picture(self._whole(self._spectrum(to_light(picture.float())) * h, picture.shape[-2:]))
+        return self.respond(picture, self.response(double, radius))
+
+    def response(self, double: Tensor, radius: Tensor) -> Tensor:
+        """The transfer function of each window's blur, for :meth:`respond`."""
+        fy, fx = self.fy.float(), self.fx.float()
+        return transfer(double.float(), radius.float(), fy, fx, smooth=False)[:, :, :, None]
+
+    def respond(self, picture: Tensor, response: Tensor) -> Tensor:
+        """As :meth:`blur`, for several pictures under one blur."""
+        spectrum = self._spectrum(to_light(picture.float()))
+        return to_picture(self._whole(spectrum * response, picture.shape[-2:]))
 
     def _spectrum(self, x: Tensor) -> Tensor:
         # What wraps around at a window's edge does harm there alone, where the window has faded out.
