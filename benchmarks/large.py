@@ -37,15 +37,18 @@ def through_pipeline(photo: Path, model: str, dtype: str | None = None) -> float
 
 def through_host(photo: Path, model: str, dtype: str | None = None) -> float:
     """Seconds from file to restored file (PNG), model loading included. Precision is the app's own choice."""
+    from models.catalog import Catalog
     from plugins.host.run import Host
     from plugins.registry import Registry
 
     if dtype is not None:
         raise SystemExit("--dtype is for --through pipeline: the app chooses its precision itself.")
-    host = Host(Registry.discover())
+    registry, task = Registry.discover(), Catalog.load().get(model).task
+    step = next(loaded.manifest.id for loaded in registry.restorers() if loaded.manifest.task == task)
+    host = Host(registry)
     with tempfile.TemporaryDirectory() as out:
         begin = time.perf_counter()
-        host.restore(photo, ["dereflection"], {}, {"model": model}, out_dir=out)
+        host.restore(photo, [step], {}, {"model": model}, out_dir=out)
         return time.perf_counter() - begin
 
 

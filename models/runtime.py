@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "bfloat16", "float16")
 Heads = tuple[tuple[int, int], ...]  # (number of heads, channels of each)
-HEADS: Heads = ((8, 40), (4, 32))
+HEADS: Heads = ((8, 40), (4, 32), (4, 64))  # those of the small networks
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,24 @@ def apply_attention(module: Any, runtime: Runtime) -> None:
             f"not {type(module).__name__}: its attention must stay as it is"
         )
     module.set_attn_processor(XFormersAttnProcessor() if runtime.attention == "xformers" else AttnProcessor2_0())
+
+
+def apply_cross_attention(transformer: Any, runtime: Runtime) -> None:
+    """Set the cross-attention of a SanaTransformer2DModel (``attn2`` of every block) to the probed backend.
+
+    Its self-attention is linear, which is other maths than either backend's, and stays as it is; so does
+    cross-attention with normed queries, which xformers' processor would leave out. Raises TypeError for other modules.
+    """
+    from diffusers import SanaTransformer2DModel
+    from diffusers.models.attention_processor import XFormersAttnProcessor
+    from diffusers.models.transformers.sana_transformer import SanaAttnProcessor2_0
+
+    if not isinstance(transformer, SanaTransformer2DModel):
+        raise TypeError(f"apply_cross_attention is for SanaTransformer2DModel, not {type(transformer).__name__}")
+    for block in transformer.transformer_blocks:
+        if block.attn2 is not None:
+            fits = runtime.attention == "xformers" and block.attn2.norm_q is None
+            block.attn2.set_processor(XFormersAttnProcessor() if fits else SanaAttnProcessor2_0())
 
 
 def usable_cpus() -> int:

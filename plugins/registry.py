@@ -22,6 +22,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from models import hub
+from models.catalog import USER_CATALOG
 from models.errors import LimpidError
 from plugins.contract import API, Manifest, Plugin, PluginError
 from plugins.host import forms
@@ -69,7 +70,8 @@ class Registry:
     def discover(cls, extra_folders: Iterable[str | Path] = (), catalog: hub.Catalog | None = None) -> Registry:
         """Built-in plugins, then the given folders (each a plugin, or holding plugins), then installed packages.
 
-        Also checks the embedded model of each plugin that has one: altered or missing, it disables the plugin.
+        A plugin whose task has no model in the catalog is disabled. Also checks the embedded model of each plugin
+        that has one: altered or missing, it disables the plugin.
         """
         registry = cls()
         named = os.environ.get(ALLOWED)
@@ -223,7 +225,13 @@ def _checked(manifest: Manifest, found: _Found, catalog: hub.Catalog | None) -> 
             raise PluginError(f"Its parameter '{spec.name}' must be bool, int, float, str or Literal, never empty.")
     forms.validate(params, {spec.name: spec.default for spec in forms.fields(params)})  # defaults are checked, too
     if manifest.task:
-        embedded = (catalog or hub.Catalog.load()).embedded(manifest.task)
+        known = catalog or hub.Catalog.load()
+        if not known.entries(manifest.task):
+            raise PluginError(
+                f"No model for {manifest.task} is in the catalog: train one, or name one in a catalog of your own "
+                f"({USER_CATALOG})."
+            )
+        embedded = known.embedded(manifest.task)
         if embedded is not None:
             hub.resolve(embedded.id, catalog)
     return Loaded(manifest, plugin, params, found.source)

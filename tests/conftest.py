@@ -42,3 +42,23 @@ def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny-pipeline")
     DereflectionPipeline(network.eval()).save_pretrained(folder, dtype="float32")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_deblur(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved deblurring pipeline of tiny size with random weights that do change the photo, and find a blur."""
+    import torch
+
+    from models.deblur.network import Deblur
+    from models.deblur.pipeline import DeblurPipeline
+
+    torch.manual_seed(0)
+    network = Deblur.tiny()
+    for parameter in network.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.005)
+    network.motion.coarse.bias.data[0] = 0.5  # horizontal, about 5 px
+    network.prior.head.bias.data[:8] = 0.3  # a share of the deconvolved photo
+    folder = tmp_path_factory.mktemp("tiny-deblur")
+    DeblurPipeline(network.eval()).save_pretrained(folder, dtype="float32")
+    return folder

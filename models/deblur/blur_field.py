@@ -29,8 +29,9 @@ def to_vector(double: Tensor) -> Tensor:
 def transfer(double: Tensor, radius: Tensor, fy: Tensor, fx: Tensor, smooth: bool) -> Tensor:
     """The blur's transfer function at frequencies in cycles a pixel; real, since an ellipse has no direction.
 
-    ``double`` is ... x 2, ``radius`` ...; the result has their leading shape and that of ``fy * fx``. With ``smooth`` a Gaussian of
-    the same second moments, which has no zeros and forgives a wrong length; else a line's sinc times a disc's jinc.
+    ``double`` is ... x 2, ``radius`` ...; the result has their leading shape and that of ``fy * fx``. With
+    ``smooth`` a Gaussian of the same second moments, which has no zeros and forgives a wrong length; else a line's
+    sinc times a disc's jinc.
     """
     c, s = (x[..., None, None] for x in double.unbind(-1))
     length = torch.sqrt(c**2 + s**2 + 1e-12)

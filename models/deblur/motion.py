@@ -46,15 +46,15 @@ class MotionEstimator(nn.Module):
         self.places = nn.Sequential(*residuals(fine, 2, context=False))
         self.fine = Pointwise(fine, 3)
         for last in (self.coarse, self.fine):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, photo: Tensor) -> dict[str, Tensor]:
         """``double`` (B x rows x columns x 2), ``radius`` and ``noise`` (B x rows x columns) of the windows, and
         ``field``, B x 3 x H/8 x W/8: motion at twice its angle and radius, in pixels. Sides: multiples of 8."""
         windows = cut(photo, self.side)
         batch, rows, columns = windows.shape[:3]
-        read = self.read(describe(windows.flatten(0, 2)))
+        read = self.read(describe(windows.flatten(0, 2)).to(photo.dtype))
         code = self.sum_up(read.flatten(1)).view(batch, rows, columns, -1).permute(0, 3, 1, 2)
         code = self.ask(code)
         raw = self.coarse(code)
@@ -82,5 +82,5 @@ def spread_nodes(nodes: Tensor, step: int, size: tuple[int, ...]) -> Tensor:
 
 
 def field_of(motion: Tensor, defocus: Tensor) -> Tensor:
-    """A simulator's motion (B x 2 x H x W, pixels) and defocus (B x 1 x H x W) as a field of cells, B x 3 x H/8 x W/8."""
+    """A simulator's motion (B x 2 x H x W, pixels) and defocus (B x 1 x H x W) as cells, B x 3 x H/8 x W/8."""
     return F.avg_pool2d(torch.cat([double_angle(motion), defocus], 1), CELL)

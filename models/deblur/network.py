@@ -41,9 +41,10 @@ class Prepared:
 class Deblur(ModelMixin, ConfigMixin):
     """The network of both tiers; implements the interface of section 3 of the design.
 
-    ``autoencoder_config`` and ``transformer_config`` are arguments of diffusers' ``AutoencoderDC`` and ``SanaTransformer2DModel``
-    (but for its channels and its tokens' width, which follow). ``token_dim``: width of guidance tokens; a learned
-    null token stands for "no guidance". Pictures are B x 3 x H x W, sRGB in [0, 1], sides multiples of ``multiple``.
+    ``autoencoder_config`` and ``transformer_config`` are arguments of diffusers' ``AutoencoderDC`` and
+    ``SanaTransformer2DModel`` (but for its channels and its tokens' width, which follow). ``token_dim``: width of
+    guidance tokens; a learned null token stands for "no guidance". Pictures are B x 3 x H x W, sRGB in [0, 1], sides
+    multiples of ``multiple``.
     """
 
     config_name = "config.json"
@@ -119,7 +120,7 @@ class Deblur(ModelMixin, ConfigMixin):
         return Prepared(picture, features, F.adaptive_avg_pool2d(aligned, size), blur)
 
     def encode(self, photo: Tensor) -> tuple[Tensor, Prepared]:
-        """Latent of the photo, aligned latent and motion over channels, B x (2 latent + 3) x h x w; and what is known."""
+        """Latent of the photo, aligned latent and motion (B x (2 latent + 3) x h x w); and what is known."""
         known = self.prepare(photo)
         latent = self.autoencoder.encode(photo * 2 - 1, return_dict=False)[0]
         unit = latent.new_tensor([1 / LENGTH, 1 / LENGTH, 1 / RADIUS])[:, None, None]

@@ -38,6 +38,8 @@ class WienerStep(nn.Module):
     def __init__(self, extra: int, side: int) -> None:
         super().__init__()
         self.side = side
+        self.fy: Tensor
+        self.fx: Tensor
         self.features = nn.Conv2d(3, extra, 5, padding=2, padding_mode="replicate") if extra else None
         self.balance = nn.Parameter(torch.full((len(VARIANTS), 3 + extra), START))
         self.register_buffer("fy", torch.fft.fftfreq(side)[:, None], persistent=False)
@@ -47,24 +49,35 @@ class WienerStep(nn.Module):
         """``photo`` B x 3 x H x W in [0, 1]; for each of its windows (B x rows x columns) ``double`` (... x 2),
         ``radius`` in pixels and ``noise``. Returns B x 2 (3 + extra) x H x W: for each variant the deconvolved
         photo, as a picture, and the features."""
-        light = to_light(photo)
+        double, radius, noise = double.float(), radius.float(), noise.float()  # what follows is not for half precision
+        light = to_light(photo.float())
         if self.features is not None:
-            light = torch.cat([light, self.features(light)], 1)
+            light = torch.cat([light, self.features(light.to(photo.dtype)).float()], 1)
         spectrum = self._spectrum(light)
-        square = self.fy**2 + self.fx**2
+        fy, fx = self.fy.float(), self.fx.float()
+        square = fy**2 + fx**2
         results = []
         for variant, smooth in enumerate(VARIANTS):
-            h = transfer(double, radius, self.fy, self.fx, smooth)[:, :, :, None]
-            level = torch.exp(self.balance[variant] + noise[..., None])[..., None, None]
-            ratio = h / (h**2 + level * square + LEAST) * (1 + LEAST)  # 1 at frequency 0: the mean stays
+            h = transfer(double, radius, fy, fx, smooth)[:, :, :, None]
+            level = torch.exp(self.balance[variant].float() + noise[..., None])[..., None, None]
+            ratio = h * (1 + LEAST) / (h**2 + LEAST + level * square)  # 1 at frequency 0: the mean stays
             whole = self._whole(spectrum * ratio, photo.shape[-2:])
             results += [to_picture(whole[:, :3]), whole[:, 3:]]
         return torch.cat(results, 1)
 
     def blur(self, picture: Tensor, double: Tensor, radius: Tensor) -> Tensor:
         """The picture under the blur of each window: what the photo should be if the picture is the scene."""
-        h = transfer(double, radius, self.fy, self.fx, smooth=False)[:, :, :, None]
-        return to_picture(self._whole(self._spectrum(to_light(picture)) * h, picture.shape[-2:]))
+        return self.respond(picture, self.response(double, radius))
+
+    def response(self, double: Tensor, radius: Tensor) -> Tensor:
+        """The transfer function of each window's blur, for :meth:`respond`."""
+        fy, fx = self.fy.float(), self.fx.float()
+        return transfer(double.float(), radius.float(), fy, fx, smooth=False)[:, :, :, None]
+
+    def respond(self, picture: Tensor, response: Tensor) -> Tensor:
+        """As :meth:`blur`, for several pictures under one blur."""
+        spectrum = self._spectrum(to_light(picture.float()))
+        return to_picture(self._whole(spectrum * response, picture.shape[-2:]))
 
     def _spectrum(self, x: Tensor) -> Tensor:
         # What wraps around at a window's edge does harm there alone, where the window has faded out.

@@ -7,7 +7,6 @@ starts at such a multiple are windows of the whole picture too.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -44,7 +43,14 @@ def blend(windows: Tensor, height: int, width: int) -> Tensor:
     """
     batch, rows, columns, channels, side, _ = windows.shape
     step = side // 2
-    fade = torch.hann_window(side, periodic=True, device=windows.device, dtype=windows.dtype)
-    flat = (windows * (fade[:, None] * fade)).permute(0, 3, 4, 5, 1, 2).reshape(batch, channels * side**2, -1)
-    whole = F.fold(flat, ((rows + 1) * step, (columns + 1) * step), side, stride=step)
-    return whole[..., step : step + height, step : step + width]
+    line = torch.hann_window(side, periodic=True, device=windows.device, dtype=windows.dtype)
+    fade = line[:, None] * line
+    whole = windows.new_zeros(batch, channels, rows + 1, step, columns + 1, step)
+    # The upper left quarters of all windows lie side by side, and so do the others: faster than F.fold.
+    for down in (0, 1):
+        for right in (0, 1):
+            part = (..., slice(down * step, (down + 1) * step), slice(right * step, (right + 1) * step))
+            quarters = (windows[part] * fade[part]).permute(0, 3, 1, 4, 2, 5)
+            whole[:, :, down : down + rows, :, right : right + columns] += quarters
+    flat = whole.view(batch, channels, (rows + 1) * step, (columns + 1) * step)
+    return flat[..., step : step + height, step : step + width]

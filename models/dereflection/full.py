@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from models.dereflection.cross_latent import CrossLatentDecoder, Gate
 from models.dereflection.latent_controlnet import LatentControlNet
-from models.dereflection.loading import load_part
 from models.dereflection.zero_latent import ConstantStore, check_plain, finish
 from models.errors import ModelError
 from models.geometry import Box
+from models.loading import load_part
 
 Processing = Literal["native", "published"]
 PUBLISHED_SIDE = 768

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,16 +13,16 @@ import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
+from models.arrays import check_photo, to_array, to_tensor
 from models.colour import to_linear, to_srgb
 from models.dereflection.interface import TiledNetwork
-from models.dereflection.loading import load_part
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
 from models.geometry import with_halo
+from models.loading import load_part, read_config, write_config
 from models.runtime import Runtime, apply_attention, torch_dtype
 from models.tiles import Tile, plan, run_tiled, with_shrinking
 
-CONFIG = "pipeline.json"
 SMALLEST_TILE = 64
 
 
@@ -56,14 +55,7 @@ class DereflectionPipeline:
     ) -> DereflectionPipeline:
         """Load what :meth:`save_pretrained` wrote. ModelError where the folder is not such a pipeline."""
         folder = Path(folder)
-        if not (folder / CONFIG).is_file():
-            raise ModelError(f"{folder.name} is not a dereflection pipeline: it has no {CONFIG}.")
-        try:
-            kind = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("network")
-        except (ValueError, AttributeError) as error:
-            raise ModelError(
-                f"{folder.name}/{CONFIG} cannot be read: restore it, or export the model again."
-            ) from error
+        kind = read_config(folder, "dereflection").get("network")
         precision = torch_dtype(dtype)
         if kind == "small":
             network: nn.Module = load_part(SmallDereflection, folder, "network", precision)
@@ -72,7 +64,9 @@ class DereflectionPipeline:
 
             network = FullDereflection.from_pretrained(folder, dtype=precision)
         else:
-            raise ModelError(f"{folder.name}/{CONFIG} names the unknown network {kind!r}: small and full are known.")
+            raise ModelError(
+                f"{folder.name}/pipeline.json names the unknown network {kind!r}: small and full are known."
+            )
         network = network.eval().requires_grad_(False).to(torch.device(device))
         runtime = Runtime(device, dtype, attention, "asked for by the caller")
         for module in network.modules():
@@ -92,8 +86,7 @@ class DereflectionPipeline:
             cast(SmallDereflection, network).save_pretrained(folder / "network", max_shard_size="9MB")
         else:
             cast(Any, network).save_pretrained(folder)
-        config = {"_class_name": type(self).__name__, "network": "small" if small else "full"}
-        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+        write_config(folder, type(self), network="small" if small else "full")
 
     def cost(self, height: int, width: int) -> dict[str, float]:
         """A rough forecast for a photo of that size: seconds, memory in MB beside the weights, tiles."""
@@ -125,10 +118,7 @@ class DereflectionPipeline:
         (halved by itself where memory is short). ``progress(done, total)`` counts tiles; what it raises ends
         the run. Raises ValueError for a photo of another shape or with values that are not finite.
         """
-        if photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
-            raise ValueError(f"a photo is H x W x 3, got {photo.shape}")
-        if not np.isfinite(photo).all():
-            raise ValueError("the photo has values that are not finite")
+        check_photo(photo)
         network = cast(TiledNetwork, self.network)
         notes: list[str] = []
         height, width = photo.shape[:2]
@@ -140,7 +130,7 @@ class DereflectionPipeline:
             part = self._to_tensor(photo[box.top : box.top + box.height, box.left : box.left + box.width])
             image = network.restore_tile(part, context, box, tokens).float().clamp(0, 1)
             removed = to_srgb(to_linear(part.float()) - to_linear(image))
-            return torch.cat([image, removed], 1)[0].permute(1, 2, 0)[inner].cpu().numpy()
+            return to_array(torch.cat([image, removed], 1))[inner]
 
         def run(size: int) -> np.ndarray:
             overlap = min(network.overlap, size // 2)
@@ -156,6 +146,4 @@ class DereflectionPipeline:
         return DereflectionOutput(both[..., :3], both[..., 3:], records[-1], notes)
 
     def _to_tensor(self, pixels: np.ndarray) -> Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32))
-        tensor = tensor.permute(2, 0, 1)[None].to(self.device, self.dtype)
-        return tensor.contiguous(memory_format=self.layout)
+        return to_tensor(pixels, self.device, self.dtype, self.layout)

@@ -57,14 +57,17 @@ class Looker:
 
 
 @pytest.fixture(scope="session")
-def tiny_catalog(tiny_pipeline: Path) -> Catalog:
-    """The catalog with the tiny pipeline in the place of the embedded model."""
+def tiny_catalog(tiny_pipeline: Path, tiny_deblur: Path) -> Catalog:
+    """The catalog with the tiny pipelines in the place of the embedded models."""
     write_sums(tiny_pipeline)
+    write_sums(tiny_deblur)
     listing = tiny_pipeline.parent / "catalog.toml"
     listing.write_text(
         '[[model]]\nid = "dereflection-small"\nname = "Tiny"\ntask = "dereflection"\ntier = "small"\n'
         f'source = "embedded"\npath = "{tiny_pipeline.name}"\nlicence = "cc0-1.0"\nsummary = "For tests."\n'
         "default = true\nquality = { nothing = { psnr = 12.5 } }\n"
+        '[[model]]\nid = "deblur-tiny"\ntask = "deblur"\nsource = "embedded"\nlicence = "cc0-1.0"\n'
+        f'path = "{tiny_deblur}"\n'
     )
     return Catalog.load(listing)
 

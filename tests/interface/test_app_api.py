@@ -35,11 +35,13 @@ def arguments(client: Client, endpoint: str) -> dict[str, Any]:
 def test_endpoints_are_those_of_the_design(client: Client) -> None:
     listed = client.view_api(return_format="dict", print_info=False)
     assert set(listed["named_endpoints"]) == {
-        "/dereflection", "/invert", "/slow", "/looker", "/restore", "/plugins", "/models", "/health"}  # fmt: skip
+        "/dereflection", "/deblur", "/invert", "/slow", "/looker",
+        "/restore", "/plugins", "/models", "/health"}  # fmt: skip
     assert not listed["unnamed_endpoints"]
     assert list(arguments(client, "/dereflection")) == ["image", "keep_layer", *HOST_ARGUMENTS]
+    assert list(arguments(client, "/deblur")) == ["image", "detail", "keep_layers", *HOST_ARGUMENTS]
     assert list(arguments(client, "/restore")) == ["image", "steps", "params", *HOST_ARGUMENTS]
-    for endpoint in ("/dereflection", "/restore", "/invert"):
+    for endpoint in ("/dereflection", "/deblur", "/restore", "/invert"):
         required = [name for name, one in arguments(client, endpoint).items() if not one["parameter_has_default"]]
         assert required == ["image"]
 
@@ -150,6 +152,25 @@ def test_several_steps_in_one_pass(client: Client, tmp_path: Path) -> None:
         client.predict(image=photo, steps=["invert"], params=[1, 2], api_name="/restore")
 
 
+def test_deblurring_and_both_restorers_in_a_row(client: Client, tmp_path: Path) -> None:
+    photo = handle_file(str(files.photo(tmp_path, "shaken.jpg", (90, 70))))
+    path, record, layers = client.predict(image=photo, detail=0.5, api_name="/deblur")
+    with Image.open(path) as result:
+        assert result.size == (90, 70)
+    assert record["model"] == "deblur-tiny" and record["params"]["detail"] == 0.5 and record["plan"]["tiles"] == 1
+    assert [layer["caption"] for layer in layers] == ["motion", "prerestored"]
+    assert client.predict(image=photo, keep_layers=False, api_name="/deblur")[2] == []
+    with pytest.raises(AppError, match="detail"):
+        client.predict(image=photo, detail=2, api_name="/deblur")
+    _, record, layers = client.predict(
+        image=photo, steps=["dereflection", "deblur"], params={"deblur": {"detail": 0.0}}, api_name="/restore"
+    )
+    assert record["model"] == {"dereflection": "dereflection-small", "deblur": "deblur-tiny"}
+    assert record["params"]["deblur"]["detail"] == 0.0
+    captions = [layer["caption"] for layer in layers]
+    assert captions == ["Dereflection: reflection", "Deblurring: motion", "Deblurring: prerestored"]
+
+
 def test_lists_for_programs(client: Client) -> None:
     plugins = {one["id"]: one for one in client.predict(api_name="/plugins")}
     assert plugins["invert"]["enabled"] and plugins["invert"]["source"] == "limpid-invert 1.2.0"
@@ -175,7 +196,7 @@ def test_an_installed_plugin_has_its_endpoint(client: Client, tmp_path: Path) ->
 def test_an_installed_plugin_has_its_tab(client: Client) -> None:
     components = [(one["type"], one["props"]) for one in client.config["components"]]
     tabs = [props["label"] for kind, props in components if kind == "tabitem"]
-    assert tabs == ["Dereflection", "Invert", "Slow", "Several steps", "Looker", "Models and plugins"]
+    assert tabs == ["Dereflection", "Deblurring", "Invert", "Slow", "Several steps", "Looker", "Models and plugins"]
     labels = {(kind, props.get("label")) for kind, props in components}
     assert {("slider", "Amount"), ("radio", "Channel"), ("slider", "Most")} <= labels
 

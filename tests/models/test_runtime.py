@@ -196,3 +196,37 @@ def test_threads_follow_the_environment_and_the_container(monkeypatch):
         assert runtime.usable_cpus() == 2 == runtime.use_threads()
     finally:
         torch.set_num_threads(before)
+
+
+def tiny_sana(**more):
+    from diffusers import SanaTransformer2DModel
+
+    torch.manual_seed(0)
+    heads = {"num_attention_heads": 2, "attention_head_dim": 8, "num_cross_attention_heads": 2}
+    heads |= {"cross_attention_head_dim": 8, "cross_attention_dim": 16, "caption_channels": 12}
+    return SanaTransformer2DModel(in_channels=4, out_channels=4, num_layers=2, patch_size=1, **heads, **more).eval()
+
+
+@torch.no_grad()
+def test_only_cross_attention_takes_a_backend_and_the_output_stays(monkeypatch):
+    shapes = pretend(monkeypatch, exact)
+    transformer = tiny_sana()
+    linear = [block.attn1.processor for block in transformer.transformer_blocks]
+    latent, tokens, time = torch.randn(1, 4, 6, 7), torch.randn(1, 5, 12), torch.zeros(1)
+    runtime.apply_cross_attention(transformer, CPU)
+    expected = transformer(latent, tokens, time).sample
+    assert shapes == []
+    runtime.apply_cross_attention(transformer, runtime.Runtime("cpu", "float32", "xformers", "for a test"))
+    result = transformer(latent, tokens, time).sample
+    assert shapes == [((2, 42, 8), (2, 5, 8))] * 2  # once a block: the linear attention asks nobody
+    torch.testing.assert_close(result, expected, atol=1e-5, rtol=1e-5)
+    for block, before in zip(transformer.transformer_blocks, linear, strict=True):
+        assert block.attn1.processor is before and type(before).__name__ == "SanaLinearAttnProcessor2_0"
+
+
+def test_cross_attention_with_normed_queries_stays_and_other_modules_are_refused():
+    transformer = tiny_sana(qk_norm="rms_norm_across_heads")
+    runtime.apply_cross_attention(transformer, runtime.Runtime("cpu", "float32", "xformers", "for a test"))
+    assert {type(b.attn2.processor).__name__ for b in transformer.transformer_blocks} == {"SanaAttnProcessor2_0"}
+    with pytest.raises(TypeError, match="UNet2DConditionModel"):
+        runtime.apply_cross_attention(tiny_unet(), CPU)

@@ -1,13 +1,35 @@
-"""Loading one part of a pipeline's folder, with the sentences for what can be wrong with it."""
+"""A pipeline's folder: its ``pipeline.json`` and its parts, with the sentences for what can be wrong with them."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from models.errors import ModelError
+
+CONFIG = "pipeline.json"
+
+
+def read_config(folder: Path, task: str) -> dict[str, Any]:
+    """What ``pipeline.json`` says; ModelError where it is missing or cannot be read. ``task`` is for people."""
+    if not (folder / CONFIG).is_file():
+        raise ModelError(f"{folder.name} is not a {task} pipeline: it has no {CONFIG}.")
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except ValueError:
+        config = None
+    if not isinstance(config, dict):
+        raise ModelError(f"{folder.name}/{CONFIG} cannot be read: restore it, or export the model again.")
+    return config
+
+
+def write_config(folder: Path, pipeline: type, **more: str) -> None:
+    """Write ``pipeline.json``, which names the pipeline's class."""
+    config = {"_class_name": pipeline.__name__, **more}
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
 
 
 def load_part(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:

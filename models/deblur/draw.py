@@ -1,0 +1,73 @@
+"""The blur of a photo as a picture: lines for motion, rings for defocus, over the photo grown pale."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+ACROSS = 24  # marks along the longer side
+CANVAS = 2048  # its pixels; marks are drawn at this size, whatever the photo's
+LEAST = 6.0  # pixels; where all blur is less, it is not drawn as if it were that much
+
+
+def draw_blur(photo: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """H x W x 3 float32 in [0, 1]. ``photo``: of that kind; ``cells``: its blur as in `DeblurOutput`.
+
+    A line shows a motion's direction, its colour too (horizontal is red, vertical cyan); a ring, white, a defocus;
+    a dot no blur. All are magnified alike, so that the longest about fill the space between marks.
+    """
+    height, width = photo.shape[:2]
+    scale = CANVAS / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    marks = list(_marks(cells))
+    lengths = [max(length, 2 * radius) for _, _, length, _, radius in marks]
+    space = CANVAS / ACROSS
+    magnify = 0.95 * space / max(float(np.percentile(lengths, 95)), LEAST)
+    ink = Image.new("RGBA", size)
+    pen = ImageDraw.Draw(ink)
+    for broad, colour in ((13, (0, 0, 0, 255)), (7, None)):  # a dark rim, that it shows on any photo
+        for x, y, length, angle, radius in marks:
+            hue = tuple(
+                round(255 * c) for c in colorsys.hsv_to_rgb(angle / np.pi % 1, 0.75 if length > radius else 0.0, 1.0)
+            )
+            _mark(
+                pen, x * size[0], y * size[1], length * magnify, angle, radius * magnify, broad, colour or (*hue, 255)
+            )
+    drawn = np.asarray(ink.resize((width, height), Image.Resampling.BILINEAR), np.float32) / 255
+    gray = photo.mean(2, keepdims=True)
+    pale = 0.45 + 0.5 * (0.3 * photo + 0.7 * gray)
+    result: np.ndarray = pale * (1 - drawn[..., 3:]) + drawn[..., :3] * drawn[..., 3:]
+    return result.astype(np.float32)
+
+
+def _marks(cells: np.ndarray) -> Iterator[tuple[float, float, float, float, float]]:
+    """(x, y as shares of the sides, length, angle, radius) of the mean blur around each mark."""
+    rows, columns = cells.shape[:2]
+    step = max(1, round(max(rows, columns) / ACROSS))
+    for top in range(0, rows, step):
+        for left in range(0, columns, step):
+            block = cells[top : top + step, left : left + step]
+            c, s, radius = (float(value) for value in block.mean((0, 1)))
+            y, x = (top + block.shape[0] / 2) / rows, (left + block.shape[1] / 2) / columns
+            yield x, y, float(np.hypot(c, s)), float(np.arctan2(s, c)) / 2, max(radius, 0.0)
+
+
+def _mark(
+    pen: ImageDraw.ImageDraw,
+    x: float,
+    y: float,
+    length: float,
+    angle: float,
+    radius: float,
+    broad: int,
+    colour: tuple[int, ...],
+) -> None:
+    dx, dy = length * np.cos(angle) / 2, length * np.sin(angle) / 2
+    pen.line((x - dx, y - dy, x + dx, y + dy), fill=colour, width=broad)
+    dot = broad / 2
+    pen.ellipse((x - dot, y - dot, x + dot, y + dot), fill=colour)
+    if radius > 2 * dot:
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=colour, width=broad // 2)

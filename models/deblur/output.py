@@ -1,0 +1,37 @@
+"""What the deblurring pipeline returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+
+from models.arrays import to_array, to_tensor
+from models.deblur.blur_field import to_vector
+from models.deblur.motion import CELL
+
+
+@dataclass
+class DeblurOutput:
+    """``image`` and ``prerestored``: H x W x 3 float32, sRGB in [0, 1]. ``cells``: the blur of each cell of 8 px,
+    ceil(H/8) x ceil(W/8) x 3 float32: motion at twice its angle, and the defocus disc's radius, in pixels.
+    ``plan``: the tiles; ``notes``: sentences; ``info``: JSON, the dial and the guard's counts."""
+
+    image: np.ndarray
+    prerestored: np.ndarray
+    cells: np.ndarray
+    plan: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def motion(self) -> np.ndarray:
+        """H x W x 2 float32, (dx, dy) in pixels: the length and direction of each pixel's smear, in the half-plane
+        dx >= 0 since a smear has no sign. Made when asked for."""
+        height, width = self.image.shape[:2]
+        # At twice the angle, where neighbours that differ in sign alone are equal.
+        double = to_tensor(self.cells[..., :2])
+        fine = F.interpolate(double, scale_factor=CELL, mode="bilinear")[..., :height, :width]
+        return to_array(to_vector(fine))

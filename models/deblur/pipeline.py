@@ -1,0 +1,118 @@
+"""The deblurring pipeline: one blurred photo in, the restored picture and what it was made from out; both tiers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.arrays import check_photo, to_tensor
+from models.deblur.detail import blend
+from models.deblur.network import Deblur
+from models.deblur.output import DeblurOutput
+from models.deblur.tiling import GRID, HALO, OVERLAP, SMALLEST_TILE, TILE, TiledRun
+from models.errors import ModelError
+from models.geometry import pad_to
+from models.loading import load_part, read_config, write_config
+from models.runtime import Runtime, apply_cross_attention, torch_dtype
+from models.tiles import plan, with_shrinking
+
+
+class DeblurPipeline:
+    """Takes the blur off a photo of any size in one step; deterministic."""
+
+    def __init__(self, network: Deblur, attention: str = "sdpa") -> None:
+        self.network = network
+        self.attention = attention
+        parameter = next(network.parameters())
+        self.device, self.dtype = parameter.device, parameter.dtype
+        self.layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
+        network.to(memory_format=self.layout)
+        # DC-AE's and SANA's own linear attention stay as they are.
+        runtime = Runtime(str(self.device), str(self.dtype), attention, "asked for by the caller")
+        apply_cross_attention(network.transformer, runtime)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, device: str = "cpu", dtype: str = "float32", attention: str = "sdpa"
+    ) -> DeblurPipeline:
+        """Load what :meth:`save_pretrained` wrote. ModelError where the folder is not such a pipeline."""
+        folder = Path(folder)
+        name = read_config(folder, "deblurring").get("_class_name")
+        if name != cls.__name__:
+            raise ModelError(f"{folder.name} is not a deblurring pipeline: its pipeline.json names {name!r}.")
+        network = load_part(Deblur, folder, "network", torch_dtype(dtype))
+        return cls(network.eval().requires_grad_(False).to(torch.device(device)), attention)
+
+    def save_pretrained(self, folder: str | Path, dtype: str = "float16") -> None:
+        """Write the network, as safetensors in shards of 9 MB, and ``pipeline.json``."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        network = copy.deepcopy(self.network).to(torch_dtype(dtype))
+        network.save_pretrained(folder / "network", max_shard_size="9MB")
+        write_config(folder, type(self))
+
+    def cost(self, height: int, width: int) -> dict[str, float]:
+        """A rough forecast for a photo of that size: seconds, memory in MB beside the weights, tiles."""
+        tiles = len(plan(height, width, TILE, OVERLAP, GRID).tiles)
+        megapixels = height * width / 1e6
+        seen = megapixels if tiles == 1 else tiles * (TILE + 2 * HALO) ** 2 / 1e6
+        size = sum(p.numel() for p in self.network.parameters()) / 1e6
+        # The small network (10 M parameters) from its times on one busy core; the full one by its size.
+        weight = max(1.0, size / 30)
+        seconds = 0.1 + 4.0 * seen * weight
+        if self.device.type != "cpu":
+            seconds /= 50
+        working = min(seen, (TILE + 2 * HALO) ** 2 / 1e6) * 1200 * weight**0.5
+        weights = size * next(self.network.parameters()).element_size()
+        return {"seconds": seconds, "memory_mb": weights + working + 60 * megapixels, "tiles": tiles}
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        photo: np.ndarray,
+        *,
+        detail: float = 1.0,
+        tokens: Tensor | None = None,
+        tile: int | None = None,
+        tile_offset: tuple[int, int] = (0, 0),
+        progress: Callable[[int, int], None] | None = None,
+    ) -> DeblurOutput:
+        """Restore ``photo``, H x W x 3 float32, sRGB in [0, 1].
+
+        ``detail``: 0 gives the pre-reconstruction (and leaves the diffusion step out), 1 the diffusion output, see
+        `models.deblur.detail`. ``tokens``: 1 x N x token_dim guidance tokens, or None. ``tile``: largest side of a
+        tile in pixels (halved by itself where memory is short). ``progress(done, total)`` counts tiles; what it
+        raises ends the run. Raises ValueError for a photo of another shape or with values that are not finite, and
+        for a ``detail`` outside [0, 1].
+        """
+        check_photo(photo)
+        if not 0 <= detail <= 1:
+            raise ValueError(f"detail is a number from 0 to 1, got {detail}")
+        notes: list[str] = []
+        height, width = photo.shape[:2]
+
+        def run(size: int) -> TiledRun:
+            tiles = plan(height, width, size, min(OVERLAP, size // 2), GRID, tile_offset)
+            return TiledRun(self.network, self.to_tensor, photo, tiles, tokens).go(detail > 0, progress)
+
+        # A tile much larger than the photo would only make the first halvings useless when memory is short.
+        longest = max(height, width) + -max(height, width) % GRID
+        size = max(SMALLEST_TILE, min(tile or TILE, longest))
+        done = with_shrinking(run, size, notes=notes)
+        notes += done.tally.notes()
+        info: dict[str, Any] = {"detail": detail, "left_out": done.tally.record()}
+        prerestored = image = done.pictures[..., :3]
+        if detail > 0:
+            image = done.pictures[..., 3:]
+            info["held"] = round(blend(prerestored, image, detail), 4)
+        return DeblurOutput(image, prerestored, done.cells, done.plan.record(), notes, info)
+
+    def to_tensor(self, pixels: np.ndarray) -> Tensor:
+        """A photo, H x W x 3, as the network takes it: sides padded to a multiple of what it needs."""
+        return pad_to(to_tensor(pixels, self.device, self.dtype, self.layout), self.network.multiple)

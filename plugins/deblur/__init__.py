@@ -1,0 +1,1 @@
+"""Removes blur from one photo: camera shake, motion, defocus."""

@@ -1,0 +1,174 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from models.deblur.blur_field import double_angle
+from models.deblur.pipeline import DeblurPipeline
+from models.errors import ModelError
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny_deblur):
+    return DeblurPipeline.from_pretrained(tiny_deblur)
+
+
+def photo_of(height: int, width: int) -> np.ndarray:
+    """Smooth colour with some grain."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    smooth = np.stack([np.sin(rows / 30), np.cos(columns / 40), np.sin((rows + columns) / 15)], -1) * 0.4 + 0.5
+    return (smooth + np.random.default_rng(0).normal(0, 0.02, smooth.shape)).clip(0, 1).astype(np.float32)
+
+
+def decibels(a: np.ndarray, b: np.ndarray) -> float:
+    return float(-10 * np.log10(np.mean((a - b) ** 2) + 1e-12))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (37, 53), (20, 1500), (130, 97)])
+def test_any_size_comes_back_at_its_size(pipeline, size):
+    photo = photo_of(*size)
+    output = pipeline(photo)
+    for picture in (output.image, output.prerestored):
+        assert picture.shape == (*size, 3) and picture.dtype == np.float32
+        assert 0 <= picture.min() and picture.max() <= 1
+    assert np.abs(output.image - photo).max() > 1e-4
+    assert output.motion.shape == (*size, 2) and output.motion.dtype == np.float32
+    assert output.notes == []
+
+
+def test_the_motion_is_that_of_the_network_in_one_half_plane(pipeline):
+    photo = photo_of(128, 192)
+    output = pipeline(photo)
+    with torch.no_grad():
+        found = pipeline.network.motion(pipeline.to_tensor(photo))["field"]
+    np.testing.assert_allclose(output.cells, found[0].permute(1, 2, 0), atol=1e-5)
+    assert (output.motion[..., 0] >= 0).all() and 2 < output.motion[..., 0].mean() < 8
+    double = double_angle(torch.from_numpy(output.motion).permute(2, 0, 1)[None])
+    at_centres = (double[..., 3::8, 3::8] + double[..., 4::8, 4::8]) / 2
+    torch.testing.assert_close(at_centres, found[:, :2], atol=0.2, rtol=0)
+
+
+def test_the_dial_goes_from_the_pre_reconstruction_to_the_diffusion_output(pipeline, monkeypatch):
+    photo = photo_of(90, 130)
+    outputs = [pipeline(photo, detail=value) for value in (0.0, 0.5, 1.0)]
+    for output in outputs:
+        np.testing.assert_allclose(output.prerestored, outputs[0].image, atol=1e-6)
+    distances = [np.abs(output.image - outputs[0].image).mean() for output in outputs]
+    assert distances[0] == 0 < distances[1] < distances[2]
+    if outputs[2].info["held"] == 0:
+        with torch.no_grad():
+            whole = pipeline.network.restore(pipeline.to_tensor(photo))[0].permute(1, 2, 0)[:90, :130]
+        np.testing.assert_allclose(outputs[2].image, whole.clamp(0, 1), atol=1e-5)
+    monkeypatch.setattr(pipeline.network, "step", None)  # at 0 it is not even asked
+    assert np.array_equal(pipeline(photo, detail=0.0).image, outputs[0].image)
+
+
+def test_tokens_reach_the_step(pipeline):
+    photo = photo_of(64, 64)
+    guided = pipeline(photo, tokens=torch.randn(1, 4, pipeline.network.token_dim) * 9)
+    assert not np.array_equal(guided.image, pipeline(photo).image)
+    assert np.array_equal(guided.prerestored, pipeline(photo).prerestored)
+
+
+def test_tiles_agree_with_the_whole_and_with_a_shifted_grid(pipeline):
+    photo = photo_of(230, 400)
+    whole, tiled = pipeline(photo), pipeline(photo, tile=192)
+    assert whole.plan["tiles"] == 1 and tiled.plan["tiles"] >= 6
+    shifted = pipeline(photo, tile=192, tile_offset=(64, 64))
+    assert not np.array_equal(tiled.image, shifted.image)
+    assert decibels(tiled.image, whole.image) > 50 and decibels(tiled.image, shifted.image) > 50
+    assert np.abs(tiled.cells - whole.cells).mean() < 0.05
+
+
+def test_progress_counts_tiles_and_can_stop_the_run(pipeline):
+    seen = []
+    pipeline(photo_of(200, 300), tile=192, detail=0.0, progress=lambda done, total: seen.append((done, total)))
+    assert seen[0][0] == 0 and seen[-1][0] == seen[-1][1] > 1
+
+    def stop(done: int, total: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pipeline(photo_of(200, 300), tile=192, progress=stop)
+
+
+def test_short_memory_makes_smaller_tiles_and_says_so(pipeline, monkeypatch):
+    encode = pipeline.network.encode
+
+    def greedy(photo):
+        if photo.shape[-1] > 400:
+            raise MemoryError
+        return encode(photo)
+
+    monkeypatch.setattr(pipeline.network, "encode", greedy)
+    output = pipeline(photo_of(100, 500))
+    assert output.plan["tiles"] > 1 and any("Memory ran short" in note for note in output.notes)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), 5.0])
+def test_a_bad_diffusion_output_is_left_out_and_said(pipeline, monkeypatch, bad):
+    photo = photo_of(100, 150)
+    expected = pipeline(photo, detail=0.0).image
+    monkeypatch.setattr(pipeline.network, "decode", lambda latent, known: known.prerestored + bad)
+    output = pipeline(photo)
+    np.testing.assert_allclose(output.image, expected, atol=1e-6)
+    assert len(output.notes) == 1 and "diffusion output was left out" in output.notes[0]
+    assert sum(output.info["left_out"].values()) == 1
+
+
+def test_a_bad_network_leaves_the_photo(pipeline, monkeypatch):
+    photo = photo_of(100, 150)
+    monkeypatch.setattr(pipeline.network.prior, "forward", lambda *given: _not_numbers(given[0], pipeline.network))
+    output = pipeline(photo)
+    np.testing.assert_allclose(output.image, photo, atol=1e-6)
+    assert any("left out for the photo" in note for note in output.notes)
+    json.dumps(output.info)
+
+
+def _not_numbers(photo, network):
+    sizes = [(photo.shape[-2] // scale, photo.shape[-1] // scale) for scale in (8, 4, 2)]
+    features = [torch.full((1, 8, *size), float("nan")) for size in sizes]
+    return photo * float("nan"), features[0][:, : network.latent_channels], features
+
+
+def test_save_and_load_give_the_same_result(pipeline, tmp_path):
+    photo = photo_of(50, 70)
+    pipeline.save_pretrained(tmp_path / "copy", dtype="float32")
+    again = DeblurPipeline.from_pretrained(tmp_path / "copy")
+    assert np.array_equal(again(photo).image, pipeline(photo).image)
+    pipeline.save_pretrained(tmp_path / "half")
+    half = DeblurPipeline.from_pretrained(tmp_path / "half")
+    assert half.dtype == torch.float32
+    np.testing.assert_allclose(half(photo).image, pipeline(photo).image, atol=5e-3)
+    told = json.loads((tmp_path / "half" / "pipeline.json").read_text())
+    assert told == {"_class_name": "DeblurPipeline"}
+
+
+def test_bad_photos_folders_and_dials_are_refused(pipeline, tiny_pipeline, tmp_path):
+    with pytest.raises(ValueError, match="H x W x 3"):
+        pipeline(np.zeros((4, 4), np.float32))
+    with pytest.raises(ValueError, match="finite"):
+        pipeline(np.full((4, 4, 3), np.nan, np.float32))
+    with pytest.raises(ValueError, match="detail"):
+        pipeline(photo_of(8, 8), detail=1.5)
+    with pytest.raises(ModelError, match=r"no pipeline\.json"):
+        DeblurPipeline.from_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="DereflectionPipeline"):
+        DeblurPipeline.from_pretrained(tiny_pipeline)
+    (tmp_path / "pipeline.json").write_text('{"_class_name": "DeblurPipeline"}')
+    with pytest.raises(ModelError, match="no part 'network'"):
+        DeblurPipeline.from_pretrained(tmp_path)
+
+
+def test_cost_grows_with_the_photo(pipeline):
+    small, large = pipeline.cost(90, 90), pipeline.cost(3000, 4000)
+    assert large["seconds"] > small["seconds"] and large["tiles"] > small["tiles"] == 1
+    assert large["memory_mb"] > small["memory_mb"]
+
+
+def test_bfloat16_stays_near_float32(tiny_deblur, pipeline):
+    photo = photo_of(90, 130)
+    low = DeblurPipeline.from_pretrained(tiny_deblur, dtype="bfloat16")(photo)
+    assert np.abs(low.image - pipeline(photo).image).mean() < 0.02

@@ -1,0 +1,90 @@
+import pytest
+import torch
+
+from models.deblur.network import SMALL_AUTOENCODER, Deblur
+
+DC_AE = {
+    "latent_channels": 32,
+    "encoder_block_out_channels": (128, 256, 512, 512, 1024, 1024),
+    "decoder_block_out_channels": (128, 256, 512, 512, 1024, 1024),
+    "encoder_layers_per_block": (2, 2, 2, 3, 3, 3),
+    "decoder_layers_per_block": (3, 3, 3, 3, 3, 3),
+    "encoder_block_types": ("ResBlock",) * 3 + ("EfficientViTBlock",) * 3,
+    "decoder_block_types": ("ResBlock",) * 3 + ("EfficientViTBlock",) * 3,
+    "encoder_qkv_multiscales": ((), (), (), (5,), (5,), (5,)),
+    "decoder_qkv_multiscales": ((), (), (), (5,), (5,), (5,)),
+}
+SANA = {"num_layers": 28, "num_attention_heads": 36, "attention_head_dim": 32, "num_cross_attention_heads": 16}
+SANA |= {"cross_attention_head_dim": 72, "cross_attention_dim": 1152}
+
+
+def perturbed() -> Deblur:
+    torch.manual_seed(0)
+    network = Deblur.tiny()
+    for parameter in network.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    return network
+
+
+@pytest.mark.parametrize("size", [(64, 96), (136, 128)])
+def test_untrained_it_is_the_identity(size):
+    photo = torch.rand(2, 3, *size)
+    with torch.no_grad():
+        assert torch.equal(Deblur.tiny().restore(photo), photo)
+
+
+@torch.no_grad()
+def test_restoring_is_encoding_one_step_and_decoding():
+    network, photo = perturbed().eval(), torch.rand(1, 3, 64, 96)
+    latent, known = network.encode(photo)
+    assert latent.shape == (1, 2 * 4 + 3, 8, 12)
+    assert torch.equal(known.prerestored, network.prepare(photo).prerestored)
+    result = network.decode(network.step(latent), known)
+    assert torch.equal(result, network.restore(photo)) and not torch.allclose(result, known.prerestored, atol=1e-4)
+
+
+@torch.no_grad()
+def test_tokens_guide_and_none_are_the_null_token():
+    network, photo = perturbed().eval(), torch.rand(1, 3, 64, 64)
+    plain = network.restore(photo)
+    assert torch.equal(plain, network.restore(photo, network.null_token))
+    assert not torch.equal(plain, network.restore(photo, torch.randn(1, 5, network.token_dim)))
+
+
+def test_the_gradient_reaches_every_parameter():
+    """But those no step at timestep 0 with a latent added uses: there are none."""
+    network, photo = perturbed(), torch.rand(1, 3, 128, 128)
+    latent, known = network.encode(photo)
+    loss = network.decode(network.step(latent), known).square().mean() + known.prerestored.square().mean()
+    loss = loss + sum(part.square().mean() for part in known.blur.values())
+    loss.backward()
+    missing = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert missing == []
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_stays_near(dtype):
+    network, photo = perturbed().eval(), torch.rand(1, 3, 64, 64)
+    expected = network.restore(photo)
+    result = network.to(dtype).restore(photo.to(dtype))
+    assert result.dtype == dtype and (result.float() - expected).abs().mean() < 0.02
+
+
+def test_the_full_tier_has_the_published_sizes():
+    with torch.device("meta"):
+        network = Deblur(autoencoder_config=DC_AE, transformer_config=SANA, token_dim=2304)
+    assert network.compression == network.multiple == 32
+    block = network.transformer.transformer_blocks[27]
+    assert block.attn1.inner_dim == 36 * 32 == 1152 and block.attn2.heads == 16
+    assert network.transformer.caption_projection.linear_1.in_features == 2304
+    millions = sum(p.numel() for p in network.transformer.parameters()) / 1e6
+    assert 580 < millions < 600  # SANA 0.6B
+    assert 300 < sum(p.numel() for p in network.autoencoder.parameters()) / 1e6 < 400
+
+
+def test_configurations_of_one_network_do_not_leak_into_the_next():
+    before = dict(SMALL_AUTOENCODER)
+    Deblur.tiny()
+    assert before == SMALL_AUTOENCODER

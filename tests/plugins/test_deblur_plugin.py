@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from models.hub import Catalog
+from plugins.contract import Cancelled, Picture, PluginError, Progress, RunContext, Size
+from plugins.deblur.plugin import Deblurring
+from plugins.host import pictures
+from plugins.host.run import Host
+from plugins.registry import Registry
+from tests.plugins.fakes import noise, save
+
+
+class FakePipeline:
+    def __call__(self, photo, *, detail=1.0, progress=None, **more):
+        for done in range(3):
+            progress(done, 2)
+        cells = np.zeros((-(-photo.shape[0] // 8), -(-photo.shape[1] // 8), 3), np.float32)
+        more = {"plan": {"tiles": 2}, "notes": ["note"], "info": {"detail": detail}}
+        return SimpleNamespace(image=photo * 0.9, prerestored=photo * 0.5, cells=cells, **more)
+
+    def cost(self, height, width):
+        return {"seconds": height * width / 1e6, "memory_mb": 100.0, "tiles": 4.0}
+
+
+@pytest.fixture
+def plugin():
+    plugin = Deblurring()
+    plugin._pipeline = FakePipeline()
+    return plugin
+
+
+def test_layers_are_kept_on_request_and_the_dial_is_passed_on(plugin):
+    picture = Picture(np.full((8, 9, 3), 0.5, np.float32))
+    told = []
+    context = RunContext(progress=Progress(lambda fraction, message: told.append((fraction, message))))
+    result = plugin.run(picture, Deblurring.Params(detail=0.25), context)
+    assert np.allclose(result.image, 0.45) and np.allclose(result.layers["prerestored"], 0.25)
+    assert result.layers["motion"].shape == (8, 9, 3)
+    assert result.info == {"plan": {"tiles": 2}, "notes": ["note"], "detail": 0.25}
+    assert told == [(0.0, "tile 1 of 2"), (0.5, "tile 2 of 2"), (1.0, "tile 2 of 2")]
+    assert plugin.run(picture, Deblurring.Params(keep_layers=False), RunContext()).layers == {}
+
+
+def test_it_stops_between_tiles_when_cancelled(plugin):
+    with pytest.raises(Cancelled):
+        context = RunContext(progress=Progress(None, lambda: True))
+        plugin.run(Picture(np.zeros((8, 9, 3), np.float32)), Deblurring.Params(), context)
+
+
+def test_the_cost_is_the_pipelines(plugin):
+    cost = plugin.cost(Size(2000, 1000), Deblurring.Params())
+    assert (cost.seconds, cost.memory_mb, cost.tiles) == (2.0, 100.0, 4)
+
+
+@pytest.fixture
+def no_model(monkeypatch, tmp_path) -> Catalog:
+    """A catalog that has no model for deblurring."""
+    monkeypatch.delenv("LIMPID_PLUGINS", raising=False)
+    (tmp_path / "empty.toml").write_text("")
+    return Catalog.load(tmp_path / "empty.toml")
+
+
+@pytest.fixture
+def catalog(tiny_deblur, tmp_path, monkeypatch) -> Catalog:
+    """A user's own catalog, with a tiny network of random weights."""
+    (tmp_path / "own.toml").write_text(
+        f'[[model]]\nid = "tiny"\ntask = "deblur"\nsource = "local"\nlicence = "none"\npath = "{tiny_deblur}"\n'
+        "default = true\n"
+    )
+    (tmp_path / "empty.toml").write_text("")
+    monkeypatch.delenv("LIMPID_PLUGINS", raising=False)
+    monkeypatch.setenv("LIMPID_CATALOG", str(tmp_path / "own.toml"))
+    return Catalog.load(tmp_path / "empty.toml")
+
+
+def test_without_a_model_it_is_disabled_with_its_reason(no_model):
+    registry = Registry.discover(catalog=no_model)
+    assert "deblur" not in registry.enabled
+    with pytest.raises(PluginError, match="'deblur' is disabled: No model for deblur is in the catalog: train one"):
+        registry.get("deblur")
+
+
+def test_a_model_in_a_catalog_of_ones_own_enables_it(catalog):
+    registry = Registry.discover(catalog=catalog)
+    assert "deblur" in registry.enabled
+    assert [one.name for one in registry.enabled["deblur"].fields] == ["detail", "keep_layers"]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (20, 600), (90, 130)])
+def test_the_real_pipeline_behind_the_host(catalog, tmp_path, shape):
+    host = Host(Registry.discover(catalog=catalog), catalog)
+    photo = save(tmp_path / "photo.png", noise(*shape))
+    first, second = (host.restore(photo, ["deblur"], out_dir=tmp_path / name) for name in "ab")
+    assert first.path.read_bytes() == second.path.read_bytes()
+    before, after = pictures.read(photo).samples, pictures.read(first.path).samples
+    assert after.shape == before.shape
+    assert [label for _, label in first.layers] == ["motion", "prerestored"]
+    assert first.record["model"] == "tiny" and first.record["plan"]["tiles"] >= 1
+    assert first.record["params"]["detail"] == 1.0
+    assert host.cost(photo, ["deblur"]).seconds > 0
+
+
+def test_outside_the_mask_nothing_changes(catalog, tmp_path):
+    host = Host(Registry.discover(catalog=catalog), catalog)
+    photo = save(tmp_path / "photo.png", noise(64, 96))
+    mask = np.zeros((64, 96), np.uint8)
+    mask[:, 48:] = 255
+    options = {"mask": save(tmp_path / "mask.png", mask)}
+    outcome = host.restore(photo, ["deblur"], {"deblur": {"keep_layers": False}}, options, out_dir=tmp_path)
+    before, after = pictures.read(photo).samples, pictures.read(Path(outcome.path)).samples
+    assert np.array_equal(after[:, :48], before[:, :48]) and not np.array_equal(after, before)
+    assert not outcome.layers
