@@ -32,14 +32,17 @@ class DeblurValidator:
         self.simulated = {k: torch.cat([s[k] for s in samples]) for k in samples[0]} if samples else {}
         self.real = [(whole.take(a, size), whole.take(b, size)) for a, b in pairs]
         self.sharp = [whole.take(p, size) for p in photos]
+        self.pictures = set(config.parts) != {"motion"}
         self.latent = bool(set(config.parts) & set(LATENT))
 
     @torch.no_grad()
     def run(self, objective: DeblurObjective, device: torch.device) -> dict[str, float]:
         row: dict[str, float] = {}
         if self.simulated:
-            row |= self._gains(objective, self.simulated["input"], self.simulated["target"], device, "simulated")
             row["motion"] = self._motion(objective, device)
+            if not self.pictures:
+                return row
+            row |= self._gains(objective, self.simulated["input"], self.simulated["target"], device, "simulated")
         if self.real:
             photos, targets = (torch.stack(side) for side in zip(*self.real, strict=True))
             row |= self._gains(objective, photos, targets, device, "real")

@@ -114,7 +114,10 @@ class Deblur(ModelMixin, ConfigMixin):
     def prepare(self, photo: Tensor) -> Prepared:
         """The blur of a photo, the pre-reconstruction under it, and the aligned latent."""
         blur = self.motion(photo)
-        variants = self.wiener(photo, blur["double"], blur["radius"], blur["noise"])
+        # Its gradient costs as much as all the rest: where the Wiener step is not trained, none passes it.
+        through = torch.is_grad_enabled() and any(p.requires_grad for p in self.wiener.parameters())
+        with torch.set_grad_enabled(through):
+            variants = self.wiener(photo, blur["double"], blur["radius"], blur["noise"])
         picture, aligned, features = self.prior(photo, variants.to(photo.dtype), blur["field"])
         size = (photo.shape[-2] // self.compression, photo.shape[-1] // self.compression)
         return Prepared(picture, features, F.adaptive_avg_pool2d(aligned, size), blur)
