@@ -15,7 +15,7 @@ purpose. It changes the tone of a picture a little even where there is nothing t
         "how": """One trained encoder gives latent and skips of the whole photo at {working_size} px; a small
 `UNet2DConditionModel` takes **one** diffusion-style step on the photo's own latent, under cross-attention to
 guidance tokens (a learned null token stands for none); the decoder gives a gain and an offset per pixel, which
-are enlarged and applied to the photo at its own size; a local network then works at full resolution.""",
+are enlarged and applied to the photo at its own size. {local}""",
     },
     "deblur": {
         "tag": "deblurring",
@@ -33,4 +33,9 @@ knows with a latent. The photo's latent, the aligned latent and the blur field p
 transformer in **one** step, under cross-attention to guidance tokens (a learned null token stands for none); the
 decoder takes detail from the pre-reconstruction and adds to it.""",
     },
+}
+
+LOCAL = {
+    True: "A local network then works at full resolution.",
+    False: "Its local network, for full resolution after that, was not trained and is passed over.",
 }
