@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import Field
 
-from training.config import DereflectionRun, Strict, load_config
+from training.config import DereflectionRun, RunConfig, Strict, load_config
 from training.data.manifest import list_images
 from training.data.sources import held_out
 from training.invariance import measure_poses
@@ -66,7 +67,7 @@ def stage_configs(plan: Ablation, folder: Path, name: str, more: list[str], out:
     return configs
 
 
-def train_variant(configs: list[DereflectionRun]) -> Path:
+def train_variant(configs: Sequence[RunConfig]) -> Path:
     """Runs what is not finished; the last stage's model."""
     for config in configs:
         model = config.out / config.name / "model"
