@@ -1,10 +1,14 @@
 import json
 
 import pytest
+import torch
 import yaml
 
+from models.deblur.network import Deblur
+from models.deblur.pipeline import DeblurPipeline
 from tests.training.conftest import DEBUG
-from training.patterns import Patterns, main, markdown, stage_configs
+from training.config import DeblurRun, load_config
+from training.patterns import Patterns, gains, main, markdown, stage_configs
 
 STAGE = str(DEBUG.with_name("debug-deblur.yaml"))
 
@@ -30,9 +34,19 @@ def test_each_variant_trains_on_its_families_and_is_scored_on_all(plan, tmp_path
     record = json.loads((tmp_path / "out" / "runs" / "one-1" / "model" / "record.json").read_text())
     assert record["config"]["data"]["blur"]["families"] == {"others": 0, "linear": 1}
     shown = capsys.readouterr().out
-    assert "| one |" in shown and shown == (tmp_path / "out" / "patterns.md").read_text() + "\n"
+    assert "| one |" in shown and shown.endswith((tmp_path / "out" / "patterns.md").read_text() + "\n")
     main([*arguments, "--variants", "one"])  # nothing is trained again, and the other row stays
     assert json.loads((tmp_path / "out" / "patterns.json").read_text()) == table
+
+
+def test_a_gain_is_what_the_pipeline_adds_on_held_out_blur(plan):
+    pipeline = DeblurPipeline(Deblur.tiny().eval())
+    given = yaml.safe_load(plan.read_text())["set"]
+    config = load_config(DEBUG.with_name("debug-deblur.yaml"), given, DeblurRun)
+    assert gains(pipeline, config, ["linear"], 2, 64) == {"linear": 0.0}  # it starts as the photo
+    with torch.no_grad():
+        pipeline.network.prior.head.bias += 0.05
+    assert gains(pipeline, config, ["linear"], 2, 64)["linear"] < -0.1
 
 
 def test_the_shipped_plan_holds_families_out_and_has_equal_runs(tmp_path):
