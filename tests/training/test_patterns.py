@@ -45,8 +45,8 @@ def test_a_gain_is_what_the_pipeline_adds_on_held_out_blur(plan):
     config = load_config(DEBUG.with_name("debug-deblur.yaml"), given, DeblurRun)
     assert gains(pipeline, config, ["linear"], 2, 64) == {"linear": 0.0}  # it starts as the photo
     with torch.no_grad():
-        pipeline.network.prior.head.bias += 0.05
-    assert gains(pipeline, config, ["linear"], 2, 64)["linear"] < -0.1
+        pipeline.network.prior.head.bias += 0.015  # little enough for the guard
+    assert gains(pipeline, config, ["linear"], 2, 64)["linear"] < -0.05
 
 
 def test_the_shipped_plan_holds_families_out_and_has_equal_runs(tmp_path):
