@@ -68,10 +68,11 @@ def test_the_readme_points_at_what_is_there():
     assert [t for t in targets if not (ROOT / t).exists()] == []
     commands = re.findall(r"(?:python|launch) -m (training|benchmarks)\.(\w+)", page)
     assert commands and all((ROOT / package / f"{module}.py").exists() for package, module in commands)
-    stages = re.search(r"for STAGE in (.+); do", page).group(1).split()
-    configs = [f"training/configs/dereflection-small-{stage}.yaml" for stage in stages]
+    loops = re.findall(r"for STAGE in (.+); do.*?training/configs/([\w-]+)-\$STAGE\.yaml", page, re.S)
+    assert {model for _, model in loops} == {"dereflection-small", "deblur-small"}
+    configs = [f"training/configs/{model}-{stage}.yaml" for stages, model in loops for stage in stages.split()]
     configs += re.findall(r"training/configs/\w+\.yaml", page)
-    assert len(configs) >= 4 and all((ROOT / config).exists() for config in configs)
+    assert len(configs) >= 7 and all((ROOT / config).exists() for config in configs)
 
 
 def test_ci_runs_the_readmes_test_command():
