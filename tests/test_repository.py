@@ -68,7 +68,7 @@ def test_the_readme_points_at_what_is_there():
     assert [t for t in targets if not (ROOT / t).exists()] == []
     commands = re.findall(r"(?:python|launch) -m (training|benchmarks)\.(\w+)", page)
     assert commands and all((ROOT / package / f"{module}.py").exists() for package, module in commands)
-    loops = re.findall(r"for STAGE in (.+); do.*?training/configs/([\w-]+)-\$STAGE\.yaml", page, re.S)
+    loops = re.findall(r"for STAGE in ([^;]+); do.*?training/configs/([\w-]+)-\$STAGE\.yaml", page, re.S)
     assert {model for _, model in loops} == {"dereflection-small", "deblur-small"}
     configs = [f"training/configs/{model}-{stage}.yaml" for stages, model in loops for stage in stages.split()]
     configs += re.findall(r"training/configs/\w+\.yaml", page)
