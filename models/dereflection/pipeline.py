@@ -96,7 +96,9 @@ class DereflectionPipeline:
         parameters = sum(p.numel() * p.element_size() for p in self.network.parameters()) / 1e6
         small = isinstance(self.network, SmallDereflection)
         # Measured on two cores (benchmarks/speed.py); a GPU is faster by far more than it matters here.
-        seconds = (0.2 + 0.8 * megapixels) if small else 130 * megapixels
+        seconds = 130 * megapixels
+        if isinstance(self.network, SmallDereflection):
+            seconds = 0.1 + (0.3 if self.network.local.idle else 0.8) * megapixels
         if self.device.type != "cpu":
             seconds /= 50
         working = min(megapixels, network.tile**2 / 1e6) * (900 if small else 14000)

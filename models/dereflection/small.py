@@ -250,7 +250,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
             raise ValueError("the small network restores tiles under the context of the whole photo")
         height, width = photo.shape[-2:]
         maps = enlarge_part(context, box)
-        if self.local.idle:  # costs two thirds of the time of a large photo, and would add nothing
+        if self.local.idle:  # it would add nothing, and takes most of the time of a large photo
             full = apply_tone(photo, maps)
         else:
             full = self.finish(*(pad_to(x, self.tile_multiple) for x in (photo, maps)))[..., :height, :width]
