@@ -7,23 +7,20 @@ held out: real pairs, sharp photos, and simulated poses. Never on test data. A k
 from __future__ import annotations
 
 import argparse
-import json
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import Field
 
-from training.config import DereflectionRun, RunConfig, Strict, load_config
+from training.config import DereflectionRun, Strict
 from training.data.manifest import list_images
 from training.data.sources import held_out
 from training.invariance import measure_poses
 from training.protocol import NATIVE, PROTOCOLS, find_pairs
 from training.restorer import load_restorer
 from training.scoring import measure_harm, score_pairs
-from training.train import Trainer
+from training.variants import chain, fill_table, slug, train_variant
 
 COLUMNS = {
     "psnr": "real pairs, gain (dB)",
@@ -49,33 +46,18 @@ class Ablation(Strict):
     variants: dict[str, Variant]
 
 
-def slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
 def stage_configs(plan: Ablation, folder: Path, name: str, more: list[str], out: Path) -> list[DereflectionRun]:
     """The runs of one variant, each warm-started from the one before it."""
     variant = plan.variants[name]
-    before: Path | None = None
-    configs = []
-    for stage, steps in variant.steps.items():
-        overrides = [*plan.set, *plan.set_stage.get(stage, []), *variant.set, *more]
-        overrides += [f"steps={steps}", f"name={slug(name)}-{stage}", f"out={out}"]
-        overrides.append(f"init_from={before / 'model' if before else 'null'}")
-        configs.append(load_config(folder / plan.stages[stage], overrides, DereflectionRun))
-        before = out / f"{slug(name)}-{stage}"
-    return configs
-
-
-def train_variant(configs: Sequence[RunConfig]) -> Path:
-    """Runs what is not finished; the last stage's model."""
-    for config in configs:
-        model = config.out / config.name / "model"
-        if not model.is_dir():
-            Trainer(config).run()
-        elif json.loads((model / "record.json").read_text())["config"] != config.model_dump(mode="json"):
-            raise ValueError(f"{model} was trained with other settings: remove it, or give another --out.")
-    return model
+    stages = (
+        (
+            str(stage),
+            folder / plan.stages[stage],
+            [*plan.set, *plan.set_stage.get(stage, []), *variant.set, *more, f"steps={steps}"],
+        )
+        for stage, steps in variant.steps.items()
+    )
+    return chain(stages, name, out, DereflectionRun)
 
 
 def score_variant(model: Path, config: DereflectionRun, scenes: int, photos: int, out: Path) -> dict[str, float]:
@@ -122,19 +104,14 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"Unknown variants {sorted(unknown)}: choose from {sorted(plan.variants)}.")
     if min(options.scenes, options.photos) < 1:
         parser.error("--scenes and --photos must be at least 1.")
-    kept = options.out / "ablation.json"
-    table: dict[str, dict[str, Any]] = json.loads(kept.read_text()) if kept.is_file() else {}
-    for name, variant in plan.variants.items():
-        if options.variants and name not in options.variants:
-            continue
+
+    def row(name: str) -> dict[str, Any]:
         configs = stage_configs(plan, options.config.parent, name, options.set, options.out / "runs")
         model = train_variant(configs)
         figures = score_variant(model, configs[-1], options.scenes, options.photos, options.out / slug(name))
-        table[name] = {"steps": {str(stage): steps for stage, steps in variant.steps.items()}, "figures": figures}
-        table = {known: table[known] for known in plan.variants if known in table}
-        kept.write_text(json.dumps(table, indent=1) + "\n")
-        kept.with_suffix(".md").write_text(markdown(table))
-    print(markdown(table))
+        return {"steps": {str(stage): steps for stage, steps in plan.variants[name].steps.items()}, "figures": figures}
+
+    print(fill_table(options.out / "ablation.json", plan.variants, options.variants, row, markdown))
 
 
 if __name__ == "__main__":

@@ -80,24 +80,21 @@ def score(pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: li
 def _score_at(
     size: int, pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]
 ) -> list[dict[str, float]]:
-    changes = [_changes(tone, size, pipeline, sets, sharp) for tone in (0.0, 1.0)]
+    none, whole = (_changes(tone, size, pipeline, sets, sharp) for tone in (0.0, 1.0))
     rows = []
     for tone in TONES:  # the maps, and so the change, are linear in it
-        done, harm = (
-            [
-                [(*rest, none + tone * (all_of_it - none)) for (*rest, none), (*_, all_of_it) in zip(a, b, strict=True)]
-                for a, b in zip(*side, strict=True)
-            ]
-            for side in zip(*changes, strict=True)
+        *done, harm = (
+            [(*pictures, a + tone * (b - a)) for (*pictures, a), (*_, b) in zip(*pair_of_sets, strict=True)]
+            for pair_of_sets in zip(none, whole, strict=True)
         )
-        rows += [{"working_size": size, "tone": tone, **row} for row in _score_effects(done, harm[0])]
+        rows += [{"working_size": size, "tone": tone, **row} for row in _score_effects(done, harm)]
     return rows
 
 
 def _changes(
     tone: float, size: int, pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]
-) -> tuple[list[list[tuple[Tensor, ...]]], list[list[tuple[Tensor, ...]]]]:
-    """Photo, target and change of every pair, by set; photo and change of every sharp photo, as the only set."""
+) -> list[list[tuple[Tensor, ...]]]:
+    """Photo, target and change of every pair, by set; last, photo and change of every sharp photo."""
     cast(SmallDereflection, pipeline.network).register_to_config(effect=1.0, working_size=size, tone=tone)
 
     def change(photo: Tensor) -> Tensor:
@@ -107,8 +104,8 @@ def _changes(
     def thin(*pictures: Tensor) -> tuple[Tensor, ...]:
         return tuple(x[:, ::THIN, ::THIN] for x in pictures)
 
-    done = [[thin(a, b, change(a)) for a, b in pairs] for pairs in sets.values()]
-    return done, [[thin(photo, change(photo)) for photo in sharp]]
+    pairs = [[thin(a, b, change(a)) for a, b in pairs] for pairs in sets.values()]
+    return [*pairs, [thin(photo, change(photo)) for photo in sharp]]
 
 
 def _score_effects(done: list, harm: list) -> list[dict[str, float]]:

@@ -20,20 +20,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.deblur.motion import LENGTH, RADIUS, field_of
-from models.deblur.network import Deblur, Prepared
+from models.deblur.motion import field_of, in_units
+from models.deblur.network import Deblur
 from training.config import DeblurRun
 from training.data.sources import Batch
 from training.losses import combine
 
-LATENT = ("latent", "output", "reblur", "autoencoder")
+STEPPED = {"latent", "output", "reblur"}  # parts that need the diffusion step
+LATENT = STEPPED | {"autoencoder"}
 
 
 def unused(parts: Collection[str]) -> tuple[str, ...]:
     """Prefixes of the parameters that have no share in any of the parts."""
     if set(parts) == {"motion"}:
         return ("wiener.", "prior.", "autoencoder.", "transformer.", "details.", "null_token")
-    stepped = set(parts) & {"latent", "output", "reblur"}
+    stepped = STEPPED & set(parts)
     names: tuple[str, ...] = () if stepped else ("transformer.", "null_token")
     names += () if stepped or "alignment" in parts else ("prior.align.",)
     names += () if stepped or "autoencoder" in parts else ("autoencoder.encoder.",)
@@ -55,55 +56,48 @@ class DeblurObjective(nn.Module):
         net, parts = self.network, set(self.config.parts)
         photo = batch["input"].contiguous(memory_format=torch.channels_last)
         target = batch["target"]
-        each: dict[str, Tensor] = {}
         if parts == {"motion"}:
-            each["motion"] = motion_error(net.motion(photo), batch)
-            return self._sum(each)
-        latent, known = net.encode(photo) if parts & set(LATENT) else (None, net.prepare(photo))
-        if "prerestored" in parts:
-            each["prerestored"] = combine(known.prerestored.float(), target, self.config.losses)[0]
+            return self._sum({"motion": blur_field_error(net.motion(photo), batch)})
+        latent, known = net.encode(photo) if parts & LATENT else (None, net.prepare(photo))
+        each = {"prerestored": self._differ(known.prerestored, target)}
         if "motion" in parts:
-            each["motion"] = motion_error(known.blur, batch)
+            each["motion"] = blur_field_error(known.blur, batch)
         if parts & {"alignment", "latent", "autoencoder"}:
             clean = net.autoencoder.encode(target * 2 - 1, return_dict=False)[0]
             if "alignment" in parts:
                 each["alignment"] = (known.aligned - clean.detach()).abs().mean((1, 2, 3))
-            if "autoencoder" in parts:
-                decoded = self._decode(clean, known, own=True)
-                each["autoencoder"] = combine(decoded.float(), target, self.config.losses)[0]
-        if latent is not None and parts & {"latent", "output", "reblur"}:
+            if "autoencoder" in parts:  # on top of a pre-reconstruction that it has no part in
+                added = net.decode_latent(clean, [f.detach() for f in known.features])
+                each["autoencoder"] = self._differ(known.prerestored.detach() + added, target)
+        if latent is not None and parts & STEPPED:
             stepped = net.step(latent)
             if "latent" in parts:
                 each["latent"] = (stepped - clean.detach()).abs().mean((1, 2, 3))
             if parts & {"output", "reblur"}:
                 output = net.decode(stepped, known).float()
             if "output" in parts:
-                each["output"] = combine(output, target, self.config.losses)[0]
+                each["output"] = self._differ(output, target)
             if "reblur" in parts:
                 again = net.wiener.blur(output, known.blur["double"].detach(), known.blur["radius"].detach())
                 each["reblur"] = (again - photo).abs().mean((1, 2, 3))
         return self._sum(each)
 
-    def _decode(self, latent: Tensor, known: Prepared, own: bool) -> Tensor:
-        """Decoded on top of the pre-reconstruction, which ``own`` leaves out of the gradient."""
-        features = [f.detach() for f in known.features] if own else known.features
-        picture = known.prerestored.detach() if own else known.prerestored
-        return picture + self.network.decode_latent(latent, features)
+    def _differ(self, picture: Tensor, target: Tensor) -> Tensor:
+        return combine(picture.float(), target, self.config.losses)[0]
 
     def _sum(self, each: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         total = torch.stack([self.config.parts[name] * value for name, value in each.items()]).sum(0)  # type: ignore[index]
         return total, {name: value.detach().mean() for name, value in each.items()}
 
 
-def motion_error(blur: dict[str, Tensor], batch: Batch) -> Tensor:
-    """L1 of both fields, in units of LENGTH and RADIUS; 0 for real pairs (B)."""
+def blur_field_error(blur: dict[str, Tensor], batch: Batch) -> Tensor:
+    """L1 of both fields (`models.deblur.motion.in_units`); 0 for real pairs (B)."""
     known = torch.isfinite(batch["defocus"]).all(-1).all(-1).all(-1)
     truth = field_of(batch["motion"].nan_to_num(), batch["defocus"].nan_to_num())
-    unit = truth.new_tensor([1 / LENGTH, 1 / LENGTH, 1 / RADIUS])[:, None, None]
-    fine = ((blur["field"].float() - truth) * unit).abs().mean((1, 2, 3))
+    fine = in_units(blur["field"].float() - truth).abs().mean((1, 2, 3))
     rows, columns = blur["radius"].shape[1:]
     step = truth.shape[-1] // max(1, columns - 1)
     windows = F.avg_pool2d(F.pad(truth, (step,) * 4, mode="replicate"), 2 * step, stride=step)
     coarse = torch.cat([blur["double"].permute(0, 3, 1, 2), blur["radius"][:, None]], 1).float()
-    wide = ((coarse - windows[..., :rows, :columns]) * unit).abs().mean((1, 2, 3))
+    wide = in_units(coarse - windows[..., :rows, :columns]).abs().mean((1, 2, 3))
     return (fine + wide) * known

@@ -11,9 +11,9 @@ from models.deblur.blur_field import to_vector
 from models.deblur.motion import field_of
 from training.config import DeblurRun
 from training.data.blurred import Blurs
-from training.data.photos import Crop
 from training.deblur_objective import LATENT, DeblurObjective
-from training.validate import psnr
+from training.motion_error import motion_error
+from training.validate import held_out_pictures, psnr
 
 
 class DeblurValidator:
@@ -26,14 +26,10 @@ class DeblurValidator:
         data = Blurs(settings, config.seed, validation=True)
         size, self.chunk = config.validation_size, config.micro_batch
         samples = [data.batch([i], size) for i in range(config.validation_samples)]
-        whole = Crop(0, 0, 1, 1, False)
-        pairs = [pair for store in data.pairs for pair in store.pairs]
-        photos = data.photos.photos[:: max(1, len(data.photos) // 16)][:16]
         self.simulated = {k: torch.cat([s[k] for s in samples]) for k in samples[0]} if samples else {}
-        self.real = [(whole.take(a, size), whole.take(b, size)) for a, b in pairs]
-        self.sharp = [whole.take(p, size) for p in photos]
+        self.real, self.sharp = held_out_pictures(data, size)
         self.pictures = set(config.parts) != {"motion"}
-        self.latent = bool(set(config.parts) & set(LATENT))
+        self.latent = bool(LATENT & set(config.parts))
 
     @torch.no_grad()
     def run(self, objective: DeblurObjective, device: torch.device) -> dict[str, float]:
@@ -84,9 +80,7 @@ class DeblurValidator:
                 for part in self.simulated["input"].split(self.chunk)
             ]
         )
-        vectors = to_vector(found[:, :2].float())
-        error = torch.minimum((vectors - truth).norm(dim=1), (vectors + truth).norm(dim=1))
-        return float(error.mean() / truth.norm(dim=1).mean().clamp(min=1e-6))
+        return motion_error(to_vector(found[:, :2]), truth).share
 
 
 def _mean(values: list[float]) -> float:

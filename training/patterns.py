@@ -17,13 +17,13 @@ import yaml
 from pydantic import Field
 
 from models.deblur.pipeline import DeblurPipeline
-from training.ablation import slug, train_variant
-from training.config import DeblurRun, Strict, load_config
+from training.config import DeblurRun, Strict
 from training.data.blur_config import OTHERS
 from training.data.blurred import Blurs
 from training.data.photos import to_pixels
 from training.metrics import psnr
 from training.protocol import to_8bit
+from training.variants import chain, fill_table, train_variant
 
 Table = dict[str, dict[str, float]]
 
@@ -40,15 +40,12 @@ class Patterns(Strict):
 
 def stage_configs(plan: Patterns, folder: Path, name: str, more: list[str], out: Path) -> list[DeblurRun]:
     """The runs of one variant, each warm-started from the one before it."""
-    before: Path | None = None
-    configs = []
-    for number, (stage, steps) in enumerate(plan.stages.items(), 1):
-        overrides = [*plan.set, *more, f"data.blur.families={json.dumps(plan.variants[name])}", f"steps={steps}"]
-        overrides += [f"name={slug(name)}-{number}", f"out={out}"]
-        overrides.append(f"init_from={before / 'model' if before else 'null'}")
-        configs.append(load_config(folder / stage, overrides, DeblurRun))
-        before = out / f"{slug(name)}-{number}"
-    return configs
+    given = [*plan.set, *more, f"data.blur.families={json.dumps(plan.variants[name])}"]
+    stages = (
+        (str(number), folder / stage, [*given, f"steps={steps}"])
+        for number, (stage, steps) in enumerate(plan.stages.items(), 1)
+    )
+    return chain(stages, name, out, DeblurRun)
 
 
 def gains(
@@ -91,18 +88,16 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"Unknown variants {sorted(unknown)}: choose from {sorted(plan.variants)}.")
     if options.samples < 1:
         parser.error("--samples must be at least 1.")
-    kept = options.out / "patterns.json"
-    table: Table = json.loads(kept.read_text()) if kept.is_file() else {}
-    for name in plan.variants:
-        if options.variants and name not in options.variants:
-            continue
+
+    def row(name: str) -> dict[str, float]:
         configs = stage_configs(plan, options.config.parent, name, options.set, options.out / "runs")
         pipeline = DeblurPipeline.from_pretrained(train_variant(configs))
-        table[name] = gains(pipeline, configs[-1], plan.test, options.samples, options.side)
-        table = {known: table[known] for known in plan.variants if known in table}
-        kept.write_text(json.dumps(table, indent=1) + "\n")
-        kept.with_suffix(".md").write_text(markdown(table, plan.test))
-    print(markdown(table, plan.test))
+        return gains(pipeline, configs[-1], plan.test, options.samples, options.side)
+
+    def page(table: Table) -> str:
+        return markdown(table, plan.test)
+
+    print(fill_table(options.out / "patterns.json", plan.variants, options.variants, row, page))
 
 
 if __name__ == "__main__":

@@ -120,6 +120,11 @@ def pipeline_class(folder: Path) -> Any:
     if name not in PIPELINES:
         known = ", ".join(PIPELINES)
         raise EvaluationError(f"The pipeline {name} of {folder} cannot be evaluated; known: {known}.")
+    return pipeline_named(name)
+
+
+def pipeline_named(name: str) -> Any:
+    """One of `PIPELINES`, imported now."""
     return getattr(import_module(PIPELINES[name]), name)
 
 

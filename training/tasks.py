@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from diffusers import ModelMixin
@@ -16,7 +15,7 @@ from training.config import RunConfig
 from training.data.blurred import Blurs
 from training.data.reflections import Reflections
 from training.deblur_validate import DeblurValidator
-from training.restorer import PIPELINES
+from training.restorer import pipeline_named
 from training.validate import Validator
 
 
@@ -36,7 +35,7 @@ class Task:
 
     def pipeline(self) -> Any:
         """The class of the pipeline the trained network becomes."""
-        return getattr(import_module(PIPELINES[self.pipeline_name]), self.pipeline_name)
+        return pipeline_named(self.pipeline_name)
 
 
 TASKS = {

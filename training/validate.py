@@ -12,6 +12,7 @@ from training.config import DereflectionRun
 from training.data.exposure import match_exposure
 from training.data.photos import Crop
 from training.data.reflections import Reflections
+from training.data.sources import Sources
 from training.objective import PictureObjective
 
 
@@ -31,6 +32,14 @@ def aligned_psnr(output: Tensor, target: Tensor) -> float:
     return psnr((gain * (o - om) + tm).clamp(0, 1), t)
 
 
+def held_out_pictures(data: Sources, size: int) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
+    """Of a validation split, every real pair and at most 16 sharp photos, whole, each 3 x size x size in [0, 1]."""
+    whole = Crop(0, 0, 1, 1, False)
+    pairs = [(whole.take(a, size), whole.take(b, size)) for store in data.pairs for a, b in store.pairs]
+    photos = data.photos.photos[:: max(1, len(data.photos) // 16)][:16]
+    return pairs, [whole.take(photo, size) for photo in photos]
+
+
 class Validator:
     """Fixed samples of the held-out split; ``run`` gives mean PSNR and aligned PSNR, outputs and inputs."""
 
@@ -43,12 +52,9 @@ class Validator:
         for at in range(0, config.validation_samples, batch):
             part = data.batch(range(at, min(at + batch, config.validation_samples)), size)
             simulated += list(zip(part["input"], part["target"], strict=True))
-        pairs = [pair for store in data.pairs for pair in store.pairs]
-        whole = Crop(0, 0, 1, 1, False)
-        shots = [(whole.take(a, size), whole.take(b, size)) for a, b in pairs]
+        shots, photos = held_out_pictures(data, size)
         real = [(photo, match_exposure(target, photo)) for photo, target in shots]
-        photos = data.photos.photos[:: max(1, len(data.photos) // 16)][:16]
-        sharp = [(whole.take(p, size),) * 2 for p in photos]
+        sharp = [(photo, photo) for photo in photos]
         self.sets = {"simulated": simulated, "real": real, "sharp": sharp}
         self.batch = batch
 

@@ -15,12 +15,14 @@ LENGTH, RADIUS = 10.0, 3.0  # pixels that an output of 1 stands for
 CELL = 8  # pixels of the photo a value of the fine field stands for
 
 
-class Blur(torch.nn.Module):
-    """Not a network: turns three channels into a motion at twice its angle and a radius, in pixels."""
+def in_pixels(raw: Tensor) -> tuple[Tensor, Tensor]:
+    """Three channels of a network to a motion at twice its angle (B x 2 x ...) and a radius (B x ...), in pixels."""
+    return raw[:, :2] * LENGTH, F.softplus(raw[:, 2] - 2) * RADIUS
 
-    @staticmethod
-    def forward(raw: Tensor) -> tuple[Tensor, Tensor]:
-        return raw[:, :2] * LENGTH, F.softplus(raw[:, 2] - 2) * RADIUS
+
+def in_units(field: Tensor) -> Tensor:
+    """Motion at twice its angle and radius in pixels, B x 3 x H x W, in units of `LENGTH` and `RADIUS`."""
+    return field * field.new_tensor([1 / LENGTH, 1 / LENGTH, 1 / RADIUS])[:, None, None]
 
 
 class MotionEstimator(nn.Module):
@@ -58,11 +60,11 @@ class MotionEstimator(nn.Module):
         code = self.sum_up(read.flatten(1)).view(batch, rows, columns, -1).permute(0, 3, 1, 2)
         code = self.ask(code)
         raw = self.coarse(code)
-        double, radius = Blur.forward(raw)
+        double, radius = in_pixels(raw)
         seen = self.look(F.pixel_unshuffle(photo * 2 - 1, CELL))
         spread = spread_nodes(torch.cat([raw[:, :3], self.told(code)], 1), self.side // 2 // CELL, seen.shape[-2:])
         field = spread[:, :3] + self.fine(self.places(seen + spread[:, 3:]))
-        motion, defocus = Blur.forward(field)
+        motion, defocus = in_pixels(field)
         return {
             "double": double.permute(0, 2, 3, 1),
             "radius": radius,

@@ -20,7 +20,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from models.blocks import Pointwise
-from models.deblur.motion import CELL, LENGTH, RADIUS, MotionEstimator
+from models.deblur.motion import CELL, MotionEstimator, in_units
 from models.deblur.prior import PreReconstruction
 from models.deblur.wiener import WienerStep
 
@@ -126,8 +126,7 @@ class Deblur(ModelMixin, ConfigMixin):
         """Latent of the photo, aligned latent and motion (B x (2 latent + 3) x h x w); and what is known."""
         known = self.prepare(photo)
         latent = self.autoencoder.encode(photo * 2 - 1, return_dict=False)[0]
-        unit = latent.new_tensor([1 / LENGTH, 1 / LENGTH, 1 / RADIUS])[:, None, None]
-        motion = F.adaptive_avg_pool2d(known.blur["field"] * unit, latent.shape[-2:])
+        motion = F.adaptive_avg_pool2d(in_units(known.blur["field"]), latent.shape[-2:])
         return torch.cat([latent, known.aligned, motion.to(latent.dtype)], 1), known
 
     def step(self, latent: Tensor, tokens: Tensor | None = None) -> Tensor:
@@ -149,18 +148,12 @@ class Deblur(ModelMixin, ConfigMixin):
         x = decoder.conv_in(latent)
         if decoder.in_shortcut:
             x = x + latent.repeat_interleave(decoder.in_shortcut_repeats, dim=1)
-        by_height = {f.shape[-2]: f for f in features}
-        scales = {f.shape[-2]: scale for scale, f in zip(self._scales(features), features, strict=True)}
-        for blocks in reversed(decoder.up_blocks):
+        for level, blocks in reversed(list(enumerate(decoder.up_blocks))):
             x = blocks(x)
-            if (height := x.shape[-2]) in by_height and (key := str(scales[height])) in self.details:
-                x = x + self.details[key](by_height[height])
+            if (scale := str(2**level)) in self.details:
+                x = x + self.details[scale](features[len(features) - level])
         x = decoder.norm_out(x.movedim(1, -1)).movedim(-1, 1)
         return decoder.conv_out(decoder.conv_act(x))
-
-    @staticmethod
-    def _scales(features: list[Tensor]) -> list[int]:
-        return [2 ** (len(features) - i) for i in range(len(features))]
 
     def restore(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
         """``decode(step(encode(photo)))``."""

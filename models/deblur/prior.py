@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.blocks import Down, Pointwise, Up, residuals, zero_conv
-from models.deblur.motion import LENGTH, RADIUS
+from models.deblur.motion import in_units
 
 MAPS = 5  # a share of each variant of the Wiener step, and what is added besides
 
@@ -37,8 +37,7 @@ class PreReconstruction(nn.Module):
     def forward(self, photo: Tensor, variants: Tensor, field: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         """``variants`` from :class:`WienerStep`, ``field`` from the motion estimator. Returns the picture
         (B x 3 x H x W, not clipped), the aligned latent, and features, coarse to fine, the last at 1/2."""
-        blur = field * field.new_tensor([1 / LENGTH, 1 / LENGTH, 1 / RADIUS])[:, None, None]
-        blur = F.interpolate(blur, photo.shape[-2:], mode="bilinear")
+        blur = F.interpolate(in_units(field), photo.shape[-2:], mode="bilinear")
         first, second = variants.chunk(2, 1)
         changes = [first[:, :3] - photo, second[:, :3] - photo]
         shown = [photo * 2 - 1, *(c.clamp(-1, 1) for c in changes), first[:, 3:], second[:, 3:], blur]

@@ -1,30 +1,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from models.hub import Catalog
-from plugins.contract import Cancelled, Picture, PluginError, Progress, RunContext, Size
+from plugins.contract import Picture, PluginError, Progress, RunContext
 from plugins.deblur.plugin import Deblurring
 from plugins.host import pictures
 from plugins.host.run import Host
 from plugins.registry import Registry
-from tests.plugins.fakes import noise, save
-
-
-class FakePipeline:
-    def __call__(self, photo, *, detail=1.0, progress=None, **more):
-        for done in range(3):
-            progress(done, 2)
-        cells = np.zeros((-(-photo.shape[0] // 8), -(-photo.shape[1] // 8), 3), np.float32)
-        more = {"plan": {"tiles": 2}, "notes": ["note"], "info": {"detail": detail}}
-        return SimpleNamespace(image=photo * 0.9, prerestored=photo * 0.5, cells=cells, **more)
-
-    def cost(self, height, width):
-        return {"seconds": height * width / 1e6, "memory_mb": 100.0, "tiles": 4.0}
+from tests.plugins.fakes import FakePipeline, noise, save
 
 
 @pytest.fixture
@@ -44,17 +31,6 @@ def test_layers_are_kept_on_request_and_the_dial_is_passed_on(plugin):
     assert result.info == {"plan": {"tiles": 2}, "notes": ["note"], "detail": 0.25}
     assert told == [(0.0, "tile 1 of 2"), (0.5, "tile 2 of 2"), (1.0, "tile 2 of 2")]
     assert plugin.run(picture, Deblurring.Params(keep_layers=False), RunContext()).layers == {}
-
-
-def test_it_stops_between_tiles_when_cancelled(plugin):
-    with pytest.raises(Cancelled):
-        context = RunContext(progress=Progress(None, lambda: True))
-        plugin.run(Picture(np.zeros((8, 9, 3), np.float32)), Deblurring.Params(), context)
-
-
-def test_the_cost_is_the_pipelines(plugin):
-    cost = plugin.cost(Size(2000, 1000), Deblurring.Params())
-    assert (cost.seconds, cost.memory_mb, cost.tiles) == (2.0, 100.0, 4)
 
 
 @pytest.fixture

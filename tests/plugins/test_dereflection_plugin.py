@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,22 +9,12 @@ import pytest
 from models.errors import ModelError
 from models.hub import Catalog
 from models.integrity import SUMS, files_in, sha256
-from plugins.contract import Cancelled, Picture, Progress, RunContext, Size
+from plugins.contract import Picture, Progress, RunContext
 from plugins.dereflection.plugin import Dereflection
 from plugins.host import pictures
 from plugins.host.run import Host
 from plugins.registry import Registry
-from tests.plugins.fakes import noise, save
-
-
-class FakePipeline:
-    def __call__(self, photo, *, progress=None, **more):
-        for done in range(3):
-            progress(done, 2)
-        return SimpleNamespace(image=photo * 0.9, reflection=photo * 0.1, plan={"tiles": 2}, notes=["note"])
-
-    def cost(self, height, width):
-        return {"seconds": height * width / 1e6, "memory_mb": 100.0, "tiles": 4.0}
+from tests.plugins.fakes import FakePipeline, noise, save
 
 
 @pytest.fixture
@@ -44,17 +33,6 @@ def test_the_removed_layer_is_kept_on_request(plugin):
     assert result.info == {"plan": {"tiles": 2}, "notes": ["note"]}
     assert told == [(0.0, "tile 1 of 2"), (0.5, "tile 2 of 2"), (1.0, "tile 2 of 2")]
     assert plugin.run(picture, Dereflection.Params(keep_layer=False), RunContext()).layers == {}
-
-
-def test_it_stops_between_tiles_when_cancelled(plugin):
-    with pytest.raises(Cancelled):
-        context = RunContext(progress=Progress(None, lambda: True))
-        plugin.run(Picture(np.zeros((8, 9, 3), np.float32)), Dereflection.Params(), context)
-
-
-def test_the_cost_is_the_pipelines(plugin):
-    cost = plugin.cost(Size(2000, 1000), Dereflection.Params())
-    assert (cost.seconds, cost.memory_mb, cost.tiles) == (2.0, 100.0, 4)
 
 
 @pytest.fixture

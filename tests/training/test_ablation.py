@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.training.conftest import DEBUG
-from training import ablation
+from training import ablation, variants
 from training.config import load_config
 
 
@@ -52,7 +52,7 @@ def test_every_variant_is_trained_scored_and_listed(plan, tmp_path, monkeypatch,
     assert alone["lineage"] is None
     assert (out / "ablation.md").read_text() in capsys.readouterr().out
 
-    monkeypatch.setattr(ablation, "Trainer", lambda config: pytest.fail("what is finished was trained again"))
+    monkeypatch.setattr(variants, "Trainer", lambda config: pytest.fail("what is finished was trained again"))
     ablation.main([*command, "--variants", "second alone"])
     assert json.loads((out / "ablation.json").read_text()) == table  # the others' rows stay
     with pytest.raises(ValueError, match="other settings"):

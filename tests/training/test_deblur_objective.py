@@ -6,7 +6,7 @@ from models.deblur.network import Deblur
 from training.config import DeblurRun
 from training.data.blur import BlurConfig, draw_blur, simulate_blur
 from training.data.draws import Draws
-from training.deblur_objective import DeblurObjective, field_of, motion_error, unused
+from training.deblur_objective import DeblurObjective, blur_field_error, field_of, unused
 
 EVERY = {"prerestored": 1.0, "motion": 0.1, "alignment": 0.1, "latent": 0.1, "autoencoder": 0.5, "output": 1.0}
 EVERY |= {"reblur": 0.1}
@@ -53,17 +53,17 @@ def test_parts_add_up_under_their_weights():
     torch.testing.assert_close(together, expected)
 
 
-def test_the_true_field_has_the_least_motion_error_and_real_pairs_have_none():
+def test_the_true_field_has_the_least_blur_field_error_and_real_pairs_have_none():
     batch = blurred()
     field = field_of(batch["motion"], batch["defocus"])
     windows = field.mean((2, 3))[:, :, None, None].expand(-1, -1, 2, 2)
     blur = {"field": field, "double": windows[:, :2].permute(0, 2, 3, 1), "radius": windows[:, 2]}
-    right = motion_error(blur, batch)
-    wrong = motion_error({**blur, "field": -field}, batch)
+    right = blur_field_error(blur, batch)
+    wrong = blur_field_error({**blur, "field": -field}, batch)
     assert (right < 0.05).all() and (wrong > right + 0.05).all()
     assert (to_vector(field[:, :2])[:, 0] >= -1e-4).all()
     unknown = {**batch, "motion": batch["motion"] * torch.nan, "defocus": batch["defocus"] * torch.nan}
-    assert motion_error(blur, unknown).tolist() == [0.0, 0.0]
+    assert blur_field_error(blur, unknown).tolist() == [0.0, 0.0]
 
 
 def test_settings_that_do_not_fit_are_named():

@@ -27,7 +27,7 @@ from torch import Tensor
 from training.data.blur_config import FAMILIES, BlurConfig
 from training.data.blur_families import DRAWN, Frame
 from training.data.blur_layers import Layers, blur_layers
-from training.data.camera import add_noise, jpeg, to_8_bit, to_light, to_picture
+from training.data.camera import develop, to_light, to_picture
 from training.data.draws import Draws
 from training.data.motion_field import motion_and_defocus
 
@@ -112,10 +112,7 @@ def simulate_blur(sharp: Tensor, blurs: list[Blur]) -> dict[str, Tensor]:
     target = torch.where(clean, sharp, to_picture(scene, gamma))
     blurred = torch.where(clean, sharp, to_picture(light, gamma))
     noise = torch.stack([b.noise for b in blurs]).to(device)
-    photo = to_8_bit(add_noise(blurred, noise, rows([b.level for b in blurs])))
-    packed = [i for i, b in enumerate(blurs) if b.quality]
-    if packed:
-        photo[packed] = to_8_bit(jpeg(photo[packed], rows([blurs[i].quality for i in packed])))
+    photo = develop(blurred, noise, rows([b.level for b in blurs]), [b.quality for b in blurs])
     # Noise and JPEG are no blur: a sharp photo is to stay as it is.
     target = torch.where(clean, photo, target)
     return {"input": photo, "target": target, "light": blurred, "motion": motion, "defocus": defocus}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -40,6 +41,17 @@ def add_noise(picture: Tensor, normal: Tensor, level: Tensor) -> Tensor:
 
 def to_8_bit(picture: Tensor) -> Tensor:
     return (picture.clamp(0, 1) * 255).round() / 255
+
+
+def develop(picture: Tensor, normal: Tensor, level: Tensor, quality: Sequence[float]) -> Tensor:
+    """What a camera makes of pictures in [0, 1]: noise (see :func:`add_noise`), 8 bits, and JPEG at the ``quality`` of
+    each (0: none)."""
+    photo = to_8_bit(add_noise(picture, normal, level))
+    packed = [i for i, q in enumerate(quality) if q]
+    if packed:
+        chosen = torch.tensor([quality[i] for i in packed], device=picture.device, dtype=torch.float32)
+        photo[packed] = to_8_bit(jpeg(photo[packed], chosen))
+    return photo
 
 
 def jpeg(picture: Tensor, quality: Tensor) -> Tensor:

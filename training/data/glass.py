@@ -34,7 +34,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor
 
-from training.data.camera import add_noise, jpeg, to_8_bit, to_light, to_picture
+from training.data.camera import develop, to_light, to_picture
 from training.data.draws import Draws
 from training.data.filters import disc_blur
 from training.data.pane import Panes, normal_of, passed_and_reflected, reflected_grids
@@ -220,10 +220,7 @@ def simulate(transmission: Tensor, reflection: Tensor, views: list[View]) -> dic
     noise = torch.stack([v.noise for v in views]).to(device)
     screen = column([float(s.screen) for s in scenes]) > 0
     mixed = torch.where(clean, transmission, combine_layers(through, layer, screen, gamma))
-    photo = to_8_bit(add_noise(mixed, noise, rows([s.level for s in scenes])))
-    packed = [i for i, s in enumerate(scenes) if s.quality]
-    if packed:
-        photo[packed] = to_8_bit(jpeg(photo[packed], rows([scenes[i].quality for i in packed])))
+    photo = develop(mixed, noise, rows([s.level for s in scenes]), [s.quality for s in scenes])
     # Noise and JPEG are no reflection: what has no glass in front stays as it is, or they would tell glass.
     target = torch.where(clean, photo, target)
     return {"input": photo, "target": target, "through": through, "reflection": layer, "light": mixed}

@@ -1,0 +1,41 @@
+"""What restorers share whose work is done, tile by tile, by one pipeline of `models`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from plugins.contract import Cost, LoadContext, RunContext, Size
+
+if TYPE_CHECKING:
+    from models.hub import LocalModel
+
+
+class Pipelined:
+    """``load`` and ``cost`` of a :class:`plugins.contract.Plugin`; ``run`` is the plugin's own."""
+
+    pipeline: ClassVar[str]
+    """"module:Class", imported when a model is loaded, since it brings torch and diffusers."""
+    _pipeline: Any
+
+    def load(self, model: LocalModel | None, ctx: LoadContext) -> None:
+        assert model is not None  # plugin.toml names a task
+        module, name = self.pipeline.split(":")
+        runtime = ctx.runtime
+        self._pipeline = getattr(import_module(module), name).from_pretrained(
+            model.folder, device=runtime.device, dtype=runtime.dtype, attention=runtime.attention
+        )
+
+    def cost(self, size: Size, params: Any) -> Cost:
+        cost = self._pipeline.cost(size.height, size.width)
+        return Cost(cost["seconds"], cost["memory_mb"], int(cost["tiles"]))
+
+
+def tile_progress(ctx: RunContext) -> Callable[[int, int], None]:
+    """What a pipeline calls with the tiles done and all of them; it raises Cancelled as ``ctx.progress`` does."""
+
+    def report(done: int, total: int) -> None:
+        ctx.progress.update(done / total, f"tile {min(done + 1, total)} of {total}")
+
+    return report
