@@ -43,7 +43,7 @@ def test_views_agree_when_what_is_left_in_them_is_the_same_whatever_their_tone()
 def test_the_aligned_loss_is_blind_to_gain_and_offset_and_else_follows_the_aligned_score():
     target = torch.rand(2, 3, 32, 32)
     toned = target * torch.tensor([0.6, 1.3])[:, None, None, None] + 0.1
-    torch.testing.assert_close(LOSSES["aligned"](toned, target), torch.zeros(2), atol=2e-3, rtol=0)
+    torch.testing.assert_close(LOSSES["aligned"](toned, target), torch.zeros(2), atol=5e-3, rtol=0)
     noisy = target + 0.2 * torch.rand_like(target)
     fit = [np.polyfit(o.flatten(), t.flatten(), 1) for o, t in zip(noisy[0].numpy(), target[0].numpy(), strict=True)]
     left = np.mean([((a * o + b - t) ** 2).mean() for (a, b), o, t in zip(fit, noisy[0], target[0], strict=True)])
