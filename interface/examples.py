@@ -1,4 +1,4 @@
-"""Example pictures: photos that scikit-image ships, behind a glass that the project's simulator puts there.
+"""Example pictures: photos that scikit-image ships, behind glass or blurred by the project's own simulators.
 
 Made when first asked for, and kept in gradio's cache folder; no example is part of the repository.
 """
@@ -8,12 +8,20 @@ from __future__ import annotations
 import importlib.util
 import logging
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from interface.cache import cache_folder
+
+if TYPE_CHECKING:
+    import torch
+
+Made = Callable[[], np.ndarray]  # uint8 H x W x 3
 
 # (photo behind the glass, what the glass reflects, seed): scikit-image's public-domain and CC0 photos.
 PAIRS = (
@@ -22,44 +30,78 @@ PAIRS = (
     ("rocket.jpg", "coffee.png", 5),
     ("astronaut.png", "chelsea.png", 8),
 )
+# (photo, family of blur, its size as a share of the shorter side, seed)
+BLURS = (
+    ("coffee.png", "linear", 0.03, 4),
+    ("astronaut.png", "disc", 0.008, 1),
+    ("rocket.jpg", "shake", 0.03, 2),
+    ("chelsea.png", "gaussian", 0.007, 3),
+)
 LONGEST = 768
 _lock = threading.Lock()
 
 
-def photos() -> list[Path]:
-    """Paths of the example photos, made on the first call (a few seconds). Empty where they cannot be made."""
+def photos(plugin: str = "") -> list[Path]:
+    """Paths of the example photos for a plugin, made on the first call (a few seconds): blurred ones for "deblur",
+    photos through glass for every other. Empty where they cannot be made."""
+    made = _blurred() if plugin == "deblur" else _behind_glass()
     folder = cache_folder() / "examples"
-    paths = [folder / f"through-glass-{Path(scene).stem}.jpg" for scene, _, _ in PAIRS]
     with _lock:
-        if all(path.exists() for path in paths):
-            return paths
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for path, (scene, reflected, seed) in zip(paths, PAIRS, strict=True):
-                _write(path, behind_glass(_bundled(scene), _bundled(reflected), seed))
+            return [_written(folder / f"{name}.jpg", picture) for name, picture in made.items()]
         except (OSError, ValueError, RuntimeError) as error:
             logging.getLogger(__name__).warning("No example pictures: %s", error)
             return []
-    return paths
+
+
+def _behind_glass() -> dict[str, Made]:
+    def make(scene: str, reflected: str, seed: int) -> np.ndarray:
+        return behind_glass(_bundled(scene), _bundled(reflected), seed)
+
+    return {f"through-glass-{Path(pair[0]).stem}": partial(make, *pair) for pair in PAIRS}
+
+
+def _blurred() -> dict[str, Made]:
+    def make(scene: str, family: str, size: float, seed: int) -> np.ndarray:
+        return blurred(_bundled(scene), family, size, seed)
+
+    return {f"blurred-{Path(how[0]).stem}": partial(make, *how) for how in BLURS}
 
 
 def behind_glass(scene: Image.Image, reflected: Image.Image, seed: int) -> np.ndarray:
     """`scene` seen through a glass that mirrors `reflected`: uint8 H x W x 3 of the size of `scene`."""
-    import torch
-
     from training.data.draws import Draws
     from training.data.glass import GlassConfig, draw_scene, draw_view, simulate
     from training.data.photos import to_pixels
-
-    def tensor(picture: Image.Image) -> torch.Tensor:
-        return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
 
     plain = GlassConfig(clean=0, hard=0, strength=(0.35, 0.5), defocus=0.012, local=0.5, noise=0, edge=0, jpeg=0)
     draws = Draws(seed, 0)
     view = draw_view(draws, draw_scene(draws, plain), scene.height, scene.width, plain)
     world = ImageOps.fit(reflected, scene.size, Image.Resampling.LANCZOS)
-    photo = simulate(tensor(scene), tensor(world), [view])["input"][0]
+    photo = simulate(_tensor(scene), _tensor(world), [view])["input"][0]
     return to_pixels(photo)
+
+
+def blurred(scene: Image.Image, family: str, size: float, seed: int) -> np.ndarray:
+    """`scene` under a blur of that family and size (a share of the shorter side): uint8 H x W x 3."""
+    from training.data.blur import BlurConfig, draw_blur, simulate_blur
+    from training.data.blur_config import OTHERS
+    from training.data.draws import Draws
+    from training.data.photos import to_pixels
+
+    span = (size, size)
+    plain = BlurConfig(
+        families={OTHERS: 0, family: 1}, clean=0, motion=span, defocus=span, gaussian=span, layers=0, noise=0, jpeg=0
+    )
+    blur = draw_blur(Draws(seed, 0), plain, scene.height, scene.width)
+    return to_pixels(simulate_blur(_tensor(scene), [blur])["input"][0])
+
+
+def _tensor(picture: Image.Image) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
 
 
 def _bundled(name: str) -> Image.Image:
@@ -73,7 +115,9 @@ def _bundled(name: str) -> Image.Image:
     return whole
 
 
-def _write(path: Path, pixels: np.ndarray) -> None:
-    half_done = path.with_suffix(".part")
-    Image.fromarray(pixels).save(half_done, "JPEG", quality=92)
-    half_done.replace(path)
+def _written(path: Path, picture: Made) -> Path:
+    if not path.exists():
+        half_done = path.with_suffix(".part")
+        Image.fromarray(picture()).save(half_done, "JPEG", quality=92)
+        half_done.replace(path)
+    return path

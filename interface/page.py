@@ -19,24 +19,24 @@ LOGO = """<svg viewBox="0 0 48 48" role="img" aria-label=""><defs>
 stroke-width="2" stroke-linecap="round"/>
 </svg>"""
 BRAND = f"""<div class="brand">{LOGO}<div><h1>Limpid</h1>
-<p>Photos taken through glass, without the glass.</p></div></div>"""
+<p>Your picture back, without the reflection or the blur.</p></div></div>"""
 
 
 def build(service: Service) -> gr.Blocks:
     """The whole app, ready to launch. Fetches nothing and sends nothing anywhere."""
     with gr.Blocks(title="Limpid", analytics_enabled=False, delete_cache=(HOUR, KEPT), fill_width=True) as page:
         masthead()
-        examples: list[gr.Dataset] = []
+        examples: dict[str, gr.Dataset] = {}  # by plugin
         with gr.Tabs(elem_id="places"):
             for plugin in service.restorers:
                 with gr.Tab(plugin.manifest.name, id=plugin.manifest.id):
-                    examples.append(restorer_tab(service, plugin))
+                    examples[plugin.manifest.id] = restorer_tab(service, plugin)
             if service.restorers:
                 with gr.Tab("Several steps", id="steps"):
-                    examples.append(chain_tab(service))
+                    examples[""] = chain_tab(service)
             for plugin in service.guides:
                 with gr.Tab(plugin.manifest.name, id=plugin.manifest.id):
-                    examples.append(guide_tab(service, plugin))
+                    examples[plugin.manifest.id] = guide_tab(service, plugin)
             with gr.Tab("Models and plugins", id="models") as tab:
                 models_page.models_tab(service, tab)
         footer = gr.HTML(snippets.footer_html(None), elem_id="footer")
@@ -49,7 +49,8 @@ def build(service: Service) -> gr.Blocks:
             js=ON_LOAD,
         )
         if examples:
-            page.load(lambda: fill_examples(examples), None, examples, show_progress="hidden", api_visibility="private")
+            rows = [*examples.values()]
+            page.load(lambda: fill_examples([*examples]), None, rows, show_progress="hidden", api_visibility="private")
         json_endpoints(service)
     return page
 

@@ -51,7 +51,7 @@ def restorer_tab(service: Service, plugin: Loaded) -> gr.Dataset:
             params = [control(field) for field in own]
             strength, *rest = host_controls(service.model_ids(plugin), photo)
             go, stop = buttons("Restore photo")
-            examples = example_row(photo)
+            examples = example_row(photo, plugin.manifest.id)
         outputs = result_side()
     run = go.click(
         api.restorer(plugin),
@@ -169,8 +169,8 @@ def buttons(label: str) -> tuple[gr.Button, gr.Button]:
     return go, stop
 
 
-def example_row(photo: PhotoInput) -> gr.Dataset:
-    """Thumbnails to try; `fill_examples` fills it."""
+def example_row(photo: PhotoInput, plugin: str = "") -> gr.Dataset:
+    """Thumbnails to try, for a plugin's id; `fill_examples` fills it."""
     row = gr.Dataset(
         components=[PhotoInput(visible=False, label="Example")],
         samples=[],
@@ -180,14 +180,14 @@ def example_row(photo: PhotoInput) -> gr.Dataset:
         elem_classes="examples",
         visible=False,
     )
-    row.click(lambda index: str(photos()[index]), row, photo, **QUIET)
+    row.click(lambda index: str(photos(plugin)[index]), row, photo, **QUIET)
     return row
 
 
-def fill_examples(rows: list[gr.Dataset]) -> list[gr.Dataset]:
-    """What fills rows of examples, once the pictures are made."""
-    made = photos()
-    return [gr.Dataset(samples=[[str(path)] for path in made], visible=bool(made)) for _ in rows]
+def fill_examples(plugins: list[str]) -> list[gr.Dataset]:
+    """What fills the rows of examples, given by their plugins, once the pictures are made."""
+    made = [photos(plugin) for plugin in plugins]
+    return [gr.Dataset(samples=[[str(path)] for path in paths], visible=bool(paths)) for paths in made]
 
 
 def result_side() -> Outputs:
