@@ -76,6 +76,8 @@ def whole_weights(accelerator: Accelerator, objective: nn.Module) -> dict[str, T
 class Average(EMAModel):
     """diffusers' moving average of weights, saved in full where they are shared out, for any number of processes."""
 
+    shadow_params: list[Tensor]
+
     def state_dict(self) -> dict[str, Any]:
         state: dict[str, Any] = super().state_dict()
         return state | {"shadow_params": [_whole(value) for value in self.shadow_params]}

@@ -21,7 +21,7 @@ USE = (
 )  # how a network is used, not what it is: a warm start may change it
 
 
-def build_network(config: RunConfig, kind: type[nn.Module]) -> tuple[Any, dict[str, str] | None]:
+def build_network(config: RunConfig, kind: Any) -> tuple[Any, dict[str, str] | None]:
     """The network in float32, and its lineage: the folder or id it came from and the revision (None if new)."""
     if config.init_from is None:
         return kind(**config.model), None
@@ -45,7 +45,8 @@ def save_memory(network: nn.Module) -> None:
     """Turn on gradient checkpointing; ValueError for a network that has none."""
     if isinstance(network, ModelMixin) and not network._supports_gradient_checkpointing:
         raise ValueError(f"gradient_checkpointing is not for a {type(network).__name__}, which is small enough.")
-    for part in [network] if isinstance(network, ModelMixin) else network.children():
+    parts: list[Any] = [network] if isinstance(network, ModelMixin) else list(network.children())
+    for part in parts:
         part.enable_gradient_checkpointing()
 
 

@@ -117,9 +117,13 @@ class LocalObjective(PictureObjective):
         return net.finish(cut(photo), cut(maps)), cut(target)
 
 
-OBJECTIVES = {"whole": WholeObjective, "local": LocalObjective, "latent": LatentObjective}
+OBJECTIVES: dict[str, type[PictureObjective]] = {
+    "whole": WholeObjective,
+    "local": LocalObjective,
+    "latent": LatentObjective,
+}
 
 
-def build_objective(network: nn.Module, config: DereflectionRun) -> PictureObjective:
+def build_objective(network: Any, config: DereflectionRun) -> PictureObjective:
     """The module for ``config.objective``; ValueError, naming the setting, where sizes do not suit the network."""
     return OBJECTIVES[config.objective](network, config)

@@ -126,7 +126,8 @@ class Trainer:
             last = part == self.accumulation - 1
             a.gradient_state._set_sync_gradients(last)  # for DeepSpeed, which steps by itself
             with nullcontext() if last else a.no_sync(self.objective):
-                each, terms = self.objective(batch, indices)
+                with a.autocast():  # FSDP 2's wrapping has none of its own
+                    each, terms = self.objective(batch, indices)
                 loss = each.mean() / self.accumulation
                 a.backward(loss)
             for name, value in {"loss": each.detach().mean(), **terms}.items():

@@ -130,7 +130,7 @@ class Deblur(ModelMixin, ConfigMixin):
         """Latent of the photo, aligned latent and motion (B x (2 latent + 3) x h x w); and what is known."""
         known = self.prepare(photo)
         latent = self.encode_latent(photo)
-        motion = F.adaptive_avg_pool2d(in_units(known.blur["field"]), latent.shape[-2:])
+        motion = F.adaptive_avg_pool2d(in_units(known.blur["field"]), (latent.shape[-2], latent.shape[-1]))
         return torch.cat([latent, known.aligned, motion.to(latent.dtype)], 1), known
 
     def step(self, latent: Tensor, tokens: Tensor | None = None) -> Tensor:
