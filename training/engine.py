@@ -11,10 +11,12 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType
+from accelerate.utils import DistributedType, parse_flag_from_env
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
+
+from training.config import RunConfig
 
 # Blocks that are gathered one at a time under FSDP. Only such are listed as are called as a whole: what is called by
 # its parts (a decoder whose blocks are run one by one) would find its own weights missing.
@@ -28,13 +30,25 @@ BLOCKS = (
 )
 
 
+def make_accelerator(precision: str, cpu: bool) -> Accelerator:
+    """As the launcher asks. ValueError for a precision that the engine does not go with."""
+    deepspeed = parse_flag_from_env("ACCELERATE_USE_DEEPSPEED")
+    if deepspeed and precision == "fp16":
+        raise ValueError("DeepSpeed is for precision bf16 or no: set one of these.")
+    # DeepSpeed would keep the weights themselves, frozen ones too, in half precision; see `set_up`.
+    return Accelerator(mixed_precision="no" if deepspeed else precision, cpu=cpu)
+
+
 def is_shared_out(accelerator: Accelerator) -> bool:
     """Whether each process holds a part of the weights only."""
     return bool(accelerator.distributed_type == DistributedType.FSDP)
 
 
-def set_up(accelerator: Accelerator, network: nn.Module, objective: nn.Module, micro: int, clip: float) -> None:
-    """Before ``prepare``. ValueError for engines a run does not go on exactly with, saying what to set instead."""
+def set_up(accelerator: Accelerator, network: nn.Module, objective: nn.Module, config: RunConfig, micro: int) -> None:
+    """Before ``prepare``; ``micro``: samples a process holds at once.
+
+    ValueError, saying what to set instead, for engines with which a run would not go on exactly.
+    """
     if is_shared_out(accelerator):
         plugin = accelerator.state.fsdp_plugin
         if plugin.fsdp_version != 2:
@@ -53,7 +67,8 @@ def set_up(accelerator: Accelerator, network: nn.Module, objective: nn.Module, m
         plugin.deepspeed_config |= {
             "train_micro_batch_size_per_gpu": micro,
             "gradient_accumulation_steps": 1,
-            "gradient_clipping": clip,
+            "gradient_clipping": config.optimizer.clip,
+            "torch_autocast": {"enabled": config.precision == "bf16", "dtype": "bfloat16"},
         }
 
 

@@ -14,7 +14,6 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from models.runtime import peak_memory_mb, reset_peak, use_threads
@@ -22,7 +21,7 @@ from training.checkpoints import check_settings, list_checkpoints, save_checkpoi
 from training.config import RunConfig, load_config
 from training.curves import CurveFile, plot_curves
 from training.data.draws import Draws
-from training.engine import Average, inside, is_shared_out, set_up, whole_weights
+from training.engine import Average, inside, is_shared_out, make_accelerator, set_up, whole_weights
 from training.export import export, note_start
 from training.networks import build_network, save_memory
 from training.tasks import task_of
@@ -58,7 +57,7 @@ class Trainer:
     def __init__(self, config: RunConfig, cpu: bool = False) -> None:
         self.config = config
         cuda = torch.cuda.is_available() and not cpu
-        self.accelerator = Accelerator(mixed_precision=config.precision, cpu=not cuda)
+        self.accelerator = make_accelerator(config.precision, cpu=not cuda)
         use_threads()
         set_seed(config.seed)
         self.out = config.out / config.name
@@ -81,7 +80,7 @@ class Trainer:
         self.data = task.source(config.data, config.seed)
         objective = task.objective(self.network, config)
         a = self.accelerator
-        set_up(a, self.network, objective, self.micro, o.clip)
+        set_up(a, self.network, objective, config, self.micro)
         self.objective, self.optimizer = a.prepare(objective, optimizer)
         # Some engines put others in their place.
         self.trained = [p for p in a.unwrap_model(self.objective).parameters() if p.requires_grad]

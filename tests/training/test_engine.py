@@ -18,7 +18,7 @@ from tests.training.conftest import DEBUG
 from training.checkpoints import list_checkpoints
 from training.config import load_config
 from training.curves import read_curve
-from training.engine import BLOCKS, Average, set_up
+from training.engine import BLOCKS, Average, make_accelerator, set_up
 from training.tasks import FullDereflection
 from training.train import Trainer
 
@@ -95,19 +95,34 @@ def test_the_average_of_whole_weights_is_diffusers_own(debug_overrides):
     assert torch.equal(again.shadow_params[0], average.shadow_params[0]) and again.optimization_step == 2
 
 
-def test_engines_that_do_not_go_on_exactly_are_refused():
+def test_engines_are_set_up_and_those_that_do_not_go_on_exactly_refused(debug_overrides, monkeypatch):
     class Plugin:
         fsdp_version = 1
         zero_stage = 3
+        mixed_precision_policy = "one"
+        deepspeed_config: dict = {"gradient_accumulation_steps": 7}
 
     class Engine:
         class state:
             fsdp_plugin = deepspeed_plugin = Plugin
 
+    config = load_config(DEBUG, [*debug_overrides, "precision=bf16", "optimizer.clip=0.5"])
     network = Deblur.tiny()
     Engine.distributed_type = DistributedType.FSDP
     with pytest.raises(ValueError, match="fsdp_version: 2"):
-        set_up(Engine, network, network, 2, 1.0)
+        set_up(Engine, network, network, config, 2)
+    Plugin.fsdp_version = 2
+    set_up(Engine, network, network, config, 2)
+    assert Plugin.mixed_precision_policy is None and "SanaTransformerBlock" in network._no_split_modules
     Engine.distributed_type = DistributedType.DEEPSPEED
     with pytest.raises(ValueError, match="use ZeRO 2, or FSDP"):
-        set_up(Engine, network, network, 2, 1.0)
+        set_up(Engine, network, network, config, 2)
+    Plugin.zero_stage = 2
+    set_up(Engine, network, network, config, 2)
+    assert Plugin.deepspeed_config == {
+        "train_micro_batch_size_per_gpu": 2, "gradient_accumulation_steps": 1, "gradient_clipping": 0.5,
+        "torch_autocast": {"enabled": True, "dtype": "bfloat16"},
+    }  # fmt: skip
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(ValueError, match="precision bf16 or no"):
+        make_accelerator("fp16", cpu=True)
