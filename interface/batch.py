@@ -5,16 +5,16 @@ from __future__ import annotations
 import glob
 import json
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from interface.scratch import scratch_folder
 from models.errors import LimpidError
 from plugins.contract import Progress
 from plugins.host.pictures import stem
@@ -49,6 +49,18 @@ def prepare_process() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
 
 
+def wait_for_others() -> None:
+    """Under a launcher: until its other processes are through, too. It ends them all when one of them reports that
+    some of its photos failed."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return
+    from torch import distributed
+
+    distributed.init_process_group("gloo", timeout=timedelta(days=30))
+    distributed.barrier()
+    distributed.destroy_process_group()
+
+
 def find(names: Iterable[str]) -> list[Path]:
     """Files from files, folders (their pictures) and patterns; a name that is none of these is kept, to be
     reported as missing. No file twice."""
@@ -79,48 +91,69 @@ def targets(photos: Sequence[Path], out: Path) -> list[Path]:
     return result
 
 
+def without_results(photos: Sequence[Path], out: Path) -> tuple[list[Path], int]:
+    """The photos less those in ``out`` that are results of earlier runs, and how many these were: a folder may be
+    given as ``out`` to itself."""
+    here = out.resolve()
+    if not any(photo.parent.resolve() == here for photo in photos):
+        return list(photos), 0
+    made = {name for file in here.glob("*-restored.json") if (note := read_note(file)) for name in known_to(note)}
+    kept = [photo for photo in photos if photo.name not in made or photo.parent.resolve() != here]
+    return kept, len(photos) - len(kept)
+
+
 def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, overwrite: bool = False) -> int:
     """Restores `photos` into `out`; returns 0, or 1 when some failed (they are listed, the others are done).
 
     With RANK and WORLD_SIZE in the environment, every process takes its share of the files.
     """
     rank, world = int(os.environ.get("RANK", 0)), max(1, int(os.environ.get("WORLD_SIZE", 1)))
+    photos, results = without_results(photos, out)
+    if results and rank == 0:
+        print(f"{results} results of earlier runs are not restored again")
     mine = list(zip(photos, targets(photos, out), strict=True))[rank::world]
-    out.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=out))
-    done, skipped, failed = 0, 0, []
     try:
-        with tqdm(
+        out.mkdir(parents=True, exist_ok=True)
+        writable = os.access(out, os.W_OK | os.X_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise LimpidError(f"The folder {out} cannot be made or written to: choose another --out.")
+    done, skipped, failed = 0, 0, []
+    with (
+        scratch_folder(out) as scratch,
+        tqdm(
             total=len(mine),
             unit="photo",
             position=rank,
             disable=None,
             bar_format="{l_bar}{bar}| {n:.1f}/{total} [{elapsed}<{remaining}]",
-        ) as bar:
-            for index, (photo, target) in enumerate(mine):
-                bar.set_description(photo.name)
+        ) as bar,
+    ):
+        for index, (photo, target) in enumerate(mine):
+            bar.set_description(photo.name)
 
-                def show(fraction: float, _: str, base: int = index) -> None:
-                    bar.n = base + fraction
-                    bar.refresh()
-
-                try:
-                    if one(host, photo, target, request, scratch, overwrite, Progress(show)):
-                        done += 1
-                    else:
-                        skipped += 1
-                except Exception as error:  # one photo's trouble, whatever it is, is not the others'
-                    failed.append(f"{photo}: {error if isinstance(error, LimpidError) else repr(error)}")
-                    if not bar.disable:
-                        bar.write(f"Failed: {failed[-1]}", file=sys.stderr)
-                bar.n = index + 1
+            def show(fraction: float, _: str, base: int = index) -> None:
+                bar.n = base + fraction
                 bar.refresh()
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+
+            try:
+                if one(host, photo, target, request, scratch, overwrite, Progress(show)):
+                    done += 1
+                else:
+                    skipped += 1
+            except Exception as error:  # one photo's trouble, whatever it is, is not the others'
+                failed.append(f"{photo}: {error if isinstance(error, LimpidError) else repr(error)}")
+                if not bar.disable:
+                    bar.write(f"Failed: {failed[-1]}", file=sys.stderr)
+            bar.n = index + 1
+            bar.refresh()
     share = f" (process {rank + 1} of {world})" if world > 1 else ""
     print(f"{done} restored, {skipped} already there, {len(failed)} failed, in {out}{share}")
     for line in failed:
         print(f"  failed: {line}", file=sys.stderr)
+    sys.stdout.flush()
+    wait_for_others()
     return 1 if failed else 0
 
 
@@ -129,8 +162,9 @@ def one(
 ) -> bool:
     """Restores one photo unless that is done; True when it was restored.
 
-    The result appears under its name only when it is whole, and the record after it: a record is the sign
-    that a photo is done. Raises LimpidError.
+    A photo is done when its record and every file that this names are there. They take their names when they are
+    whole: the record first, so that whatever stands here is known for ours, then layers, then the picture. So a
+    process that is killed anywhere leaves a photo done or not done, and nothing in between. Raises LimpidError.
     """
     note = target.with_name(target.name + ".json")
     asked = request.as_json()
@@ -140,22 +174,46 @@ def one(
             raise LimpidError(
                 f"{note} belongs to another photo ({before.get('source')}): choose another --out, or --overwrite."
             )
-        if before.get("asked") == asked and (note.parent / before["file"]).is_file():
+        if before.get("asked") == asked and all((note.parent / name).is_file() for name in files_of(before)):
             return False
+    if note.exists() and not before:
+        raise _not_ours(note)
     outcome = host.restore(
         photo, request.steps, request.params, request.options, out_dir=scratch, progress=progress, previews=False
     )
-    final = target.with_name(target.name + outcome.path.suffix)
-    if final.exists() and final.samefile(photo):
-        raise LimpidError(f"The result would take the place of the photo itself ({final}): choose another --out.")
-    for path, _ in outcome.layers if request.layers else []:
-        path.replace(target.with_name(target.name + path.name.removeprefix(stem(photo))))
-    outcome.path.replace(final)
-    kept = {"file": final.name, "source": str(photo.resolve()), "asked": asked, "record": outcome.record}
+    layers = [path for path, _ in outcome.layers] if request.layers else []
+    moves = {path: target.with_name(target.name + path.name.removeprefix(stem(photo))) for path in layers}
+    moves[outcome.path] = target.with_name(target.name + outcome.path.suffix)
+    ours = known_to(before) if before else []
+    for final in moves.values():
+        if final.exists() and final.name not in ours:
+            raise _not_ours(final)
+    *others, file = names = [final.name for final in moves.values()]
+    older = [name for name in ours if name not in names and (note.parent / name).is_file()]
+    kept = {"file": file, "layers": others, "older": older, "source": str(photo.resolve()), "asked": asked}
+    kept["record"] = outcome.record
     part = scratch / "record.json"
     part.write_text(json.dumps(kept, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+    for final in moves.values():  # or a kill would leave an older result under the new record
+        final.unlink(missing_ok=True)
     part.replace(note)
+    for path, final in moves.items():
+        path.replace(final)
     return True
+
+
+def _not_ours(file: Path) -> LimpidError:
+    return LimpidError(f"{file} is there already and is no result of Limpid's: move it, or choose another --out.")
+
+
+def files_of(note: dict[str, Any]) -> list[str]:
+    """The names of the results a record tells of: the layers that were kept, then the picture."""
+    return [*note.get("layers", []), note["file"]]
+
+
+def known_to(note: dict[str, Any]) -> list[str]:
+    """`files_of`, and those of the same photo made before in other ways (another format, more layers)."""
+    return [*files_of(note), *note.get("older", [])]
 
 
 def read_note(path: Path) -> dict[str, Any] | None:

@@ -141,11 +141,61 @@ def test_processes_share_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert {path.name[0] for path in out.glob("*.png")} == set("abcde")
 
 
-def test_a_result_never_replaces_the_photo(tmp_path: Path) -> None:
+def test_results_may_lie_beside_the_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo = files.photo(tmp_path, "p.png")
     before = photo.read_bytes()
-    assert restore(photo, "--out", tmp_path) == 0
-    assert photo.read_bytes() == before and (tmp_path / "p-restored.png").is_file()
+    assert restore(tmp_path, "--out", tmp_path, "--layers") == 0
+    made = {"p.png", "p-restored.png", "p-restored-reflection.png", "p-restored.json"}
+    assert photo.read_bytes() == before and {path.name for path in tmp_path.iterdir()} == made
+    capsys.readouterr()
+    assert restore(tmp_path, "--out", tmp_path, "--layers") == 0  # results are not restored in their turn
+    told = capsys.readouterr().out
+    assert "2 results of earlier runs" in told and "0 restored, 1 already there" in told
+    assert restore(tmp_path, "--out", tmp_path, "--format", "tiff") == 0  # the PNG of before stays, and stays ours
+    assert restore(tmp_path, "--out", tmp_path) == 0
+    assert {path.name for path in tmp_path.iterdir()} == made | {"p-restored.tif"}
+
+
+def test_a_result_never_replaces_a_file_that_is_not_ours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = files.photo(tmp_path, "p.png"), files.photo(tmp_path, "p-restored.png", seed=5)
+    before = second.read_bytes()
+    for more in ([], ["--overwrite"]):
+        assert restore(first, second, "--out", tmp_path, *more) == 1
+        told = capsys.readouterr()
+        assert "p-restored.png is there already and is no result of Limpid's" in told.err and "1 failed" in told.out
+    assert second.read_bytes() == before and (tmp_path / "p-restored-restored.png").is_file()
+    (tmp_path / "p-restored.json").write_text("[]")
+    assert restore(first, "--out", tmp_path) == 1
+    assert "p-restored.json is there already" in capsys.readouterr().err
+    assert (tmp_path / "p-restored.json").read_text() == "[]"
+    (tmp_path / "file").write_text("no folder")
+    assert restore(first, "--out", tmp_path / "file") == 1
+    assert "choose another --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("when", range(3))
+def test_killed_while_a_result_takes_its_name_it_is_done_again(
+    when: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo, out = files.photo(tmp_path, "p.png"), tmp_path / "out"
+    assert restore(photo, "--out", out, "--layers", "--strength", 0.5) == 0
+    old, calls, replace = (out / "p-restored.png").read_bytes(), 0, Path.replace
+
+    def killed(self: Path, target: Path) -> Path:
+        nonlocal calls
+        if Path(target).parent == out:
+            if calls == when:
+                raise KeyboardInterrupt
+            calls += 1
+        return replace(self, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", killed)
+        restore(photo, "--out", out, "--layers")
+    assert restore(photo, "--out", out, "--layers") == 0
+    note = json.loads((out / "p-restored.json").read_text())
+    assert "strength" not in note["asked"]["options"] and (out / "p-restored.png").read_bytes() != old
+    assert not list(out.glob(".unfinished-*"))
 
 
 def test_one_process_of_several_takes_its_share_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

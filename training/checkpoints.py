@@ -18,6 +18,7 @@ FREE = (
     "out",
     "init_from",
     "micro_batch",
+    "gradient_checkpointing",
     "keep",
     "checkpoint_every",
     "validate_every",

@@ -77,6 +77,7 @@ class RunConfig(Strict):
     batch: int = Field(8, ge=1)  # effective batch, over all processes and accumulation
     micro_batch: int = Field(8, ge=1)  # what one process holds at once; accumulation is derived
     precision: Literal["no", "bf16", "fp16"] = "bf16"
+    gradient_checkpointing: bool = False  # blocks are computed again on the way back: less memory, more time
     checkpoint_every: int = Field(200, ge=1)
     keep: int = Field(2, ge=1)  # checkpoints kept
     validate_every: int = Field(200, ge=1)
@@ -101,13 +102,22 @@ class DereflectionRun(RunConfig):
     """A stage of dereflection."""
 
     task: Literal["dereflection"] = "dereflection"
-    objective: Literal["whole", "local"] = "whole"
+    tier: Literal["small", "full"] = "small"  # full: Stable Diffusion's networks; init_from says which weights
+    objective: Literal["whole", "local", "latent"] = "whole"  # local: small only; latent: full only
     consistency: float = Field(0.0, ge=0)  # weight of losses.consistency, between the views of data.views
     data: DataConfig = DataConfig()
 
     @property
     def views(self) -> int:
         return self.data.views
+
+    @model_validator(mode="after")
+    def _tier_fits(self) -> DereflectionRun:
+        if self.objective == {"small": "latent", "full": "local"}[self.tier]:
+            raise ValueError(f"objective {self.objective} is not for tier {self.tier}.")
+        if self.tier == "full" and (self.init_from is None or self.model):
+            raise ValueError("tier full starts from init_from (python -m training.start makes one), and model is {}.")
+        return self
 
     @model_validator(mode="after")
     def _views_fit(self) -> DereflectionRun:

@@ -18,12 +18,13 @@ from collections.abc import Collection
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.deblur.motion import field_of, in_units
 from models.deblur.network import Deblur
 from training.config import DeblurRun
 from training.data.sources import Batch
+from training.engine import Objective
 from training.losses import combine
 
 STEPPED = {"latent", "output", "reblur"}  # parts that need the diffusion step
@@ -41,7 +42,7 @@ def unused(parts: Collection[str]) -> tuple[str, ...]:
     return names + (() if set(parts) & {"autoencoder", "output", "reblur"} else ("autoencoder.decoder.", "details."))
 
 
-class DeblurObjective(nn.Module):
+class DeblurObjective(Objective):
     """See above; ValueError, naming the setting, where sizes do not suit the network."""
 
     def __init__(self, network: Deblur, config: DeblurRun) -> None:
@@ -51,8 +52,7 @@ class DeblurObjective(nn.Module):
         if any(size % network.multiple for size in sizes):
             raise ValueError(f"data.sizes and validation_size must be multiples of {network.multiple}: {sizes}.")
 
-    def forward(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of each sample (B), and the mean of each of its parts."""
+    def losses(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
         net, parts = self.network, set(self.config.parts)
         photo = batch["input"].contiguous(memory_format=torch.channels_last)
         target = batch["target"]
@@ -63,7 +63,7 @@ class DeblurObjective(nn.Module):
         if "motion" in parts:
             each["motion"] = blur_field_error(known.blur, batch)
         if parts & {"alignment", "latent", "autoencoder"}:
-            clean = net.autoencoder.encode(target * 2 - 1, return_dict=False)[0]
+            clean = net.encode_latent(target)
             if "alignment" in parts:
                 each["alignment"] = (known.aligned - clean.detach()).abs().mean((1, 2, 3))
             if "autoencoder" in parts:  # on top of a pre-reconstruction that it has no part in

@@ -21,7 +21,9 @@ from training.curves import read_curve
 CURVES = ("loss.csv", "validation.csv", "curves.png")
 
 
-def export(pipeline: Any, config: RunConfig, out: Path, manifest: str, lineage: dict[str, str] | None) -> Path:
+def export(
+    pipeline: Any, config: RunConfig, out: Path, manifest: str, lineage: dict[str, str] | None, peak_mb: float
+) -> Path:
     """Write ``<out>/model/``: pipeline, SHA256SUMS, curves and record.json; whole or not at all."""
     partial, target = out / "model.partial", out / "model"
     shutil.rmtree(partial, ignore_errors=True)
@@ -30,7 +32,7 @@ def export(pipeline: Any, config: RunConfig, out: Path, manifest: str, lineage: 
     for name in CURVES:
         if (out / name).exists():
             shutil.copy(out / name, partial / name)
-    record = make_record(config, out, manifest, lineage)
+    record = make_record(config, out, manifest, lineage) | {"peak_memory_mb": round(peak_mb)}
     (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
     if config.init_from:
         keep_ancestors(locate(config.init_from)[0], partial / "lineage")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from diffusers import ModelMixin
+from torch import nn
 
 from models.hub import locate
 from training.config import RunConfig
@@ -20,7 +21,7 @@ USE = (
 )  # how a network is used, not what it is: a warm start may change it
 
 
-def build_network(config: RunConfig, kind: type[ModelMixin]) -> tuple[Any, dict[str, str] | None]:
+def build_network(config: RunConfig, kind: Any) -> tuple[Any, dict[str, str] | None]:
     """The network in float32, and its lineage: the folder or id it came from and the revision (None if new)."""
     if config.init_from is None:
         return kind(**config.model), None
@@ -38,6 +39,15 @@ def build_network(config: RunConfig, kind: type[ModelMixin]) -> tuple[Any, dict[
         elif _plain(network.config[name]) != _plain(value):
             raise ValueError(f"model.{name} cannot differ from that of {config.init_from}; only {', '.join(USE)} can.")
     return network.train(), {"init_from": config.init_from, "revision": revision}
+
+
+def save_memory(network: nn.Module) -> None:
+    """Turn on gradient checkpointing; ValueError for a network that has none."""
+    if isinstance(network, ModelMixin) and not network._supports_gradient_checkpointing:
+        raise ValueError(f"gradient_checkpointing is not for a {type(network).__name__}, which is small enough.")
+    parts: list[Any] = [network] if isinstance(network, ModelMixin) else list(network.children())
+    for part in parts:
+        part.enable_gradient_checkpointing()
 
 
 def _plain(value: object) -> object:

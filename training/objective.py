@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.dereflection.small import SmallDereflection
 from training.config import DereflectionRun
 from training.data.draws import Draws
 from training.data.sources import Batch
+from training.engine import Objective
 from training.losses import combine, consistency
 
 CROP_STREAM = 2
-UNUSED = {"whole": ("local.",), "local": ()}  # by objective: parameters without a part in it, for which DDP would wait
+UNUSED = {  # by tier and objective: parameters without a part in it, for which DDP would wait
+    "small": {"whole": ("local.",), "local": ()},
+    "full": {"whole": ("vae.",), "latent": ("vae.", "vae_2.")},
+}
 
 
-class PictureObjective(nn.Module):
+class PictureObjective(Objective):
     """Compares pictures; how they come about is :meth:`compare`'s."""
 
-    def __init__(self, network: SmallDereflection, config: DereflectionRun) -> None:
+    def __init__(self, network: Any, config: DereflectionRun) -> None:
         super().__init__()
         self.network, self.config = network, config
 
@@ -27,10 +33,13 @@ class PictureObjective(nn.Module):
         """Output and what it should be, of one size."""
         raise NotImplementedError
 
-    def forward(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of each sample (B), and the mean of each of its terms."""
+    def learn(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
+        """What is compared in training: :meth:`compare`'s pictures, unless it is something that they are made of."""
+        return self.compare(photo, target, indices)
+
+    def losses(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
         photo = batch["input"].contiguous(memory_format=torch.channels_last)
-        output, target = self.compare(photo, batch["target"], indices)
+        output, target = self.learn(photo, batch["target"], indices)
         output = output.float()
         each, terms = combine(output, target, self.config.losses)
         if self.config.consistency:
@@ -41,19 +50,35 @@ class PictureObjective(nn.Module):
 
 
 class WholeObjective(PictureObjective):
-    """The whole photo at low resolution: ``restore`` against the target."""
+    """The whole photo (small tier: at low resolution): ``restore`` against the target."""
 
-    def __init__(self, network: SmallDereflection, config: DereflectionRun) -> None:
+    def __init__(self, network: Any, config: DereflectionRun) -> None:
         super().__init__(network, config)
         sizes = [*config.data.sizes, config.validation_size]
         if any(size % network.multiple for size in sizes):
             raise ValueError(
-                f"objective 'whole' needs data.sizes and validation_size in multiples of {network.multiple}: {sizes}."
+                f"objective '{config.objective}' needs data.sizes and validation_size in multiples of "
+                f"{network.multiple}: {sizes}."
             )
 
     def compare(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
         """Output and target, B x 3 x H x W."""
         return self.network.restore(photo), target
+
+
+class LatentObjective(WholeObjective):
+    """Full size, up to the clean latent, which is compared with the target's own: the decoder, most of the work, is
+    left out. ``losses`` and ``consistency`` then compare latents."""
+
+    def learn(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            latent, clean = self._latent(photo), self._latent(target)
+        return self.network.step(latent), clean.float()
+
+    def _latent(self, picture: Tensor) -> Tensor:
+        vae = self.network.vae
+        latent: Tensor = vae.encode(picture * 2 - 1).latent_dist.mode() * vae.config["scaling_factor"]
+        return latent.contiguous()
 
 
 class LocalObjective(PictureObjective):
@@ -92,6 +117,13 @@ class LocalObjective(PictureObjective):
         return net.finish(cut(photo), cut(maps)), cut(target)
 
 
-def build_objective(network: SmallDereflection, config: DereflectionRun) -> PictureObjective:
+OBJECTIVES: dict[str, type[PictureObjective]] = {
+    "whole": WholeObjective,
+    "local": LocalObjective,
+    "latent": LatentObjective,
+}
+
+
+def build_objective(network: Any, config: DereflectionRun) -> PictureObjective:
     """The module for ``config.objective``; ValueError, naming the setting, where sizes do not suit the network."""
-    return LocalObjective(network, config) if config.objective == "local" else WholeObjective(network, config)
+    return OBJECTIVES[config.objective](network, config)

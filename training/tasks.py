@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from diffusers import ModelMixin
+from torch import nn
 
 from models.deblur.network import Deblur
+from models.dereflection.full import FullDereflection
 from models.dereflection.small import SmallDereflection
 from training import deblur_objective, objective
-from training.config import RunConfig
+from training.config import DereflectionRun, RunConfig
 from training.data.blurred import Blurs
 from training.data.reflections import Reflections
 from training.deblur_validate import DeblurValidator
@@ -26,7 +27,7 @@ class Task:
     ``unused``: prefixes of the parameters without a part in the objective, for whose gradients DDP would wait.
     """
 
-    network: type[ModelMixin]
+    network: type[nn.Module]
     source: Callable[..., Any]
     objective: Callable[..., Any]
     unused: Callable[..., tuple[str, ...]]
@@ -43,7 +44,7 @@ TASKS = {
         SmallDereflection,
         Reflections,
         objective.build_objective,
-        lambda config: objective.UNUSED[config.objective],
+        lambda config: objective.UNUSED[config.tier][config.objective],
         Validator,
         "DereflectionPipeline",
     ),
@@ -59,4 +60,6 @@ TASKS = {
 
 
 def task_of(config: RunConfig) -> Task:
-    return TASKS[config.task]
+    task = TASKS[config.task]
+    full = isinstance(config, DereflectionRun) and config.tier == "full"
+    return replace(task, network=FullDereflection) if full else task

@@ -14,17 +14,16 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import set_seed
-from diffusers.training_utils import EMAModel
 
-from models.runtime import use_threads
+from models.runtime import peak_memory_mb, reset_peak, use_threads
 from training.checkpoints import check_settings, list_checkpoints, save_checkpoint, settings_of, write_settings
 from training.config import RunConfig, load_config
 from training.curves import CurveFile, plot_curves
 from training.data.draws import Draws
+from training.engine import Average, inside, is_shared_out, make_accelerator, set_up, whole_weights
 from training.export import export, note_start
-from training.networks import build_network
+from training.networks import build_network, save_memory
 from training.tasks import task_of
 
 SIZE_STREAM = 3
@@ -58,7 +57,7 @@ class Trainer:
     def __init__(self, config: RunConfig, cpu: bool = False) -> None:
         self.config = config
         cuda = torch.cuda.is_available() and not cpu
-        self.accelerator = Accelerator(mixed_precision=config.precision, cpu=not cuda)
+        self.accelerator = make_accelerator(config.precision, cpu=not cuda)
         use_threads()
         set_seed(config.seed)
         self.out = config.out / config.name
@@ -66,8 +65,9 @@ class Trainer:
         self.micro, self.accumulation = share_of_batch(config, self.accelerator.num_processes)
         self.task = task = task_of(config)
         self.network, self.lineage = build_network(config, task.network)
-        self.network.to(memory_format=torch.channels_last)
         self.network.requires_grad_(False)
+        if config.gradient_checkpointing:
+            save_memory(self.network)
         prefixes, unused = tuple(config.train), task.unused(config)
         named = self.network.named_parameters()
         trained = [p for n, p in named if n.startswith(prefixes) and not n.startswith(unused)]
@@ -79,12 +79,15 @@ class Trainer:
         optimizer = torch.optim.AdamW(trained, o.lr, o.betas, weight_decay=o.weight_decay, fused=True)
         self.data = task.source(config.data, config.seed)
         objective = task.objective(self.network, config)
-        self.objective, self.optimizer = self.accelerator.prepare(objective, optimizer)
-        self.trained = trained
-        self.ema = EMAModel(trained, decay=o.ema)
-        self.ema.to(self.accelerator.device)
-        self.accelerator.register_for_checkpointing(self.ema)
-        self.validator = task.validator(config) if self.accelerator.is_main_process else None
+        a = self.accelerator
+        set_up(a, self.network, objective, config, self.micro)
+        self.objective, self.optimizer = a.prepare(objective, optimizer)
+        # Some engines put others in their place.
+        self.trained = [p for p in a.unwrap_model(self.objective).parameters() if p.requires_grad]
+        self.ema = Average(self.trained, decay=o.ema)
+        self.ema.to(a.device)
+        a.register_for_checkpointing(self.ema)
+        self.validator = task.validator(config) if a.is_main_process or is_shared_out(a) else None
         self.stop_asked = False
         self.seconds = 0.0
 
@@ -99,7 +102,6 @@ class Trainer:
         check_settings(self.out, settings)
         step, folder = found[-1]
         self.accelerator.load_state(str(folder))
-        self.ema.to(self.accelerator.device)  # accelerate loads it on the CPU
         self.accelerator.print(f"resumed from {folder} at step {step}")
         return step
 
@@ -121,15 +123,17 @@ class Trainer:
             indices = self.indices(step, part)
             batch = self.data.batch(indices, size, a.device)
             last = part == self.accumulation - 1
+            a.gradient_state._set_sync_gradients(last)  # for DeepSpeed, which steps by itself
             with nullcontext() if last else a.no_sync(self.objective):
-                each, terms = self.objective(batch, indices)
+                with a.autocast():  # FSDP 2's wrapping has none of its own
+                    each, terms = self.objective(batch, indices)
                 loss = each.mean() / self.accumulation
                 a.backward(loss)
             for name, value in {"loss": each.detach().mean(), **terms}.items():
                 logged[name] = logged.get(name, torch.zeros_like(value)) + value / self.accumulation
         norm = a.clip_grad_norm_(self.trained, config.optimizer.clip)
         # In fp16 the scaler skips such a step and lowers its scale; that is how it finds one.
-        if a.scaler is None and not torch.isfinite(norm):
+        if a.scaler is None and norm is not None and not math.isfinite(float(norm)):
             raise FloatingPointError(f"the gradient is not finite at step {step}: lower optimizer.lr.")
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -137,15 +141,16 @@ class Trainer:
         return {name: a.reduce(value, "mean") for name, value in logged.items()}
 
     def validate(self, step: int, curve: CurveFile | None) -> None:
-        if self.validator is None or curve is None:
+        if self.validator is None:
             return
         self.ema.store(self.trained)
         self.ema.copy_to(self.trained)
-        bare = self.accelerator.unwrap_model(self.objective)
+        where, validator = self.accelerator.device, self.validator
         with self.accelerator.autocast():
-            row = self.validator.run(bare, self.accelerator.device)
+            row = inside(self.accelerator, self.objective, lambda bare: validator.run(bare, where))
         self.ema.restore(self.trained)
-        curve.add({"step": step, **row})
+        if curve is not None:
+            curve.add({"step": step, **row})
         shown = ", ".join(f"{k} {v:.2f}" for k, v in row.items())
         self.accelerator.print(f"step {step}: validation dB: {shown}", flush=True)
 
@@ -158,6 +163,7 @@ class Trainer:
         """Train; True when the run is complete, False when it was asked to stop before."""
         config, a = self.config, self.accelerator
         start = self.resume()
+        reset_peak(str(a.device))
         losses = CurveFile(self.out / "loss.csv", start) if a.is_main_process else None
         curve = CurveFile(self.out / "validation.csv", start if start else -1) if a.is_main_process else None
         if losses:
@@ -188,11 +194,18 @@ class Trainer:
             if stop and not last:
                 a.print(f"stopped at step {done}; the same command goes on from there")
                 return False
+        peak = peak_memory_mb(str(a.device))
+        a.print(f"peak memory {peak:.0f} MB on {a.device}{f' (of each of {n})' if (n := a.num_processes) > 1 else ''}")
         self.ema.copy_to(self.trained)
+        weights = whole_weights(a, self.objective)
         if a.is_main_process:
             plot_curves(self.out)
-            pipeline = self.task.pipeline()(self.network.eval())
-            export(pipeline, config, self.out, self.data.manifest(), self.lineage)
+            network = self.network
+            if weights is not None:
+                network = build_network(config, self.task.network)[0]
+                network.load_state_dict(weights)
+            pipeline = self.task.pipeline()(network.eval())
+            export(pipeline, config, self.out, self.data.manifest(), self.lineage, peak)
         a.wait_for_everyone()
         return True
 

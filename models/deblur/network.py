@@ -10,6 +10,7 @@ does not cap fidelity. The tiers differ in configuration alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,7 @@ class Deblur(ModelMixin, ConfigMixin):
     """
 
     config_name = "config.json"
+    _supports_gradient_checkpointing = True
 
     @register_to_config
     def __init__(
@@ -67,6 +69,7 @@ class Deblur(ModelMixin, ConfigMixin):
         step = SMALL_TRANSFORMER | (transformer_config or {})
         latent = coder["latent_channels"]
         self.token_dim, self.latent_channels = token_dim, latent
+        self.scale: float = coder.get("scaling_factor", 1.0)  # latents times this have a variance of about 1
         self.motion = MotionEstimator(SIDE, tuple(motion_widths), motion_code, motion_fine)  # type: ignore[arg-type]
         self.wiener = WienerStep(extra, SIDE)
         self.prior = PreReconstruction(tuple(widths), tuple(depths), extra, latent)
@@ -81,6 +84,7 @@ class Deblur(ModelMixin, ConfigMixin):
         # The prior's features, coarse to fine, meet the decoder at their own scales.
         scales = [2 ** (len(widths) - i) for i in range(len(widths))]
         inside = {2**i: c for i, c in enumerate(coder["decoder_block_out_channels"])}
+        self.gradient_checkpointing = False
         self.details = nn.ModuleDict(
             {str(s): Pointwise(w, inside[s]) for s, w in zip(scales, reversed(widths), strict=True) if s in inside}
         )
@@ -125,8 +129,8 @@ class Deblur(ModelMixin, ConfigMixin):
     def encode(self, photo: Tensor) -> tuple[Tensor, Prepared]:
         """Latent of the photo, aligned latent and motion (B x (2 latent + 3) x h x w); and what is known."""
         known = self.prepare(photo)
-        latent = self.autoencoder.encode(photo * 2 - 1, return_dict=False)[0]
-        motion = F.adaptive_avg_pool2d(in_units(known.blur["field"]), latent.shape[-2:])
+        latent = self.encode_latent(photo)
+        motion = F.adaptive_avg_pool2d(in_units(known.blur["field"]), (latent.shape[-2], latent.shape[-1]))
         return torch.cat([latent, known.aligned, motion.to(latent.dtype)], 1), known
 
     def step(self, latent: Tensor, tokens: Tensor | None = None) -> Tensor:
@@ -142,18 +146,37 @@ class Deblur(ModelMixin, ConfigMixin):
         """Clean latent to the picture: what the decoder adds to the pre-reconstruction, with detail from it."""
         return known.prerestored + self.decode_latent(latent, known.features)
 
+    def encode_latent(self, picture: Tensor) -> Tensor:
+        """The autoencoder's latent of a picture, as the transformer takes it, B x latent x h x w."""
+        encoder = self.autoencoder.encoder
+        x = self._run(encoder.down_blocks, encoder.conv_in(picture * 2 - 1))
+        latent = encoder.conv_out(x)
+        if encoder.out_shortcut:
+            latent = latent + x.unflatten(1, (-1, encoder.out_shortcut_average_group_size)).mean(2)
+        return latent * self.scale
+
     def decode_latent(self, latent: Tensor, features: list[Tensor]) -> Tensor:
         """The autoencoder's decoder with the prior's features added at their scales (cross-latent decoding)."""
         decoder = self.autoencoder.decoder
+        latent = latent / self.scale
         x = decoder.conv_in(latent)
         if decoder.in_shortcut:
             x = x + latent.repeat_interleave(decoder.in_shortcut_repeats, dim=1)
         for level, blocks in reversed(list(enumerate(decoder.up_blocks))):
-            x = blocks(x)
+            x = self._run([blocks], x)
             if (scale := str(2**level)) in self.details:
                 x = x + self.details[scale](features[len(features) - level])
         x = decoder.norm_out(x.movedim(1, -1)).movedim(-1, 1)
         return decoder.conv_out(decoder.conv_act(x))
+
+    def _run(self, stages: Iterable[Any], x: Tensor) -> Tensor:
+        """Blocks in a row; under gradient checkpointing, which `AutoencoderDC` has not, each is recomputed."""
+        for block in (block for blocks in stages for block in blocks):
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                x = self._gradient_checkpointing_func(block, x)
+            else:
+                x = block(x)
+        return x
 
     def restore(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
         """``decode(step(encode(photo)))``."""

@@ -22,6 +22,8 @@ from models.loading import load_part, read_config, write_config
 from models.runtime import Runtime, apply_cross_attention, torch_dtype
 from models.tiles import plan, with_shrinking
 
+EMBEDDED = 13e6  # parameters; a network smaller than that may go into the repository, in files without LFS
+
 
 class DeblurPipeline:
     """Takes the blur off a photo of any size in one step; deterministic."""
@@ -50,11 +52,12 @@ class DeblurPipeline:
         return cls(network.eval().requires_grad_(False).to(torch.device(device)), attention)
 
     def save_pretrained(self, folder: str | Path, dtype: str = "float16") -> None:
-        """Write the network, as safetensors in shards of 9 MB, and ``pipeline.json``."""
+        """Write the network, as safetensors in shards (of 9 MB where it is small), and ``pipeline.json``."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         network = copy.deepcopy(self.network).to(torch_dtype(dtype))
-        network.save_pretrained(folder / "network", max_shard_size="9MB")
+        small = sum(p.numel() for p in network.parameters()) < EMBEDDED
+        network.save_pretrained(folder / "network", max_shard_size="9MB" if small else "4GB")
         write_config(folder, type(self))
 
     def cost(self, height: int, width: int) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import wraps
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
@@ -27,35 +28,64 @@ class ZeroConv(nn.Module):
         return self.conv(x)
 
 
+class SkipGate(nn.Module):
+    """Lets through of a skip what the clean latent agrees with: the photo's skips hold its reflection too.
+
+    DAI's stage 3 is known to let it back in through them. One value in 0 .. 1 a channel and place; starts at 1/2.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2 * channels, channels, 1)
+        nn.init.zeros_(self.conv.weight)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, skip: Tensor, hidden: Tensor) -> Tensor:
+        return skip * torch.sigmoid(self.conv(torch.cat([skip, hidden], 1)))
+
+
+def _with_skip_gates(init: Any) -> Any:
+    """An ``AutoencoderKL``'s arguments and ours: diffusers reads a configuration's names from the signature."""
+    init = wraps(AutoencoderKL.__init__)(init)
+    known = signature(AutoencoderKL.__init__)
+    ours = Parameter("skip_gates", Parameter.KEYWORD_ONLY, default=False, annotation=bool)
+    init.__signature__ = known.replace(parameters=[*known.parameters.values(), ours])
+    return init
+
+
 class CrossLatentDecoder(AutoencoderKL):
     """An ``AutoencoderKL`` whose encoder hands the photo's features to its decoder, one skip per block.
 
     With its skips at zero, as they start, or gated to zero, it decodes exactly as the VAE it was made from.
     The encoder's bottleneck (mid block, output layers, ``quant_conv``) has no use here: it is neither kept
-    nor computed, and passed over in published checkpoints. All other names are the published ones.
+    nor computed, and passed over in published checkpoints. All other names are the published ones, which have no
+    ``skip_gates`` (a :class:`SkipGate` for each skip).
     """
 
     unused_parts = ("encoder.mid_block", "encoder.conv_norm_out", "encoder.conv_out", "quant_conv")
     _keys_to_ignore_on_load_unexpected: Any = [rf"^{part}\." for part in unused_parts]
 
-    @wraps(AutoencoderKL.__init__)  # type: ignore[misc]  # diffusers reads the configuration's names from it
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    @_with_skip_gates
+    def __init__(self, *args: Any, skip_gates: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.register_to_config(skip_gates=skip_gates)
         channels = self.config["block_out_channels"]
         # A skip meets the decoder where the *next* wider features arrive, hence the channels of block N + 1.
         self.encoder.zero_convs = nn.ModuleList(
             ZeroConv(width, channels[min(n + 1, len(channels) - 1)]) for n, width in enumerate(channels)
         )
+        widths = [conv.conv.out_channels for conv in reversed(self.encoder.zero_convs)]
+        self.gates = nn.ModuleList(map(SkipGate, widths)) if skip_gates else None
         del self.encoder.mid_block, self.encoder.conv_norm_out, self.encoder.conv_out
         self.quant_conv = None
 
     @classmethod
-    def from_vae(cls, vae: AutoencoderKL) -> CrossLatentDecoder:
+    def from_vae(cls, vae: AutoencoderKL, skip_gates: bool = False) -> CrossLatentDecoder:
         """A copy of ``vae`` with skips at zero: where training of the decoder starts."""
-        made: Any = cls.from_config(vae.config)
+        made: Any = cls.from_config(vae.config, skip_gates=skip_gates)
         missing, unexpected = made.load_state_dict(vae.state_dict(), strict=False)
         left_over = [name for name in unexpected if not name.startswith(cls.unused_parts)]
-        if left_over or any(not name.startswith("encoder.zero_convs.") for name in missing):
+        if left_over or any(not name.startswith(("encoder.zero_convs.", "gates.")) for name in missing):
             raise ValueError("This VAE's weights do not fit its configuration; load it again with diffusers.")
         return made.to(next(vae.parameters())).train(vae.training)
 
@@ -87,7 +117,9 @@ class CrossLatentDecoder(AutoencoderKL):
         # Attention leaves batches channels last, where torch's group norm on CPUs loses up to four digits; from
         # here on the layout is that of the convolutions' weights.
         hidden = _run(decoder, decoder.mid_block, decoder.conv_in(hidden)).contiguous()
-        for block, skip in zip(decoder.up_blocks, reversed(skips), strict=True):
+        for n, (block, skip) in enumerate(zip(decoder.up_blocks, reversed(skips), strict=True)):
+            if self.gates is not None:
+                skip = self.gates[n](skip, hidden)
             hidden = _run(decoder, block, hidden + _gated(skip, gate))
         return decoder.conv_out(decoder.conv_act(decoder.conv_norm_out(hidden)))
 

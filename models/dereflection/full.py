@@ -75,10 +75,10 @@ class FullDereflection(nn.Module):
 
     @classmethod
     def from_stable_diffusion(
-        cls, vae: AutoencoderKL, unet: UNet2DConditionModel, prompt_embedding: Tensor
+        cls, vae: AutoencoderKL, unet: UNet2DConditionModel, prompt_embedding: Tensor, skip_gates: bool = False
     ) -> FullDereflection:
         """Where training starts: ControlNet copied from the UNet, decoder from the VAE with skips at zero."""
-        controlnet, vae_2 = LatentControlNet.from_unet(unet), CrossLatentDecoder.from_vae(vae)
+        controlnet, vae_2 = LatentControlNet.from_unet(unet), CrossLatentDecoder.from_vae(vae, skip_gates)
         return cls(vae, unet, controlnet.to(unet.conv_in.weight), vae_2, prompt_embedding)
 
     @classmethod

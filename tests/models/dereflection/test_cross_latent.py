@@ -174,3 +174,29 @@ def test_gradient_checkpointing_gives_the_same_gradients(decoder, photo, latent)
     assert len(runs) == 2  # once forward, once more going back
     for a, b in zip(plain, checkpointed, strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_learned_gates_hold_skips_back_and_are_saved(vae, photo, latent, tmp_path) -> None:
+    made = CrossLatentDecoder.from_vae(vae, skip_gates=True)
+    torch.manual_seed(3)
+    for convolution in made.encoder.zero_convs:
+        nn.init.normal_(convolution.conv.weight, std=0.3)
+    with torch.no_grad():
+        half, none = made.decode(latent, made.encode(photo), 0.5), made.decode(latent, made.encode(photo), 0.0)
+        skips = made.encode(photo)
+        for gate in made.gates:
+            nn.init.constant_(gate.conv.bias, 50.0)  # open
+        torch.testing.assert_close(made.decode(latent, skips, 0.25), half, **CLOSE)
+        for gate in made.gates:
+            nn.init.constant_(gate.conv.bias, -50.0)  # shut
+        torch.testing.assert_close(made.decode(latent, skips), none, **CLOSE)
+    for gate in made.gates:
+        nn.init.normal_(gate.conv.weight, std=0.1)
+        nn.init.zeros_(gate.conv.bias)
+    made(photo, latent).square().mean().backward()
+    assert all(gate.conv.weight.grad.any() for gate in made.gates)
+    made.save_pretrained(tmp_path)
+    again = CrossLatentDecoder.from_pretrained(tmp_path)
+    assert again.config["skip_gates"] is True
+    torch.testing.assert_close(again(photo, latent), made(photo, latent))
+    assert CrossLatentDecoder.from_vae(vae).gates is None
