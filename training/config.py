@@ -128,7 +128,7 @@ class DereflectionRun(RunConfig):
         return self
 
 
-Part = Literal["prerestored", "motion", "alignment", "latent", "autoencoder", "output", "reblur"]
+Part = Literal["prerestored", "motion", "alignment", "latent", "autoencoder", "energy", "output", "reblur"]
 
 
 class DeblurRun(RunConfig):

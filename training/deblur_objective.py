@@ -6,10 +6,13 @@
 ``alignment``    the aligned latent against the autoencoder's latent of the target (GLOWDeblur's domain alignment);
 ``latent``       the diffusion step's result against the same latent;
 ``autoencoder``  the target's own latent, decoded, against the target: what latent and decoder can carry;
+``energy``       the mean square of that latent above 1: an autoencoder that learns with the rest is else free to make
+                 its latents, and with them the two differences above, as large as it likes;
 ``output``       the result against the target (``losses``);
 ``reblur``       the result under the estimated blur against the photo.
 
-Latents of the target are constants to what is compared with them: else all would agree on zero.
+Latents of the target are constants to what is compared with them (else all would agree on zero), and are compared in
+units of their own deviation, where that is above 1.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from training.engine import Objective
 from training.losses import combine
 
 STEPPED = {"latent", "output", "reblur"}  # parts that need the diffusion step
-LATENT = STEPPED | {"autoencoder"}
+LATENT = STEPPED | {"autoencoder", "energy"}
 
 
 def unused(parts: Collection[str]) -> tuple[str, ...]:
@@ -38,7 +41,7 @@ def unused(parts: Collection[str]) -> tuple[str, ...]:
     stepped = STEPPED & set(parts)
     names: tuple[str, ...] = () if stepped else ("transformer.", "null_token")
     names += () if stepped or "alignment" in parts else ("prior.align.",)
-    names += () if stepped or "autoencoder" in parts else ("autoencoder.encoder.",)
+    names += () if stepped or {"autoencoder", "energy"} & set(parts) else ("autoencoder.encoder.",)
     return names + (() if set(parts) & {"autoencoder", "output", "reblur"} else ("autoencoder.decoder.", "details."))
 
 
@@ -62,17 +65,20 @@ class DeblurObjective(Objective):
         each = {"prerestored": self._differ(known.prerestored, target)}
         if "motion" in parts:
             each["motion"] = blur_field_error(known.blur, batch)
-        if parts & {"alignment", "latent", "autoencoder"}:
+        if parts & {"alignment", "latent", "autoencoder", "energy"}:
             clean = net.encode_latent(target)
+            unit = clean.detach().float().std().clamp(min=1)
             if "alignment" in parts:
-                each["alignment"] = (known.aligned - clean.detach()).abs().mean((1, 2, 3))
+                each["alignment"] = (known.aligned - clean.detach()).abs().mean((1, 2, 3)) / unit
+            if "energy" in parts:
+                each["energy"] = F.relu(clean.float().square().mean((1, 2, 3)) - 1)
             if "autoencoder" in parts:  # on top of a pre-reconstruction that it has no part in
                 added = net.decode_latent(clean, [f.detach() for f in known.features])
                 each["autoencoder"] = self._differ(known.prerestored.detach() + added, target)
         if latent is not None and parts & STEPPED:
             stepped = net.step(latent)
             if "latent" in parts:
-                each["latent"] = (stepped - clean.detach()).abs().mean((1, 2, 3))
+                each["latent"] = (stepped - clean.detach()).abs().mean((1, 2, 3)) / unit
             if parts & {"output", "reblur"}:
                 output = net.decode(stepped, known).float()
             if "output" in parts:
