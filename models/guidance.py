@@ -18,7 +18,8 @@ TextEncoder = Callable[[str], Tensor]
 
 
 class TagTokens(nn.Module):
-    """A table of one vector a tag, ``names`` in order. It starts at zero, where every tag is the null token."""
+    """A table of one vector a tag, ``names`` in order. It starts at zero, where every tag is the null token, and is
+    scaled by the root of ``dim`` (Vaswani et al., 2017): small tokens hardly teach the attention that reads them."""
 
     def __init__(self, names: Sequence[str], dim: int) -> None:
         super().__init__()
@@ -29,9 +30,10 @@ class TagTokens(nn.Module):
 
     def forward(self, scores: Tensor, null: Tensor) -> Tensor:
         """``scores``, B x tags in [0, 1], to B x `SLOTS` x dim (fewer where there are fewer tags): the strongest tags,
-        each the null token (1 x 1 x dim) plus its vector times its score; slots without a tag are the null token."""
+        each the null token (1 x 1 x dim) plus score times scaled vector; slots without one are the null token."""
         values, places = scores.sort(dim=1, descending=True, stable=True)
         values, places = values[:, :SLOTS], places[:, :SLOTS]
+        values = values * null.shape[-1] ** 0.5
         # A product instead of indexing, whose gradient is summed in no fixed order on a GPU.
         weights = F.one_hot(places, len(self.names)).to(null.dtype) * values[..., None].to(null.dtype)
         return null + weights @ self.table
@@ -76,8 +78,10 @@ class Guided(_Network):
         self.guide = TagTokens(names, self.token_dim).to(self.null_token)
         self.register_to_config(tags=tuple(names))
 
-    def tag_tokens(self, scores: Tensor) -> Tensor:
-        """Scores, B x tags in [0, 1], to guidance tokens, B x N x token_dim. All zero: no guidance."""
+    def tokens(self, scores: Tensor | None) -> Tensor | None:
+        """Scores, B x tags in [0, 1], to guidance tokens, B x N x token_dim; None stays None. All zero: no guidance."""
+        if scores is None:
+            return None
         assert self.guide is not None
         return self.guide(scores, self.null_token)
 
@@ -116,4 +120,4 @@ class GuidedPipeline:
             notes.append(f"This model is guided by the {SLOTS} strongest tags; {', '.join(beyond)} had no part.")
         if not scores.any():
             return None, [*notes, "No tag was left to guide this model; it ran without."]
-        return self.network.tag_tokens(scores.to(self.network.null_token.device)), notes
+        return self.network.tokens(scores.to(self.network.null_token.device)), notes

@@ -16,6 +16,13 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class GuidanceConfig(Strict):
+    """The network's step is told what photos show, by the ImageNet class in their names (`training.data.semantic`).
+    Photos of that split's test classes are left out of the run."""
+
+    dropout: float = Field(0.5, ge=0, le=1)  # share of them that it is not told, so that it keeps serving without
+
+
 class PhotoConfig(Strict):
     """Where the photos are. Paths are relative to ``root``; a missing folder is an error."""
 
@@ -29,6 +36,7 @@ class PhotoConfig(Strict):
     smallest: float = Field(0.6, gt=0, le=1)  # smallest side of a crop, share of the photo's shorter side
     limit: int | None = Field(None, ge=1)  # use at most so many photos
     hold_out: float = Field(0.1, ge=0, lt=1)  # share of photos and of pairs kept for validation, by name
+    guidance: GuidanceConfig | None = None  # null: the network is trained without
 
 
 class DataConfig(PhotoConfig):
@@ -131,6 +139,8 @@ class DeblurRun(RunConfig):
     def _parts_fit(self) -> DeblurRun:
         if "prerestored" not in self.parts and set(self.parts) != {"motion"}:
             raise ValueError("parts must hold prerestored, on which all else is built, or be motion alone.")
+        if self.data.guidance and not {"latent", "output", "reblur"} & set(self.parts):
+            raise ValueError("data.guidance acts in the diffusion step: parts must hold output, latent or reblur.")
         return self
 
 

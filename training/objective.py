@@ -23,14 +23,16 @@ class PictureObjective(nn.Module):
         super().__init__()
         self.network, self.config = network, config
 
-    def compare(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
-        """Output and what it should be, of one size."""
+    def compare(
+        self, photo: Tensor, target: Tensor, indices: list[int], tags: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Output and what it should be, of one size. ``tags``: what guides it, B x tags, or None."""
         raise NotImplementedError
 
     def forward(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of each sample (B), and the mean of each of its terms."""
         photo = batch["input"].contiguous(memory_format=torch.channels_last)
-        output, target = self.compare(photo, batch["target"], indices)
+        output, target = self.compare(photo, batch["target"], indices, batch.get("tags"))
         output = output.float()
         each, terms = combine(output, target, self.config.losses)
         if self.config.consistency:
@@ -51,9 +53,11 @@ class WholeObjective(PictureObjective):
                 f"objective 'whole' needs data.sizes and validation_size in multiples of {network.multiple}: {sizes}."
             )
 
-    def compare(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
+    def compare(
+        self, photo: Tensor, target: Tensor, indices: list[int], tags: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Output and target, B x 3 x H x W."""
-        return self.network.restore(photo), target
+        return self.network.restore(photo, self.network.tokens(tags)), target
 
 
 class LocalObjective(PictureObjective):
@@ -73,13 +77,15 @@ class LocalObjective(PictureObjective):
                 f"data.crop {self.crop} does not fit into {smallest} px: enlarge data.sizes or validation_size."
             )
 
-    def compare(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
+    def compare(
+        self, photo: Tensor, target: Tensor, indices: list[int], tags: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Output and target of one random crop a scene, B x 3 x crop x crop."""
         net, size = self.network, photo.shape[-1]
         small = F.interpolate(photo, (self.whole, self.whole), mode="bilinear", antialias=True)
         frozen = not any(p.requires_grad for n, p in net.named_parameters() if not n.startswith("local."))
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            maps = F.interpolate(net.tone_maps(small), (size, size), mode="bilinear")
+            maps = F.interpolate(net.tone_maps(small, net.tokens(tags)), (size, size), mode="bilinear")
         corners = []
         for i in indices:
             draws = Draws(self.seed, i // self.views, CROP_STREAM)  # views of a scene are compared: one crop

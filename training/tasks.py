@@ -38,12 +38,17 @@ class Task:
         return pipeline_named(self.pipeline_name)
 
 
+def _untold(config: RunConfig) -> tuple[str, ...]:
+    """The table of tags, where the samples have none."""
+    return () if config.data.guidance else ("guide.",)
+
+
 TASKS = {
     "dereflection": Task(
         SmallDereflection,
         Reflections,
         objective.build_objective,
-        lambda config: objective.UNUSED[config.objective],
+        lambda config: objective.UNUSED[config.objective] + _untold(config),
         Validator,
         "DereflectionPipeline",
     ),
@@ -51,7 +56,7 @@ TASKS = {
         Deblur,
         Blurs,
         deblur_objective.DeblurObjective,
-        lambda config: deblur_objective.unused(config.parts),
+        lambda config: deblur_objective.unused(config.parts) + _untold(config),
         DeblurValidator,
         "DeblurPipeline",
     ),

@@ -115,6 +115,11 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
             8,
         )
 
+    @property
+    def decodes(self) -> bool:
+        """Whether the decoder adds anything: new, its last layer is zero."""
+        return any(bool(p.any()) for p in _last(self.autoencoder.decoder.conv_out).parameters())
+
     def prepare(self, photo: Tensor) -> Prepared:
         """The blur of a photo, the pre-reconstruction under it, and the aligned latent."""
         blur = self.motion(photo)
