@@ -111,6 +111,8 @@ def describe_run(record: Record) -> str:
     config, start = record["config"], record["starts"][0]
     data = config["data"]
     sources = ", ".join([*data["clean"], *data["pairs"]])
+    if guidance := data.get("guidance"):
+        sources += f", with the tags of {1 - guidance['dropout']:.0%} of the photos that have one"
     return (
         f"* `{config['name']}`: {config['steps']} steps of {config['batch']} samples "
         f"({config.get('objective') or ', '.join(config['parts'])}, sides {data['sizes']} px) on {sources}; "

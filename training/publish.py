@@ -40,7 +40,7 @@ def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Pa
     card, figures = model_card(entry, network, record, ancestors(run), summaries), quality(summaries)
     revision = fingerprint(run)
     for summary in summaries:
-        if summary["revision"] != revision:
+        if summary.get("revision") != revision:
             raise ModelError(f"The report on {summary['data']} was measured on another model: evaluate {run} again.")
     partial, target = checkpoints / f".{entry.id}.partial", checkpoints / entry.id
     shutil.rmtree(partial, ignore_errors=True)

@@ -26,6 +26,20 @@ def held_out(name: str, share: float) -> bool:
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF < share
 
 
+def photo_files(config: PhotoConfig) -> list[Path]:
+    """Every sharp photo of a run, those it holds out too. A missing folder, or one without photos, is an error."""
+    photos = [f for folder in config.clean for f in list_images(config.root / folder)]
+    if config.limit is not None:
+        photos = photos[:: max(1, len(photos) // config.limit)][: config.limit]
+    return for_training(photos) if config.guidance else photos
+
+
+def split(files: Sequence[Path], hold_out: float, validation: bool) -> list[Path]:
+    """One side of the split, by name; all, where a handful of files would leave it empty."""
+    kept = [f for f in files if held_out(f.stem, hold_out) == validation]
+    return kept or list(files)
+
+
 class Sources:
     """What a run learns from, decoded once: ``photos``, and ``pairs`` with their ``weights``; ``tags``, with guidance.
 
@@ -35,13 +49,9 @@ class Sources:
 
     def __init__(self, config: PhotoConfig, seed: int, validation: bool = False) -> None:
         self.seed, self.validation = seed, validation
-        self._hold_out, self._root, self._smallest = config.hold_out, config.root, config.smallest
-        photos = [f for folder in config.clean for f in list_images(config.root / folder)]
-        if config.limit is not None:
-            photos = photos[:: max(1, len(photos) // config.limit)][: config.limit]
-        if config.guidance:
-            photos = for_training(photos)
-        self.photos = PhotoStore(self._split(photos), config.store_side)
+        self._root, self._smallest = config.root, config.smallest
+        photos = photo_files(config)
+        self.photos = PhotoStore(split(photos, config.hold_out, validation), config.store_side)
         self.tags: TrueTags | None = None
         if config.guidance:  # validation compares with and without: it is told all
             self.tags = TrueTags(self.photos.files, 0.0 if validation else config.guidance.dropout, seed)
@@ -53,14 +63,10 @@ class Sources:
             if folder in config.unsplit:
                 kept = set() if validation else {a for a, _ in pairs}
             else:
-                kept = set(self._split([a for a, _ in pairs]))
+                kept = set(split([a for a, _ in pairs], config.hold_out, validation))
             if kept:
                 self.pairs.append(PairStore([p for p in pairs if p[0] in kept], config.store_side))
                 self.weights.append(weight)
-
-    def _split(self, files: Sequence[Path]) -> list[Path]:
-        kept = [f for f in files if held_out(f.stem, self._hold_out) == self.validation]
-        return kept or list(files)  # a folder of a handful of photos may leave one side of the split empty
 
     def manifest(self) -> str:
         """One hash over every file of the run, both sides of the split."""
