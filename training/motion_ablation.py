@@ -38,7 +38,7 @@ class Still(nn.Module):
 def still(network: Deblur) -> Iterator[None]:
     """Within it, the network finds no blur."""
     motion = network.motion
-    network.motion = Still(motion)
+    network.motion = Still(motion)  # type: ignore[assignment]
     try:
         yield
     finally:
@@ -52,7 +52,7 @@ def restore_arms(pipeline: DeblurPipeline, photo: np.ndarray) -> dict[str, np.nd
     shown = pipeline.to_tensor(photo.astype(np.float32) / np.float32(255))
 
     def finish(latent: Tensor, known: object) -> np.ndarray:
-        picture = network.decode(network.step(latent), known)  # type: ignore[arg-type]
+        picture = network.decode(network.step(latent), known)
         return to_8bit(to_array(picture.float())[:height, :width])
 
     latent, known = network.encode(shown)

@@ -8,7 +8,7 @@ from diffusers import ModelMixin
 
 from models.hub import locate
 from models.semantics.vocabulary import vocabulary
-from training.config import RunConfig
+from training.config import PhotoConfig, RunConfig
 from training.restorer import pipeline_class
 
 USE = (
@@ -46,7 +46,7 @@ def build_network(config: RunConfig, kind: type[ModelMixin]) -> tuple[Any, dict[
 
 def _give_tags(network: Any, config: RunConfig) -> None:
     """Where the stage trains with guidance, the tags of the vocabulary, to a network that has none."""
-    if config.data.guidance is None:
+    if not (isinstance(config.data, PhotoConfig) and config.data.guidance):
         return
     if network.guide is None:
         network.add_tags(vocabulary().tags)

@@ -10,12 +10,16 @@ from diffusers import ModelMixin
 
 from models.deblur.network import Deblur
 from models.dereflection.small import SmallDereflection
+from models.semantics.network import TagNetwork
 from training import deblur_objective, objective
-from training.config import RunConfig
+from training.config import PhotoConfig, RunConfig
 from training.data.blurred import Blurs
 from training.data.reflections import Reflections
+from training.data.tagged import TaggedPhotos
 from training.deblur_validate import DeblurValidator
 from training.restorer import pipeline_named
+from training.semantic_objective import CODEBOOK, SemanticObjective, fit_codebook
+from training.semantic_validate import SemanticValidator
 from training.validate import Validator
 
 
@@ -24,6 +28,7 @@ class Task:
     """The parts of a run: each is called with the run's configuration (``source`` with its data and seed).
 
     ``unused``: prefixes of the parameters without a part in the objective, for whose gradients DDP would wait.
+    ``prepare``, called with network, source and configuration, gives a new network what is not learnt by gradient.
     """
 
     network: type[ModelMixin]
@@ -32,6 +37,7 @@ class Task:
     unused: Callable[..., tuple[str, ...]]
     validator: Callable[..., Any]
     pipeline_name: str
+    prepare: Callable[..., None] | None = None
 
     def pipeline(self) -> Any:
         """The class of the pipeline the trained network becomes."""
@@ -40,6 +46,7 @@ class Task:
 
 def _untold(config: RunConfig) -> tuple[str, ...]:
     """The table of tags, where the samples have none."""
+    assert isinstance(config.data, PhotoConfig)
     return () if config.data.guidance else ("guide.",)
 
 
@@ -59,6 +66,15 @@ TASKS = {
         lambda config: deblur_objective.unused(config.parts) + _untold(config),
         DeblurValidator,
         "DeblurPipeline",
+    ),
+    "semantics": Task(
+        TagNetwork,
+        TaggedPhotos,
+        SemanticObjective,
+        lambda config: CODEBOOK,
+        SemanticValidator,
+        "SemanticsPipeline",
+        fit_codebook,
     ),
 }
 

@@ -1,1 +1,1 @@
-"""What a photo shows, in coarse tags: from the photo and from words, after GLOWDeblur's semantic guidance (2601.06525)."""
+"""What a photo shows, in coarse tags: from pixels and from words (the semantic guidance of arXiv 2601.06525)."""
