@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from training.data.blur_config import BlurConfig
 from training.data.glass import GlassConfig
+from training.data.ranges import Chance
 
 
 class Strict(BaseModel):
@@ -59,6 +60,7 @@ class BlurDataConfig(PhotoConfig):
     """The samples of deblurring."""
 
     blur: BlurConfig = BlurConfig()  # its folder of kernels is relative to root too
+    gray: Chance = 0.0  # share of the samples without colour
 
 
 class TaggedDataConfig(FolderConfig):

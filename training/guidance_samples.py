@@ -37,7 +37,7 @@ BLUR: dict[Level, BlurConfig] = {
 }
 SIDE = 192  # pixels; the photos are 200 px wide
 SEED = 0
-STREAM = 9  # no stage draws from it
+STREAM = 11  # no stage draws from it
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """A Wiener step in feature space, window by window, and its inverse, the blur itself.
 
-Within a window the blur is taken for one (as in the efficient filter flow of Hirsch et al., CVPR 2010); windows
-fade into each other. Features are deconvolved as the photo is, since a convolution of light commutes with blur
-(deep Wiener deconvolution, Dong et al., NeurIPS 2020).
+Within a window the blur is taken for one (as in the efficient filter flow of Hirsch et al., CVPR 2010). Windows are
+faded before they are deconvolved, and their results summed: what is cut hard at a window's edge rings all over it.
+Features are deconvolved as the photo is, since a convolution of light commutes with blur (deep Wiener deconvolution,
+Dong et al., NeurIPS 2020).
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from models.deblur.blur_field import transfer
-from models.deblur.windows import blend, cut
+from models.deblur.windows import blend, cut, fading, overlap_add
 
 GAMMA = 2.2
 FLOOR = 1e-4  # of light, below which the camera's curve is too steep to go back
 VARIANTS = (True, False)  # the blur's Gaussian of the same size, and its line and disc
+NOISE = (1.25, -0.75)  # of each: log of noise over signal at 1 cycle a pixel; best, within 0.5, for known blur
 LEAST = 1e-4
-START = 0.5  # log of noise over signal at 1 cycle a pixel; for known blur of 9 to 18 px the best was near it
 
 
 def to_light(picture: Tensor) -> Tensor:
@@ -41,7 +42,7 @@ class WienerStep(nn.Module):
         self.fy: Tensor
         self.fx: Tensor
         self.features = nn.Conv2d(3, extra, 5, padding=2, padding_mode="replicate") if extra else None
-        self.balance = nn.Parameter(torch.full((len(VARIANTS), 3 + extra), START))
+        self.balance = nn.Parameter(torch.zeros(len(VARIANTS), 3 + extra))
         self.register_buffer("fy", torch.fft.fftfreq(side)[:, None], persistent=False)
         self.register_buffer("fx", torch.fft.rfftfreq(side), persistent=False)
 
@@ -53,15 +54,16 @@ class WienerStep(nn.Module):
         light = to_light(photo.float())
         if self.features is not None:
             light = torch.cat([light, self.features(light.to(photo.dtype)).float()], 1)
-        spectrum = self._spectrum(light)
+        spectrum = torch.fft.rfft2(cut(light, self.side) * fading(self.side, light))
         fy, fx = self.fy.float(), self.fx.float()
         square = fy**2 + fx**2
         results = []
-        for variant, smooth in enumerate(VARIANTS):
+        for variant, (smooth, noise_over_signal) in enumerate(zip(VARIANTS, NOISE, strict=True)):
             h = transfer(double, radius, fy, fx, smooth)[:, :, :, None]
-            level = torch.exp(self.balance[variant].float() + noise[..., None])[..., None, None]
+            level = torch.exp(noise_over_signal + self.balance[variant].float() + noise[..., None])[..., None, None]
             ratio = h * (1 + LEAST) / (h**2 + LEAST + level * square)  # 1 at frequency 0: the mean stays
-            whole = self._whole(spectrum * ratio, photo.shape[-2:])
+            windows = torch.fft.irfft2(spectrum * ratio, s=(self.side, self.side))
+            whole = overlap_add(windows, *photo.shape[-2:])
             results += [to_picture(whole[:, :3]), whole[:, 3:]]
         return torch.cat(results, 1)
 
@@ -76,12 +78,7 @@ class WienerStep(nn.Module):
 
     def respond(self, picture: Tensor, response: Tensor) -> Tensor:
         """As :meth:`blur`, for several pictures under one blur."""
-        spectrum = self._spectrum(to_light(picture.float()))
-        return to_picture(self._whole(spectrum * response, picture.shape[-2:]))
-
-    def _spectrum(self, x: Tensor) -> Tensor:
-        # What wraps around at a window's edge does harm there alone, where the window has faded out.
-        return torch.fft.rfft2(cut(x.float(), self.side))
-
-    def _whole(self, spectrum: Tensor, size: tuple[int, ...]) -> Tensor:
-        return blend(torch.fft.irfft2(spectrum, s=(self.side, self.side)), *size[-2:])
+        # Faded after it: what wraps around at a window's edge does harm there alone.
+        spectrum = torch.fft.rfft2(cut(to_light(picture.float()), self.side))
+        windows = torch.fft.irfft2(spectrum * response, s=(self.side, self.side))
+        return to_picture(blend(windows, *picture.shape[-2:]))

@@ -36,21 +36,27 @@ def cut(picture: Tensor, side: int) -> Tensor:
     return padded.unfold(2, side, step).unfold(3, side, step).permute(0, 2, 3, 1, 4, 5)
 
 
-def blend(windows: Tensor, height: int, width: int) -> Tensor:
-    """The inverse of :func:`cut`: B x rows x columns x C x side² to B x C x height x width.
+def fading(side: int, like: Tensor) -> Tensor:
+    """side x side weights by which overlapping windows fade into each other (Hann): they sum to one."""
+    line = torch.hann_window(side, periodic=True, device=like.device, dtype=like.dtype)
+    return line[:, None] * line
 
-    Windows fade into each other (Hann), and sum to one.
-    """
+
+def blend(windows: Tensor, height: int, width: int) -> Tensor:
+    """The inverse of :func:`cut`: B x rows x columns x C x side² to B x C x height x width, faded into each other."""
+    return overlap_add(windows, height, width, fading(windows.shape[-1], windows))
+
+
+def overlap_add(windows: Tensor, height: int, width: int, weights: Tensor | None = None) -> Tensor:
+    """The sum of windows at their places, by their ``weights`` (side x side): of windows that were faded before."""
     batch, rows, columns, channels, side, _ = windows.shape
     step = side // 2
-    line = torch.hann_window(side, periodic=True, device=windows.device, dtype=windows.dtype)
-    fade = line[:, None] * line
     whole = windows.new_zeros(batch, channels, rows + 1, step, columns + 1, step)
     # The upper left quarters of all windows lie side by side, and so do the others: faster than F.fold.
     for down in (0, 1):
         for right in (0, 1):
             part = (..., slice(down * step, (down + 1) * step), slice(right * step, (right + 1) * step))
-            quarters = (windows[part] * fade[part]).permute(0, 3, 1, 4, 2, 5)
-            whole[:, :, down : down + rows, :, right : right + columns] += quarters
+            quarters = windows[part] if weights is None else windows[part] * weights[part]
+            whole[:, :, down : down + rows, :, right : right + columns] += quarters.permute(0, 3, 1, 4, 2, 5)
     flat = whole.view(batch, channels, (rows + 1) * step, (columns + 1) * step)
     return flat[..., step : step + height, step : step + width]

@@ -14,16 +14,18 @@ from training.data.draws import Draws
 from training.data.kernels import load_kernels
 from training.data.sources import VALIDATION_STREAM, Batch, Sources
 
+GRAY_STREAM = 8  # and 9, of validation
+
 
 class Blurs(Sources):
     """The training samples of a run, or with ``validation=True`` those held out from it.
 
     ``batch(indices, size)`` gives ``input`` and ``target``, B x 3 x size x size in [0, 1]; ``motion``, B x 2 x size x
     size, and ``defocus``, B x 1 x size x size, in pixels (`training.data.motion_field`); ``real`` (B, bool); and with
-    guidance ``tags`` (B x tags), what the sample is known to show. Nobody
-    knows the motion of a real pair: both fields are NaN there, for a loss to leave out. Sample *i* depends on
-    (seed, i, size) alone, up to rounding: blur is computed for the batch together. A folder of kernels is below
-    ``root``, as the photos are; one that is missing is an error before the first sample.
+    guidance ``tags`` (B x tags), what the sample is known to show. Nobody knows the motion of a real pair: both fields
+    are NaN there, for a loss to leave out. A share ``gray`` of the samples has no colour, noise included. Sample *i*
+    depends on (seed, i, size) alone, up to rounding: blur is computed for the batch together. A folder of kernels is
+    below ``root``, as the photos are; one that is missing is an error before the first sample.
     """
 
     def __init__(self, config: BlurDataConfig, seed: int, validation: bool = False) -> None:
@@ -53,6 +55,10 @@ class Blurs(Sources):
                 batch[name][~real] = simulated[name]
         if targets:
             batch["target"][real] = torch.stack(targets).to(device)
+        for row, index in enumerate(indices):
+            if Draws(self.seed, index, GRAY_STREAM + int(self.validation)).chance(self.config.gray):
+                for name in ("input", "target"):
+                    batch[name][row] = batch[name][row].mean(0, keepdim=True)
         return batch | self._told(indices, [place for _, _, place in drawn], device)
 
     def families(self, indices: Sequence[int], size: int) -> list[str]:

@@ -12,7 +12,7 @@ from models.semantics.vocabulary import vocabulary
 from training.data.draws import Draws
 from training.data.semantic import split_of, tag_of
 
-TAG_STREAM = 8  # of the draws of dropout: without it a run's pictures are the same
+TAG_STREAM = 10  # of the draws of dropout: without it a run's pictures are the same
 
 
 def for_training(files: Sequence[Path]) -> list[Path]:

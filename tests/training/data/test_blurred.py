@@ -45,6 +45,17 @@ def test_nobody_knows_the_motion_of_a_real_pair(photo_folder, pair_folder):
     assert len(data.manifest()) == 64
 
 
+def test_a_share_of_the_samples_has_no_colour(photo_folder):
+    coloured = Blurs(config(photo_folder), 5).batch(range(24), 32)
+    some = Blurs(config(photo_folder, gray=0.4), 5).batch(range(24), 32)
+    gray = (some["input"].std(1) == 0).flatten(1).all(1)
+    assert 4 < int(gray.sum()) < 16
+    for name in ("input", "target"):
+        torch.testing.assert_close(some[name][~gray], coloured[name][~gray])
+        torch.testing.assert_close(some[name][gray], coloured[name][gray].mean(1, keepdim=True).expand(-1, 3, -1, -1))
+    torch.testing.assert_close(some["motion"], coloured["motion"])
+
+
 def test_only_real_pairs_or_none_at_all(photo_folder, pair_folder):
     settings = config(photo_folder, pairs={str(pair_folder): 1.0}, pair_share=1.0)
     assert Blurs(settings, 0).batch(range(3), 32)["real"].all()
