@@ -70,7 +70,7 @@ def measure_guidance(restorer: Restorer, guide: Guide | None, drawn: Sequence[Sa
 def measure_motion(pipeline: DeblurPipeline, drawn: Sequence[Sample]) -> tuple[Any, list[Row]]:
     """The same for the arms of `training.motion_ablation`."""
     return _measure(
-        drawn, lambda sample: (restore_arms(pipeline, sample.photo), {}), [("with", "step"), ("with", "none")]
+        drawn, lambda sample: (restore_arms(pipeline, sample.photo), {}), [("with", "step"), ("with", "without")]
     )
 
 

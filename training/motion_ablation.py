@@ -18,7 +18,7 @@ from training.protocol import to_8bit
 ARMS = {
     "with": "with the field",
     "step": "zero in the diffusion step",
-    "none": "zero there, in the Wiener step and in the pre-reconstruction",
+    "without": "zero there, in the Wiener step and in the pre-reconstruction",
 }
 
 
@@ -60,5 +60,5 @@ def restore_arms(pipeline: DeblurPipeline, photo: np.ndarray) -> dict[str, np.nd
     blind[:, -MOTION:] = 0
     arms = {"with": finish(latent, known), "step": finish(blind, known)}
     with still(network):
-        arms["none"] = finish(*network.encode(shown))
+        arms["without"] = finish(*network.encode(shown))
     return arms

@@ -84,7 +84,7 @@ def test_the_command_measures_every_condition(guided, guide, test_photos, tmp_pa
         assert gain["low"] <= gain["mean"] <= gain["high"]
         assert len({round(value, 9) for value in mean.values()}) == 5  # each tells the network something else
         assert part["mild"]["scores"]["input"]["psnr"]["mean"] > mean["input"] + 1
-    assert list(blur["motion"]["all"]["scores"]) == ["input", "with", "step", "none"]
+    assert list(blur["motion"]["all"]["scores"]) == ["input", "with", "step", "without"]
     with (tmp_path / "a" / "images.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {(row["measured"], row["level"]) for row in rows} == {
@@ -137,7 +137,7 @@ def test_without_the_field_the_network_finds_no_blur(guided):
     photo = np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8)
     arms = restore_arms(pipeline, photo)
     assert all(picture.shape == photo.shape for picture in arms.values())
-    assert not np.array_equal(arms["with"], arms["step"]) and not np.array_equal(arms["with"], arms["none"])
+    assert not np.array_equal(arms["with"], arms["step"]) and not np.array_equal(arms["with"], arms["without"])
     shown = pipeline.to_tensor(photo.astype(np.float32) / 255)
     assert pipeline.network.motion(shown)["field"].any()
     with still(pipeline.network):
