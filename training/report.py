@@ -61,6 +61,10 @@ def write_report(out: Path, summary: Summary, rows: Sequence[Row], sheet: Sequen
 def markdown(summary: Summary) -> str:
     """The report as a page: what was measured and how, then the table."""
     bodies = {"pairs": _pairs, "no-harm": _harm, "look": _look, "tiling": _tiling, "poses": _poses}
+    if summary["kind"] == "tags":
+        from training.semantic_evaluate import table
+
+        return table(summary)
     body = (bodies | {"sets": _sets, "baselines": _baselines, "guidance": _guidance})[summary["kind"]]
     known = ("protocol", "images", "scenes", "revision", "device", "dtype", "attention", "seconds_per_image")
     facts = [f"{key.replace('_', ' ')} {summary[key]}" for key in known if key in summary]

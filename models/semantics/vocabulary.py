@@ -26,10 +26,7 @@ class Vocabulary:
     tags: tuple[str, ...]
     words: dict[str, tuple[str, ...]]
     classes: dict[str, str]
-
-    @property
-    def longest(self) -> int:
-        return max(len(phrase.split()) for phrase in self.words)
+    longest: int
 
     def index(self, tag: str) -> int:
         """Place of a tag among the scores; ValueError for a name that is no tag."""
@@ -54,7 +51,8 @@ def vocabulary() -> Vocabulary:
             for name in row["names"].split(";"):
                 if fold(name) not in said:  # an amphibian is a car among the classes, and an animal to people
                     _add(words, name, row["tag"])
-    return Vocabulary(tags, {word: tuple(meant) for word, meant in words.items()}, classes)
+    longest = max(len(phrase.split()) for phrase in words)
+    return Vocabulary(tags, {word: tuple(meant) for word, meant in words.items()}, classes, longest)
 
 
 def _add(words: dict[str, list[str]], word: str, tag: str) -> None:
