@@ -82,9 +82,11 @@ def guide(plugin: Loaded) -> Callable[..., Any]:
         image, *rest, progress = values
         step = plugin.manifest.id
         job = work.Job(image, (step,), {step: dict(zip(names, rest, strict=True))}, guide=True)
-        return dict((await answer(job, progress))["guidance"])
+        said = await answer(job, progress)
+        return {**said["guidance"], "notes": said["record"]["notes"]}
 
-    return describe(endpoint, plugin.manifest.id, plugin.manifest.summary, own, returns="Caption, tags, model.")
+    returns = "JSON: caption, tags (name and score from 0 to 1), model (who said so), notes."
+    return describe(endpoint, plugin.manifest.id, plugin.manifest.summary, own, returns=returns)
 
 
 def host_fields() -> list[FieldSpec]:

@@ -24,9 +24,25 @@ def summary_html(record: dict[str, Any] | None) -> str:
         value = record.get(key)
         several = value.values() if isinstance(value, dict) else [value]  # of a chain: by step
         facts += [str(one) for one in dict.fromkeys(several) if one]
+    if tags := (record.get("guidance") or {}).get("tags"):
+        facts.append("guided by " + ", ".join(tag["name"] for tag in tags[:3]) + (" …" if len(tags) > 3 else ""))
     chips = "".join(f"<span>{escape(fact)}</span>" for fact in facts)
     notes = "".join(f"<li>{escape(str(note))}</li>" for note in (record.get("notes") or [])[:SHOWN_NOTES])
     return f'<div class="facts">{chips}</div>' + (f'<ul class="notes">{notes}</ul>' if notes else "")
+
+
+def guidance_html(said: dict[str, Any] | None) -> str:
+    """Tags with their scores, who said so, and notes."""
+    if not said:
+        return ""
+    tags = said.get("tags") or []
+    chips = "".join(
+        f'<span style="--score: {round(100 * tag["score"])}%">{escape(tag["name"])} <b>{tag["score"]:.0%}</b></span>'
+        for tag in tags
+    )
+    notes = "".join(f"<li>{escape(str(note))}</li>" for note in (said.get("notes") or [])[:SHOWN_NOTES])
+    by = f'<p class="by">Said by {escape(said["model"])}</p>' if said.get("model") else ""
+    return f'<div class="facts scores">{chips}</div>{by}' + (f'<ul class="notes">{notes}</ul>' if notes else "")
 
 
 def photo_html(size: Size, kind: str, cost: Cost | None) -> str:

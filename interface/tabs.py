@@ -11,6 +11,7 @@ import gradio as gr
 from interface import api, mask, snippets
 from interface.controls import AnyDropdown, PhotoInput, control
 from interface.examples import photos
+from interface.guidance import GuidanceControls
 from interface.looking import arrive, present
 from interface.service import Service
 from plugins.host.forms import fields
@@ -49,19 +50,21 @@ def restorer_tab(service: Service, plugin: Loaded) -> gr.Dataset:
             lead(plugin.manifest.summary)
             photo, about = photo_input()
             params = [control(field) for field in own]
-            strength, *rest = host_controls(service.model_ids(plugin), photo)
+            guides = service.guides if plugin.manifest.guidance else []
+            host, guidance = host_controls(service.model_ids(plugin), photo, guides)
             go, stop = buttons("Restore photo")
             examples = example_row(photo, plugin.manifest.id)
         outputs = result_side()
-    run = go.click(
+    run = guidance.gather(go).success(
         api.restorer(plugin),
-        [photo, *params, strength, *rest],
+        [photo, *params, *host],
         outputs.endpoint,
         api_name=plugin.manifest.id,
         show_progress_on=[outputs.slider],
         **ONE_MODEL,
     )
     wire(stop, run, outputs)
+    guidance.follow(photo, ONE_MODEL)
     photo.change(arrive(service, [plugin.manifest.id]), photo, about, queue=False, **QUIET)
     return examples
 
@@ -88,11 +91,13 @@ def chain_tab(service: Service) -> gr.Dataset:
                     with gr.Accordion(plugin.manifest.name, open=False):
                         owned += [(plugin.manifest.id, field.name, control(field)) for field in own]
             models = [choice for plugin in plugins for choice in service.model_ids(plugin)]
-            host = host_controls(models, photo)
+            guides = service.guides if any(plugin.manifest.guidance for plugin in plugins) else []
+            host, guidance = host_controls(models, photo, guides)
             go, stop = buttons("Restore photo")
             examples = example_row(photo)
         outputs = result_side()
-    ready = go.click(gather(owned), [steps, *(part for _, _, part in owned)], params, queue=False, **QUIET)
+    parts = [part for _, _, part in owned]
+    ready = guidance.gather(go).success(gather(owned), [steps, *parts], params, queue=False, **QUIET)
     run = ready.success(
         api.chain(plugins),
         [photo, steps, params, *host],
@@ -102,6 +107,7 @@ def chain_tab(service: Service) -> gr.Dataset:
         **ONE_MODEL,
     )
     wire(stop, run, outputs)
+    guidance.follow(photo, ONE_MODEL)
     photo.change(arrive(service, ids[:1]), photo, about, queue=False, **QUIET)
     return examples
 
@@ -116,8 +122,10 @@ def guide_tab(service: Service, plugin: Loaded) -> gr.Dataset:
             go, stop = buttons("Look at the photo")
             examples = example_row(photo)
         with gr.Column(scale=7, min_width=320):
+            shown = gr.HTML(snippets.guidance_html(None), elem_classes="summary", padding=False)
             said = gr.JSON(label="What the photo shows")
     run = go.click(api.guide(plugin), [photo, *params], said, api_name=plugin.manifest.id, **ONE_MODEL)
+    run.success(snippets.guidance_html, said, shown, queue=False, **QUIET)
     let_cancel(stop, run)
     photo.change(arrive(service), photo, about, queue=False, **QUIET)
     return examples
@@ -139,10 +147,13 @@ def photo_input() -> tuple[PhotoInput, gr.HTML]:
     return photo, gr.HTML("", elem_classes="about", padding=False)
 
 
-def host_controls(models: Sequence[tuple[str, str]], photo: PhotoInput) -> list[Any]:
-    """Controls of the host's options, in the order of the API."""
+def host_controls(
+    models: Sequence[tuple[str, str]], photo: PhotoInput, guides: Sequence[Loaded]
+) -> tuple[list[Any], GuidanceControls]:
+    """Controls of the host's options, in the order of the API; those of guidance by themselves, too."""
     spec = {field.name: field for field in api.host_fields()}
     strength = control(spec["strength"], info="0 is the photo itself, 1 takes out all that was found.")
+    guidance = GuidanceControls(guides[0] if guides else None, spec)
     with gr.Accordion("Only a part of the photo", open=False) as part:
         area = mask.control(photo, part)
     with gr.Accordion("Model, format and metadata", open=False):
@@ -155,7 +166,7 @@ def host_controls(models: Sequence[tuple[str, str]], photo: PhotoInput) -> list[
             info="Camera data (EXIF) of the original. The location is kept only with “all”.",
         )
         seed = control(spec["seed"], info="Same photo, same seed: same bytes.")
-    return [strength, model, seed, area, form, keep]
+    return [strength, model, seed, area, form, keep, *guidance.inputs], guidance
 
 
 def buttons(label: str) -> tuple[gr.Button, gr.Button]:

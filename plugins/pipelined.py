@@ -32,6 +32,16 @@ class Pipelined:
         return Cost(cost["seconds"], cost["memory_mb"], int(cost["tiles"]))
 
 
+def said_by(ctx: RunContext) -> dict[str, Any]:
+    """The arguments by which a pipeline is told what ``ctx.guidance`` says; none without guidance."""
+    if ctx.guidance is None:
+        return {}
+    tags: dict[str, float] = {}
+    for tag in ctx.guidance.tags:
+        tags[tag.name] = max(tag.score, tags.get(tag.name, tag.score))
+    return {"tags": tags, "caption": ctx.guidance.caption}
+
+
 def tile_progress(ctx: RunContext) -> Callable[[int, int], None]:
     """What a pipeline calls with the tiles done and all of them; it raises Cancelled as ``ctx.progress`` does."""
 

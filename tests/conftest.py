@@ -62,3 +62,19 @@ def tiny_deblur(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny-deblur")
     DeblurPipeline(network.eval()).save_pretrained(folder, dtype="float32")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_semantics(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved semantics pipeline of tiny size with random weights."""
+    import torch
+
+    from models.semantics.network import TagNetwork
+    from models.semantics.pipeline import SemanticsPipeline
+
+    torch.manual_seed(0)
+    network = TagNetwork(sizes=(32, 16), axes=4, gaussians=4)
+    torch.nn.init.normal_(network.head.weight, std=0.02)
+    folder = tmp_path_factory.mktemp("tiny-semantics")
+    SemanticsPipeline(network).save_pretrained(folder, dtype="float32")
+    return folder

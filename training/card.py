@@ -25,7 +25,7 @@ PAGE = """
 
 ## Measured
 
-By `python -m training.evaluate`, through the code that ships, protocol named in each row's line. No test image
+By `python -m {command}`, through the code that ships, protocol named in each row's line. No test image
 was used for training or for selecting a checkpoint.
 
 {reports}
@@ -49,8 +49,8 @@ def model_card(
     front = {
         "license": entry.licence,
         "library_name": "limpid",
-        "pipeline_tag": "image-to-image",
-        "tags": ["image-restoration", TEXTS[entry.task]["tag"]],
+        "pipeline_tag": TEXTS[entry.task].get("pipeline", "image-to-image"),
+        "tags": [TEXTS[entry.task].get("field", "image-restoration"), TEXTS[entry.task]["tag"]],
         "model-index": [{"name": entry.id, "results": [r for s in summaries for r in results(s, entry.task)]}],
     }
     local = LOCAL[any(r["config"].get("objective") == "local" for r in [record, *ancestors])]
@@ -59,9 +59,10 @@ def model_card(
     runs = "\n".join(describe_run(r) for r in [*ancestors, record])
     page = PAGE.format(
         name=entry.name,
+        command=TEXTS[entry.task].get("command", "training.evaluate"),
         summary=entry.summary,
         use=TEXTS[entry.task]["use"],
-        how=TEXTS[entry.task]["how"].format(**network, local=local),
+        how=TEXTS[entry.task]["how"].format(**network, local=local, count=len(network.get("tags") or [])),
         reports=reports,
         training=runs + describe_calibration(record.get("calibration")),
         terms=RESEARCH_ONLY if "nc" in entry.licence.split("-") else f"Licence of the weights: {entry.licence}.",
@@ -77,11 +78,16 @@ def results(summary: Summary, task: str) -> list[dict[str, Any]]:
     elif summary["kind"] == "pairs":
         scores = summary["scores"]["output"]
         rows = {summary["data"]: {"PSNR, dB": scores["psnr"]["mean"], "SSIM": scores["ssim"]["mean"]}}
+    elif summary["kind"] == "tags":
+        rows = {
+            f"{summary['data']}, {name}": {"Recall, macro at 3": summary["recall"][name]["mean"]}
+            for name in ("sharp", "severe")
+        }
     else:
         rows = {}
     return [
         {
-            "task": {"type": "image-to-image", "name": TEXTS[task]["task"]},
+            "task": {"type": TEXTS[task].get("pipeline", "image-to-image"), "name": TEXTS[task]["task"]},
             "dataset": {"name": data, "type": data},
             "metrics": [
                 {"type": name.split(",")[0].lower(), "value": round(value, 4), "name": f"{name} ({protocol})"}
@@ -110,10 +116,13 @@ def describe_run(record: Record) -> str:
     """One run as a list item."""
     config, start = record["config"], record["starts"][0]
     data = config["data"]
-    sources = ", ".join([*data["clean"], *data["pairs"]])
+    sources = ", ".join([*data["clean"], *data.get("pairs", [])])
+    if guidance := data.get("guidance"):
+        sources += f", with the tags of {1 - guidance['dropout']:.0%} of the photos that have one"
+    what = config.get("objective") or ", ".join(config["parts"] if "parts" in config else config["losses"])
     return (
         f"* `{config['name']}`: {config['steps']} steps of {config['batch']} samples "
-        f"({config.get('objective') or ', '.join(config['parts'])}, sides {data['sizes']} px) on {sources}; "
+        f"({what}, sides {data['sizes']} px) on {sources}; "
         f"{record['training_seconds'] / 60:.0f} minutes on {start['hardware']} with {start['threads']} threads, "
         f"seed {record['seed']}, data {record['data_sha256'][:12]}, code {start['code'][:12]}."
     )

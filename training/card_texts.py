@@ -33,6 +33,24 @@ knows with a latent. The photo's latent, the aligned latent and the blur field p
 transformer in **one** step, under cross-attention to guidance tokens (a learned null token stands for none); the
 decoder takes detail from the pre-reconstruction and adds to it.""",
     },
+    "semantics": {
+        "tag": "image-tagging",
+        "field": "semantic-guidance",
+        "pipeline": "image-classification",
+        "task": "Coarse tags of degraded photos",
+        "command": "training.semantic_evaluate",
+        "use": """**Use it for** a first guess at what a blurred photo, or one taken through glass, shows, which a
+person may correct, to guide Limpid's restorers. It takes a few hundredths of a second on any CPU, whatever the
+photo's size.
+
+**It does not** recognise photos as networks trained on millions of them do: it learnt from 1,320 photos, of one class
+each, and knows coarse tags alone. Of three answers often none is right. A score is no proof that something is
+there. It must not be used to recognise people or to decide about anyone.""",
+        "how": """The whole photo is squeezed into squares of {sizes} px. Dense SIFT descriptors of its patches, with
+their colour and place, are compared with a codebook of {gaussians} Gaussians fitted to the training photos (a Fisher
+vector); one linear layer turns that into the scores of {count} coarse tags. Photo and mirror image are looked at.
+Trained on photos that are sharp, behind simulated glass, or blurred by the pattern simulator.""",
+    },
 }
 
 LOCAL = {

@@ -17,19 +17,32 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class PhotoConfig(Strict):
+class GuidanceConfig(Strict):
+    """The network's step is told what photos show, by the ImageNet class in their names (`training.data.semantic`).
+    Photos of that split's test classes are left out of the run."""
+
+    dropout: float = Field(0.5, ge=0, le=1)  # share of them that it is not told, so that it keeps serving without
+
+
+class FolderConfig(Strict):
     """Where the photos are. Paths are relative to ``root``; a missing folder is an error."""
 
     root: Path = Path("data")
     clean: list[str] = ["train/clean"]  # folders of sharp photos, searched below
-    pairs: dict[str, float] = {}  # folder with input/ and target/ -> its weight among the real pairs
-    unsplit: list[str] = []  # pair folders used for training alone: their scenes repeat under many names
-    pair_share: float = Field(0.15, ge=0, le=1)  # share of real pairs in the samples
     store_side: int = Field(288, ge=16)  # shorter side at which photos are kept in memory
     sizes: list[int] = Field([256], min_length=1)  # side of a sample in pixels; one is drawn for each step
     smallest: float = Field(0.6, gt=0, le=1)  # smallest side of a crop, share of the photo's shorter side
     limit: int | None = Field(None, ge=1)  # use at most so many photos
+
+
+class PhotoConfig(FolderConfig):
+    """Photos to restore."""
+
+    pairs: dict[str, float] = {}  # folder with input/ and target/ -> its weight among the real pairs
+    unsplit: list[str] = []  # pair folders used for training alone: their scenes repeat under many names
+    pair_share: float = Field(0.15, ge=0, le=1)  # share of real pairs in the samples
     hold_out: float = Field(0.1, ge=0, lt=1)  # share of photos and of pairs kept for validation, by name
+    guidance: GuidanceConfig | None = None  # null: the network is trained without
 
 
 class DataConfig(PhotoConfig):
@@ -50,6 +63,27 @@ class BlurDataConfig(PhotoConfig):
     gray: Chance = 0.0  # share of the samples without colour
 
 
+class TaggedDataConfig(FolderConfig):
+    """The samples of semantic guidance: photos whose names tell their class (training.data.semantic)."""
+
+    clean: list[str] = ["train/semantic"]
+    smallest: float = Field(0.6, gt=0, le=1)  # smallest crop, share of both sides
+    samples: int = Field(4096, ge=1)  # distinct samples; they are made once, and seen again and again
+    colour: float = Field(0.3, ge=0, le=1)  # how far contrast, saturation, brightness and white balance are moved
+    mix: float = Field(0.3, ge=0, le=1)  # share of samples that blend two photos (mixup)
+    glass_share: float = Field(0.3, ge=0, le=1)  # share of samples behind simulated glass
+    blur_share: float = Field(0.4, ge=0, le=1)  # share of samples that are blurred
+    both: float = Field(0.1, ge=0, le=1)  # share that are both
+    glass: GlassConfig = GlassConfig()
+    blur: BlurConfig = BlurConfig()
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> TaggedDataConfig:
+        if self.both > min(self.glass_share, self.blur_share) or self.glass_share + self.blur_share - self.both > 1:
+            raise ValueError("glass_share and blur_share each hold both, and may be 1 together (both counted once).")
+        return self
+
+
 class OptimizerConfig(Strict):
     lr: float = 4e-4
     weight_decay: float = 1e-3
@@ -64,13 +98,13 @@ class OptimizerConfig(Strict):
 class RunConfig(Strict):
     """One stage of training; what each task adds is in the classes below."""
 
-    task: Literal["dereflection", "deblur"]
+    task: Literal["dereflection", "deblur", "semantics"]
     name: str
     model: dict[str, Any] = {}  # arguments of the network; with init_from only how it is used (training.networks.USE)
     init_from: str | None = None  # a pipeline folder or a catalog id: a warm start, kept as lineage
     train: list[str] = [""]  # prefixes of the parameters that are trained; "" is all
     losses: dict[str, float] = {"charbonnier": 1.0, "gradient": 0.5}
-    data: PhotoConfig
+    data: FolderConfig
     optimizer: OptimizerConfig = OptimizerConfig()
     seed: int = 0
     steps: int = Field(1000, ge=1)
@@ -143,11 +177,22 @@ class DeblurRun(RunConfig):
     def _parts_fit(self) -> DeblurRun:
         if "prerestored" not in self.parts and set(self.parts) != {"motion"}:
             raise ValueError("parts must hold prerestored, on which all else is built, or be motion alone.")
+        if self.data.guidance and not {"latent", "output", "reblur"} & set(self.parts):
+            raise ValueError("data.guidance acts in the diffusion step: parts must hold output, latent or reblur.")
         return self
 
 
+class SemanticRun(RunConfig):
+    """Training of semantic guidance; ``losses`` weighs the parts of `training.semantic_objective`."""
+
+    task: Literal["semantics"] = "semantics"
+    losses: dict[str, float] = {"rank": 1.0, "score": 3.0}
+    smoothing: float = Field(0.1, ge=0, lt=1)  # share of a photo's tag that goes to all tags alike
+    data: TaggedDataConfig = TaggedDataConfig()
+
+
 Run = TypeVar("Run", bound=RunConfig)
-RUNS: dict[str, type[RunConfig]] = {"dereflection": DereflectionRun, "deblur": DeblurRun}
+RUNS: dict[str, type[RunConfig]] = {"dereflection": DereflectionRun, "deblur": DeblurRun, "semantics": SemanticRun}
 
 
 def make_run(tree: dict[str, Any]) -> RunConfig:

@@ -60,7 +60,7 @@ def plot_curves(folder: Path) -> Path | None:
         for name in names:
             axis.plot(steps, [r[name] for r in rows], label=name.replace("_", " "), linewidth=1.2)
         axis.set_xlabel("step")
-        axis.set_title("training loss" if file.stem == "loss" else "validation (dB)")
+        axis.set_title("training loss" if file.stem == "loss" else "validation")
         axis.grid(alpha=0.3)
         axis.legend(fontsize=7)
         if file.stem == "loss":

@@ -37,9 +37,9 @@ LATENT = STEPPED | {"autoencoder", "energy"}
 def unused(parts: Collection[str]) -> tuple[str, ...]:
     """Prefixes of the parameters that have no share in any of the parts."""
     if set(parts) == {"motion"}:
-        return ("wiener.", "prior.", "autoencoder.", "transformer.", "details.", "null_token")
+        return ("wiener.", "prior.", "autoencoder.", "transformer.", "details.", "null_token", "guide.")
     stepped = STEPPED & set(parts)
-    names: tuple[str, ...] = () if stepped else ("transformer.", "null_token")
+    names: tuple[str, ...] = () if stepped else ("transformer.", "null_token", "guide.")
     names += () if stepped or "alignment" in parts else ("prior.align.",)
     names += () if stepped or {"autoencoder", "energy"} & set(parts) else ("autoencoder.encoder.",)
     return names + (() if set(parts) & {"autoencoder", "output", "reblur"} else ("autoencoder.decoder.", "details."))
@@ -54,6 +54,12 @@ class DeblurObjective(Objective):
         sizes = [*config.data.sizes, config.validation_size]
         if any(size % network.multiple for size in sizes):
             raise ValueError(f"data.sizes and validation_size must be multiples of {network.multiple}: {sizes}.")
+        decoder = network.autoencoder.decoder.parameters()
+        if config.data.guidance and not network.decodes and not any(p.requires_grad for p in decoder):
+            raise ValueError(
+                "data.guidance: the decoder adds nothing yet, so the diffusion step would learn nothing from it: start "
+                "from a checkpoint of the joint stage, or train autoencoder.decoder too."
+            )
 
     def losses(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
         net, parts = self.network, set(self.config.parts)
@@ -76,7 +82,7 @@ class DeblurObjective(Objective):
                 added = net.decode_latent(clean, [f.detach() for f in known.features])
                 each["autoencoder"] = self._differ(known.prerestored.detach() + added, target)
         if latent is not None and parts & STEPPED:
-            stepped = net.step(latent)
+            stepped = net.step(latent, net.tokens(batch.get("tags")))
             if "latent" in parts:
                 each["latent"] = (stepped - clean.detach()).abs().mean((1, 2, 3)) / unit
             if parts & {"output", "reblur"}:

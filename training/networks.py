@@ -8,7 +8,8 @@ from diffusers import ModelMixin
 from torch import nn
 
 from models.hub import locate
-from training.config import RunConfig
+from models.semantics.vocabulary import vocabulary
+from training.config import PhotoConfig, RunConfig
 from training.restorer import pipeline_class
 
 USE = (
@@ -24,7 +25,9 @@ USE = (
 def build_network(config: RunConfig, kind: Any) -> tuple[Any, dict[str, str] | None]:
     """The network in float32, and its lineage: the folder or id it came from and the revision (None if new)."""
     if config.init_from is None:
-        return kind(**config.model), None
+        network = kind(**config.model)
+        _give_tags(network, config)
+        return network, None
     folder, revision = locate(config.init_from)
     network = pipeline_class(folder).from_pretrained(folder).network
     if not isinstance(network, kind):
@@ -38,6 +41,7 @@ def build_network(config: RunConfig, kind: Any) -> tuple[Any, dict[str, str] | N
                 setattr(network, name, value)
         elif _plain(network.config[name]) != _plain(value):
             raise ValueError(f"model.{name} cannot differ from that of {config.init_from}; only {', '.join(USE)} can.")
+    _give_tags(network, config)
     return network.train(), {"init_from": config.init_from, "revision": revision}
 
 
@@ -48,6 +52,21 @@ def save_memory(network: nn.Module) -> None:
     parts: list[Any] = [network] if isinstance(network, ModelMixin) else list(network.children())
     for part in parts:
         part.enable_gradient_checkpointing()
+
+
+def _give_tags(network: Any, config: RunConfig) -> None:
+    """Where the stage trains with guidance, the tags of the vocabulary, to a network that has none."""
+    if not (isinstance(config.data, PhotoConfig) and config.data.guidance):
+        return
+    if not hasattr(network, "guide"):
+        raise ValueError(f"data.guidance is not for a {type(network).__name__}, which takes no tags: leave it out.")
+    if network.guide is None:
+        network.add_tags(vocabulary().tags)
+    if network.guide.names != vocabulary().tags:
+        raise ValueError(
+            f"The network has the tags {', '.join(network.guide.names)}: data.guidance trains with those of the "
+            "vocabulary; start from a checkpoint that has these, or none."
+        )
 
 
 def _plain(value: object) -> object:

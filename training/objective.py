@@ -29,17 +29,21 @@ class PictureObjective(Objective):
         super().__init__()
         self.network, self.config = network, config
 
-    def compare(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
-        """Output and what it should be, of one size."""
+    def compare(
+        self, photo: Tensor, target: Tensor, indices: list[int], tags: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Output and what it should be, of one size. ``tags``: what guides it, B x tags, or None."""
         raise NotImplementedError
 
-    def learn(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
+    def learn(
+        self, photo: Tensor, target: Tensor, indices: list[int], tags: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """What is compared in training: :meth:`compare`'s pictures, unless it is something that they are made of."""
-        return self.compare(photo, target, indices)
+        return self.compare(photo, target, indices, tags)
 
     def losses(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
         photo = batch["input"].contiguous(memory_format=torch.channels_last)
-        output, target = self.learn(photo, batch["target"], indices)
+        output, target = self.learn(photo, batch["target"], indices, batch.get("tags"))
         output = output.float()
         each, terms = combine(output, target, self.config.losses)
         if self.config.consistency:
@@ -61,16 +65,21 @@ class WholeObjective(PictureObjective):
                 f"{network.multiple}: {sizes}."
             )
 
-    def compare(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
+    def compare(
+        self, photo: Tensor, target: Tensor, indices: list[int], tags: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Output and target, B x 3 x H x W."""
-        return self.network.restore(photo), target
+        tokens = None if tags is None else self.network.tokens(tags)
+        return self.network.restore(photo, tokens), target
 
 
 class LatentObjective(WholeObjective):
     """Full size, up to the clean latent, which is compared with the target's own: the decoder, most of the work, is
     left out. ``losses`` and ``consistency`` then compare latents."""
 
-    def learn(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
+    def learn(
+        self, photo: Tensor, target: Tensor, indices: list[int], tags: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
             latent, clean = self._latent(photo), self._latent(target)
         return self.network.step(latent), clean.float()
@@ -98,13 +107,15 @@ class LocalObjective(PictureObjective):
                 f"data.crop {self.crop} does not fit into {smallest} px: enlarge data.sizes or validation_size."
             )
 
-    def compare(self, photo: Tensor, target: Tensor, indices: list[int]) -> tuple[Tensor, Tensor]:
+    def compare(
+        self, photo: Tensor, target: Tensor, indices: list[int], tags: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Output and target of one random crop a scene, B x 3 x crop x crop."""
         net, size = self.network, photo.shape[-1]
         small = F.interpolate(photo, (self.whole, self.whole), mode="bilinear", antialias=True)
         frozen = not any(p.requires_grad for n, p in net.named_parameters() if not n.startswith("local."))
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            maps = F.interpolate(net.tone_maps(small), (size, size), mode="bilinear")
+            maps = F.interpolate(net.tone_maps(small, net.tokens(tags)), (size, size), mode="bilinear")
         corners = []
         for i in indices:
             draws = Draws(self.seed, i // self.views, CROP_STREAM)  # views of a scene are compared: one crop

@@ -18,7 +18,7 @@ from models.catalog import Catalog, CatalogEntry
 from models.errors import ModelError
 from models.integrity import SUMS, find_alteration, fingerprint, read_sums, write_sums
 from training.card import model_card
-from training.config import make_run
+from training.config import SemanticRun, make_run
 from training.protocol import NATIVE
 from training.report import Summary
 from training.restorer import load_restorer
@@ -40,7 +40,7 @@ def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Pa
     card, figures = model_card(entry, network, record, ancestors(run), summaries), quality(summaries)
     revision = fingerprint(run)
     for summary in summaries:
-        if summary["revision"] != revision:
+        if summary.get("revision") != revision:
             raise ModelError(f"The report on {summary['data']} was measured on another model: evaluate {run} again.")
     partial, target = checkpoints / f".{entry.id}.partial", checkpoints / entry.id
     shutil.rmtree(partial, ignore_errors=True)
@@ -51,7 +51,9 @@ def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Pa
         file.write_text(json.dumps(summary, indent=2) + "\n")
     (partial / "quality.json").write_text(json.dumps(figures, indent=2) + "\n")
     (partial / "README.md").write_text(card)
-    showcase(load_restorer(str(run)), make_run(record["config"]), entry.id, partial / "evaluation" / "simulated.jpg")
+    config = make_run(record["config"])
+    if not isinstance(config, SemanticRun):  # a guide restores nothing that could be shown
+        showcase(load_restorer(str(run)), config, entry.id, partial / "evaluation" / "simulated.jpg")
     write_sums(partial)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
@@ -88,6 +90,13 @@ def quality(summaries: list[Summary]) -> dict[str, dict[str, float | str]]:
             rows = summary["sets"] | {f"mean of {summary['mean_of']}": summary["mean"]}
             for name, row in rows.items():
                 shown[name] = {"PSNR": round(row["output"]["mean"], 2), "input's": round(row["input"]["mean"], 2)}
+        elif summary["kind"] == "tags":
+            for name in ("sharp", "severe"):
+                recall = summary["recall"][name]["mean"]
+                shown[f"{summary['data']}, {name}"] = {
+                    "macro recall at 3": round(recall, 3),
+                    "three commonest": round(summary["prior"], 3),
+                }
         elif summary["kind"] == "no-harm":
             shown["photos with nothing to remove"] = {
                 "PSNR": round(summary["psnr"]["mean"], 2),

@@ -61,7 +61,11 @@ def write_report(out: Path, summary: Summary, rows: Sequence[Row], sheet: Sequen
 def markdown(summary: Summary) -> str:
     """The report as a page: what was measured and how, then the table."""
     bodies = {"pairs": _pairs, "no-harm": _harm, "look": _look, "tiling": _tiling, "poses": _poses}
-    body = (bodies | {"sets": _sets, "baselines": _baselines})[summary["kind"]]
+    if summary["kind"] == "tags":
+        from training.semantic_evaluate import table
+
+        return table(summary)
+    body = (bodies | {"sets": _sets, "baselines": _baselines, "guidance": _guidance})[summary["kind"]]
     known = ("protocol", "images", "scenes", "revision", "device", "dtype", "attention", "seconds_per_image")
     facts = [f"{key.replace('_', ' ')} {summary[key]}" for key in known if key in summary]
     title = f"# {summary.get('model', 'model')} on {summary.get('data', 'data')}"
@@ -154,6 +158,50 @@ def _baselines(summary: Summary) -> list[str]:
             cells[2:] = [_cell(row["gain"], 2, "+"), _cell(row["ssim_gain"], 4, "+"), f"{row['seconds']:.2f}"]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return [*lines, "", *(f"* {name}: {how}" for name, how in summary["settings"].items())]
+
+
+TOLD = {
+    "input": "input, untouched",
+    "none": "restored, told nothing",
+    "predicted": "told the guide's tags",
+    "true": "told the true tag",
+    "wrong": "told a wrong tag",
+}
+
+
+def _guidance(summary: Summary) -> list[str]:
+    lines = []
+    for name, part in summary["models"].items():
+        lines += [f"**{name}** ({part['revision']}), {part['photos']} photos that it and the guide have not seen.", ""]
+        if "tags" in part:
+            lines += _versions(part["tags"], TOLD)
+        else:
+            lines += ["It was trained without guidance: tags have no part in it.", ""]
+        if "motion" in part:
+            lines += ["Its motion field replaced by zero, without the guard:", ""]
+            lines += _versions(part["motion"], TOLD | summary["arms"])
+    guide = f"Predicted: the {summary['best']} strongest tags of {summary['guide']} ({summary['guide_revision']}). "
+    return [
+        *lines,
+        f"{guide if summary['guide'] != 'none' else ''}{summary['draws']} degradations of each photo at each level. "
+        "Differences are paired; intervals: 95 %, bootstrap over photos.",
+    ]
+
+
+def _versions(levels: dict[str, Any], names: dict[str, str]) -> list[str]:
+    """A table of pictures and one of differences, by level."""
+    columns = ("PSNR (dB)", "SSIM", "aligned PSNR (dB)")
+    lines = [f"| level | picture | {' | '.join(columns)} |", "|---|---|---|---|---|"]
+    for level, group in levels.items():
+        for name, scores in group["scores"].items():
+            cells = (_cell(scores["psnr"]), _cell(scores["ssim"], 4), _cell(scores["aligned"]))
+            lines.append(f"| {level} | {names[name]} | {' | '.join(cells)} |")
+    lines += ["", f"| level | difference | {' | '.join(columns)} |", "|---|---|---|---|---|"]
+    for level, group in levels.items():
+        for name, gains in group["differences"].items():
+            cells = (_cell(gains["psnr"], 3, "+"), _cell(gains["ssim"], 5, "+"), _cell(gains["aligned"], 3, "+"))
+            lines.append(f"| {level} | {name} | {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 def _motion(motion: dict[str, float]) -> str:

@@ -17,6 +17,7 @@ from training.sheet import DIFFERENCE, REMOVED, difference
 PIPELINES = {  # class named in pipeline.json -> module
     "DereflectionPipeline": "models.dereflection.pipeline",
     "DeblurPipeline": "models.deblur.pipeline",
+    "SemanticsPipeline": "models.semantics.pipeline",
 }
 
 

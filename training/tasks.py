@@ -11,12 +11,16 @@ from torch import nn
 from models.deblur.network import Deblur
 from models.dereflection.full import FullDereflection
 from models.dereflection.small import SmallDereflection
+from models.semantics.network import TagNetwork
 from training import deblur_objective, objective
-from training.config import DereflectionRun, RunConfig
+from training.config import DereflectionRun, PhotoConfig, RunConfig
 from training.data.blurred import Blurs
 from training.data.reflections import Reflections
+from training.data.tagged import TaggedPhotos
 from training.deblur_validate import DeblurValidator
 from training.restorer import pipeline_named
+from training.semantic_objective import CODEBOOK, SemanticObjective, fit_codebook
+from training.semantic_validate import SemanticValidator
 from training.validate import Validator
 
 
@@ -25,6 +29,7 @@ class Task:
     """The parts of a run: each is called with the run's configuration (``source`` with its data and seed).
 
     ``unused``: prefixes of the parameters without a part in the objective, for whose gradients DDP would wait.
+    ``prepare``, called with network, source and configuration, gives a new network what is not learnt by gradient.
     """
 
     network: type[nn.Module]
@@ -33,10 +38,17 @@ class Task:
     unused: Callable[..., tuple[str, ...]]
     validator: Callable[..., Any]
     pipeline_name: str
+    prepare: Callable[..., None] | None = None
 
     def pipeline(self) -> Any:
         """The class of the pipeline the trained network becomes."""
         return pipeline_named(self.pipeline_name)
+
+
+def _untold(config: RunConfig) -> tuple[str, ...]:
+    """The table of tags, where the samples have none."""
+    assert isinstance(config.data, PhotoConfig)
+    return () if config.data.guidance else ("guide.",)
 
 
 TASKS = {
@@ -44,7 +56,7 @@ TASKS = {
         SmallDereflection,
         Reflections,
         objective.build_objective,
-        lambda config: objective.UNUSED[config.tier][config.objective],
+        lambda config: objective.UNUSED[config.tier][config.objective] + _untold(config),
         Validator,
         "DereflectionPipeline",
     ),
@@ -52,9 +64,18 @@ TASKS = {
         Deblur,
         Blurs,
         deblur_objective.DeblurObjective,
-        lambda config: deblur_objective.unused(config.parts),
+        lambda config: deblur_objective.unused(config.parts) + _untold(config),
         DeblurValidator,
         "DeblurPipeline",
+    ),
+    "semantics": Task(
+        TagNetwork,
+        TaggedPhotos,
+        SemanticObjective,
+        lambda config: CODEBOOK,
+        SemanticValidator,
+        "SemanticsPipeline",
+        fit_codebook,
     ),
 }
 

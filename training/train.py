@@ -78,6 +78,8 @@ class Trainer:
         o = config.optimizer
         optimizer = torch.optim.AdamW(trained, o.lr, o.betas, weight_decay=o.weight_decay, fused=True)
         self.data = task.source(config.data, config.seed)
+        if task.prepare and self.lineage is None and not list_checkpoints(self.out):
+            task.prepare(self.network, self.data, config)
         objective = task.objective(self.network, config)
         a = self.accelerator
         set_up(a, self.network, objective, config, self.micro)
@@ -152,7 +154,7 @@ class Trainer:
         if curve is not None:
             curve.add({"step": step, **row})
         shown = ", ".join(f"{k} {v:.2f}" for k, v in row.items())
-        self.accelerator.print(f"step {step}: validation dB: {shown}", flush=True)
+        self.accelerator.print(f"step {step}: validation: {shown}", flush=True)
 
     def must_stop(self) -> bool:
         """Whether any process was asked to stop: all stop at the same step, or they would wait for each other."""

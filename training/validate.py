@@ -13,6 +13,7 @@ from training.data.exposure import match_exposure
 from training.data.photos import Crop
 from training.data.reflections import Reflections
 from training.data.sources import Sources
+from training.data.tags import wrong_tags
 from training.objective import PictureObjective
 
 
@@ -41,20 +42,23 @@ def held_out_pictures(data: Sources, size: int) -> tuple[list[tuple[Tensor, Tens
 
 
 class Validator:
-    """Fixed samples of the held-out split; ``run`` gives mean PSNR and aligned PSNR, outputs and inputs."""
+    """Fixed samples of the held-out split; ``run`` gives mean PSNR and aligned PSNR, outputs and inputs; of a stage
+    with guidance all this without it, and what true and wrong tags add on simulated samples that have tags, in dB."""
 
     def __init__(self, config: DereflectionRun) -> None:
         glass = replace(config.data.glass, clean=0.0)  # what needs nothing has its own column, "sharp"
         settings = config.data.model_copy(update={"pair_share": 0.0, "views": 1, "glass": glass})
         data = Reflections(settings, config.seed, validation=True)
         size, batch = config.validation_size, config.micro_batch
-        simulated = []
+        simulated, tags = [], []
         for at in range(0, config.validation_samples, batch):
             part = data.batch(range(at, min(at + batch, config.validation_samples)), size)
             simulated += list(zip(part["input"], part["target"], strict=True))
+            tags += list(part.get("tags", torch.zeros(0)))
         shots, photos = held_out_pictures(data, size)
         real = [(photo, match_exposure(target, photo)) for photo, target in shots]
         sharp = [(photo, photo) for photo in photos]
+        self.tagged = [(sample, shows) for sample, shows in zip(simulated, tags, strict=False) if shows.any()]
         self.sets = {"simulated": simulated, "real": real, "sharp": sharp}
         self.batch = batch
 
@@ -64,15 +68,34 @@ class Validator:
         for name, samples in self.sets.items():
             if not samples:
                 continue
-            scores = []
-            for at in range(0, len(samples), self.batch):
-                group = samples[at : at + self.batch]
-                photo = torch.stack([a for a, _ in group]).to(device)
-                target = torch.stack([b for _, b in group]).to(device)
-                output, wanted = objective.compare(photo, target, list(range(at, at + len(group))))
-                for o, t in zip(output.float(), wanted, strict=True):
-                    scores.append((psnr(o, t), aligned_psnr(o, t)))
+            scores = self._scores(objective, samples, None, device)
             row[name] = sum(s for s, _ in scores) / len(scores)
             if name != "sharp":
                 row[f"{name}_aligned"] = sum(s for _, s in scores) / len(scores)
-        return row
+        return row | (self._gains(objective, device) if self.tagged else {})
+
+    def _gains(self, objective: PictureObjective, device: torch.device) -> dict[str, float]:
+        """Mean PSNR with true and with wrong tags over that without."""
+        samples, tags = [s for s, _ in self.tagged], torch.stack([t for _, t in self.tagged])
+        none, true, wrong = (
+            sum(s for s, _ in self._scores(objective, samples, told, device)) / len(samples)
+            for told in (None, tags, wrong_tags(tags))
+        )
+        return {"true_tags": true - none, "wrong_tags": wrong - none}
+
+    def _scores(
+        self,
+        objective: PictureObjective,
+        samples: list[tuple[Tensor, Tensor]],
+        tags: Tensor | None,
+        where: torch.device,
+    ) -> list[tuple[float, float]]:
+        """PSNR and aligned PSNR of each sample, told ``tags``."""
+        scores = []
+        for at in range(0, len(samples), self.batch):
+            group = samples[at : at + self.batch]
+            photo, target = (torch.stack(side).to(where) for side in zip(*group, strict=True))
+            told = None if tags is None else tags[at : at + self.batch].to(where)
+            output, wanted = objective.compare(photo, target, list(range(at, at + len(group))), told)
+            scores += [(psnr(o, t), aligned_psnr(o, t)) for o, t in zip(output.float(), wanted, strict=True)]
+        return scores

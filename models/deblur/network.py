@@ -24,6 +24,7 @@ from models.blocks import Pointwise
 from models.deblur.motion import CELL, MotionEstimator, in_units
 from models.deblur.prior import PreReconstruction
 from models.deblur.wiener import WienerStep
+from models.guidance import Guided, TagTokens
 
 SIDE = 128  # of the windows in which a blur is taken for one
 MOTION = 3  # channels of the blur field
@@ -39,13 +40,14 @@ class Prepared:
     blur: dict[str, Tensor]
 
 
-class Deblur(ModelMixin, ConfigMixin):
+class Deblur(Guided, ModelMixin, ConfigMixin):
     """The network of both tiers; implements the interface of section 3 of the design.
 
     ``autoencoder_config`` and ``transformer_config`` are arguments of diffusers' ``AutoencoderDC`` and
     ``SanaTransformer2DModel`` (but for its channels and its tokens' width, which follow). ``token_dim``: width of
-    guidance tokens; a learned null token stands for "no guidance". Pictures are B x 3 x H x W, sRGB in [0, 1], sides
-    multiples of ``multiple``.
+    guidance tokens; a learned null token stands for "no guidance". ``tags``: those it can be guided by
+    (`models.guidance`); none: it was trained without. Pictures are B x 3 x H x W, sRGB in [0, 1], sides multiples of
+    ``multiple``.
     """
 
     config_name = "config.json"
@@ -63,6 +65,7 @@ class Deblur(ModelMixin, ConfigMixin):
         autoencoder_config: dict[str, Any] | None = None,
         transformer_config: dict[str, Any] | None = None,
         token_dim: int = 128,
+        tags: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         coder = SMALL_AUTOENCODER | (autoencoder_config or {})
@@ -78,6 +81,7 @@ class Deblur(ModelMixin, ConfigMixin):
             in_channels=2 * latent + MOTION, out_channels=latent, caption_channels=token_dim, **step
         )
         self.null_token = nn.Parameter(torch.zeros(1, 1, token_dim))
+        self.guide = TagTokens(tags, token_dim) if tags else None
         levels = self.autoencoder.decoder.up_blocks  # fine to coarse
         self.compression = 2 ** (len(levels) - 1)
         self.multiple = max(CELL, 2 ** len(widths), self.compression)
@@ -114,6 +118,11 @@ class Deblur(ModelMixin, ConfigMixin):
             | {"cross_attention_head_dim": 8, "cross_attention_dim": 16},
             8,
         )
+
+    @property
+    def decodes(self) -> bool:
+        """Whether the decoder adds anything: new, its last layer is zero."""
+        return any(bool(p.any()) for p in _last(self.autoencoder.decoder.conv_out).parameters())
 
     def prepare(self, photo: Tensor) -> Prepared:
         """The blur of a photo, the pre-reconstruction under it, and the aligned latent."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from models.deblur.output import DeblurOutput
 from models.deblur.tiling import GRID, HALO, OVERLAP, SMALLEST_TILE, TILE, TiledRun
 from models.errors import ModelError
 from models.geometry import pad_to
+from models.guidance import GuidedPipeline
 from models.loading import load_part, read_config, write_config
 from models.runtime import Runtime, apply_cross_attention, torch_dtype
 from models.tiles import plan, with_shrinking
@@ -25,7 +26,7 @@ from models.tiles import plan, with_shrinking
 EMBEDDED = 13e6  # parameters; a network smaller than that may go into the repository, in files without LFS
 
 
-class DeblurPipeline:
+class DeblurPipeline(GuidedPipeline):
     """Takes the blur off a photo of any size in one step; deterministic."""
 
     def __init__(self, network: Deblur, attention: str = "sdpa") -> None:
@@ -45,11 +46,14 @@ class DeblurPipeline:
     ) -> DeblurPipeline:
         """Load what :meth:`save_pretrained` wrote. ModelError where the folder is not such a pipeline."""
         folder = Path(folder)
-        name = read_config(folder, "deblurring").get("_class_name")
+        config = read_config(folder, "deblurring")
+        name = config.get("_class_name")
         if name != cls.__name__:
             raise ModelError(f"{folder.name} is not a deblurring pipeline: its pipeline.json names {name!r}.")
         network = load_part(Deblur, folder, "network", torch_dtype(dtype))
-        return cls(network.eval().requires_grad_(False).to(torch.device(device)), attention)
+        pipeline = cls(network.eval().requires_grad_(False).to(torch.device(device)), attention)
+        pipeline.takes_text = config.get("guidance") == "text"
+        return pipeline
 
     def save_pretrained(self, folder: str | Path, dtype: str = "float16") -> None:
         """Write the network, as safetensors in shards (of 9 MB where it is small), and ``pipeline.json``."""
@@ -58,7 +62,8 @@ class DeblurPipeline:
         network = copy.deepcopy(self.network).to(torch_dtype(dtype))
         small = sum(p.numel() for p in network.parameters()) < EMBEDDED
         network.save_pretrained(folder / "network", max_shard_size="9MB" if small else "4GB")
-        write_config(folder, type(self))
+        guidance = {"guidance": "text"} if self.takes_text else {}
+        write_config(folder, type(self), **guidance)
 
     def cost(self, height: int, width: int) -> dict[str, float]:
         """A rough forecast for a photo of that size: seconds, memory in MB beside the weights, tiles."""
@@ -81,6 +86,8 @@ class DeblurPipeline:
         photo: np.ndarray,
         *,
         detail: float = 1.0,
+        tags: Mapping[str, float] | None = None,
+        caption: str = "",
         tokens: Tensor | None = None,
         tile: int | None = None,
         tile_offset: tuple[int, int] = (0, 0),
@@ -89,15 +96,20 @@ class DeblurPipeline:
         """Restore ``photo``, H x W x 3 float32, sRGB in [0, 1].
 
         ``detail``: 0 gives the pre-reconstruction (and leaves the diffusion step out), 1 the diffusion output, see
-        `models.deblur.detail`. ``tokens``: 1 x N x token_dim guidance tokens, or None. ``tile``: largest side of a
-        tile in pixels (halved by itself where memory is short). ``progress(done, total)`` counts tiles; what it
-        raises ends the run. Raises ValueError for a photo of another shape or with values that are not finite, and
-        for a ``detail`` outside [0, 1].
+        `models.deblur.detail`. ``tags`` (names with scores in [0, 1]) and ``caption``: what the photo shows, where it
+        is known; what of it the model does not take is in the notes. ``tokens``: in their place, 1 x N x token_dim
+        guidance tokens. ``tile``: largest side of a tile in pixels (halved by itself where memory is short).
+        ``progress(done, total)`` counts tiles; what it raises ends the run. Raises ValueError for a photo of another
+        shape or with values that are not finite, for a ``detail`` outside [0, 1], and for a score that is no number.
         """
         check_photo(photo)
         if not 0 <= detail <= 1:
             raise ValueError(f"detail is a number from 0 to 1, got {detail}")
         notes: list[str] = []
+        if tokens is None and (tags is not None or caption):
+            tokens, notes = self.guidance_tokens(tags or {}, caption)
+            if not detail and tokens is not None:
+                notes.append("Guidance acts in the diffusion step, which a detail of 0 leaves out.")
         height, width = photo.shape[:2]
 
         def run(size: int) -> TiledRun:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +19,7 @@ from models.dereflection.interface import TiledNetwork
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
 from models.geometry import with_halo
+from models.guidance import GuidedPipeline
 from models.loading import load_part, read_config, write_config
 from models.runtime import Runtime, apply_attention, torch_dtype
 from models.tiles import Tile, plan, run_tiled, with_shrinking
@@ -36,7 +37,7 @@ class DereflectionOutput:
     notes: list[str] = field(default_factory=list)
 
 
-class DereflectionPipeline:
+class DereflectionPipeline(GuidedPipeline):
     """Removes the reflection from a photo of any size in one step; deterministic."""
 
     def __init__(self, network: nn.Module, attention: str = "sdpa") -> None:
@@ -55,7 +56,8 @@ class DereflectionPipeline:
     ) -> DereflectionPipeline:
         """Load what :meth:`save_pretrained` wrote. ModelError where the folder is not such a pipeline."""
         folder = Path(folder)
-        kind = read_config(folder, "dereflection").get("network")
+        config = read_config(folder, "dereflection")
+        kind = config.get("network")
         precision = torch_dtype(dtype)
         if kind == "small":
             network: nn.Module = load_part(SmallDereflection, folder, "network", precision)
@@ -74,7 +76,9 @@ class DereflectionPipeline:
                 apply_attention(module, runtime)
         if kind == "full":
             cast(Any, network).keep_constants()
-        return cls(network, attention)
+        pipeline = cls(network, attention)
+        pipeline.takes_text = config.get("guidance") == "text"
+        return pipeline
 
     def save_pretrained(self, folder: str | Path, dtype: str = "float16") -> None:
         """Write the components and ``pipeline.json``; weights as safetensors, the small tier's in shards of 9 MB."""
@@ -86,7 +90,8 @@ class DereflectionPipeline:
             cast(SmallDereflection, network).save_pretrained(folder / "network", max_shard_size="9MB")
         else:
             cast(Any, network).save_pretrained(folder)
-        write_config(folder, type(self), network="small" if small else "full")
+        guidance = {"guidance": "text"} if self.takes_text else {}
+        write_config(folder, type(self), network="small" if small else "full", **guidance)
 
     def cost(self, height: int, width: int) -> dict[str, float]:
         """A rough forecast for a photo of that size: seconds, memory in MB beside the weights, tiles."""
@@ -109,6 +114,8 @@ class DereflectionPipeline:
         self,
         photo: np.ndarray,
         *,
+        tags: Mapping[str, float] | None = None,
+        caption: str = "",
         tokens: Tensor | None = None,
         tile: int | None = None,
         tile_offset: tuple[int, int] = (0, 0),
@@ -116,13 +123,17 @@ class DereflectionPipeline:
     ) -> DereflectionOutput:
         """Restore ``photo``, H x W x 3 float32, sRGB in [0, 1].
 
-        ``tokens``: 1 x N x token_dim guidance tokens, or None. ``tile``: largest side of a tile in pixels
-        (halved by itself where memory is short). ``progress(done, total)`` counts tiles; what it raises ends
-        the run. Raises ValueError for a photo of another shape or with values that are not finite.
+        ``tags`` (names with scores in [0, 1]) and ``caption``: what the photo shows, where it is known; what of it the
+        model does not take is in the notes. ``tokens``: in their place, 1 x N x token_dim guidance tokens. ``tile``:
+        largest side of a tile in pixels (halved by itself where memory is short). ``progress(done, total)`` counts
+        tiles; what it raises ends the run. Raises ValueError for a photo of another shape or with values that are
+        not finite, and for a score that is no number.
         """
         check_photo(photo)
         network = cast(TiledNetwork, self.network)
         notes: list[str] = []
+        if tokens is None and (tags is not None or caption):
+            tokens, notes = self.guidance_tokens(tags or {}, caption)
         height, width = photo.shape[:2]
         context = network.context(self._to_tensor(photo), tokens)
         records: list[dict[str, Any]] = []

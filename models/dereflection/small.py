@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from models.blocks import Down, Pointwise, Up, residuals, stack, zero_conv
 from models.geometry import Box, enlarge_part, pad_to
+from models.guidance import Guided, TagTokens
 
 Sizes = tuple[int, ...]
 Skips = tuple[Tensor, ...]
@@ -130,7 +131,7 @@ def share_tone(photo: Tensor, maps: Tensor, share: float) -> Tensor:
     return torch.cat([gain, offset], 1).to(maps.dtype)
 
 
-class SmallDereflection(ModelMixin, ConfigMixin):
+class SmallDereflection(Guided, ModelMixin, ConfigMixin):
     """The embedded network; implements :class:`models.dereflection.interface.TiledNetwork`.
 
     ``working_size`` is the longest side, in pixels, at which the whole photo is looked at. ``tokens`` are
@@ -141,6 +142,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
     ``tone``: the share of the change of the whole picture's tone that is applied, chosen likewise: how dark the scene
     is without its veil can hardly be told.
     ``residual``: encoder and decoder of residual blocks, else of gated ones (an ablation).
+    ``tags``: those it can be guided by (`models.guidance`); none: it was trained without.
     """
 
     multiple = 32
@@ -165,6 +167,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
         effect: float = 1.0,
         residual: bool = True,
         tone: float = 1.0,
+        tags: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         self.token_dim, self.tile, self.overlap = token_dim, tile, overlap
@@ -192,6 +195,7 @@ class SmallDereflection(ModelMixin, ConfigMixin):
         nn.init.zeros_(self.unet.conv_out.weight)
         nn.init.zeros_(self.unet.conv_out.bias)
         self.null_token = nn.Parameter(torch.zeros(1, 1, token_dim))
+        self.guide = TagTokens(tags, token_dim) if tags else None
         self.decoder = Decoder(tuple(widths), tuple(depths), latent_channels, skip_gates, blocks)
         self.local = Local(tuple(local_widths), local_depth)  # type: ignore[arg-type]
 

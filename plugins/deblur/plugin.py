@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from plugins.contract import Picture, Result, RunContext
-from plugins.pipelined import Pipelined, tile_progress
+from plugins.pipelined import Pipelined, said_by, tile_progress
 
 
 class Deblurring(Pipelined):
@@ -30,7 +30,7 @@ class Deblurring(Pipelined):
         )
 
     def run(self, picture: Picture, params: Params, ctx: RunContext) -> Result:
-        output = self._pipeline(picture.pixels, detail=params.detail, progress=tile_progress(ctx))
+        output = self._pipeline(picture.pixels, detail=params.detail, progress=tile_progress(ctx), **said_by(ctx))
         layers = {}
         if params.keep_layers:
             from models.deblur.draw import draw_blur

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from plugins.contract import Picture, Result, RunContext
-from plugins.pipelined import Pipelined, tile_progress
+from plugins.pipelined import Pipelined, said_by, tile_progress
 
 
 class Dereflection(Pipelined):
@@ -21,6 +21,6 @@ class Dereflection(Pipelined):
         keep_layer: bool = Field(True, description="Also return the reflection that was removed, as a picture.")
 
     def run(self, picture: Picture, params: Params, ctx: RunContext) -> Result:
-        output = self._pipeline(picture.pixels, progress=tile_progress(ctx))
+        output = self._pipeline(picture.pixels, progress=tile_progress(ctx), **said_by(ctx))
         layers = {"reflection": output.reflection} if params.keep_layer else {}
         return Result(output.image, layers, {"plan": output.plan, "notes": output.notes})

@@ -14,8 +14,8 @@ from models.runtime import Runtime
 from plugins.contract import LoadContext, Plugin, PluginError
 from plugins.registry import Loaded
 
-KEPT = 2
-"""Models held at a time: dereflection and deblurring in a row need no reloading."""
+KEPT = 3
+"""Models held at a time: dereflection and deblurring in a row, and the guide of both, need no reloading."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from plugins.host import forms
 
 Format = Literal["png", "jpeg", "webp", "tiff"]
+GuidanceMode = Literal["off", "automatic", "edited"]
 KeepMetadata = Literal["none", "without_location", "all"]
 
 
@@ -32,6 +33,15 @@ class HostOptions(BaseModel):
     format: Format = Field(default="png", description="Format of the result. All but JPEG are lossless.")
     keep_metadata: KeepMetadata = Field(
         default="none", description="EXIF and XMP to keep: none, without_location (EXIF without GPS), or all."
+    )
+
+    guidance: GuidanceMode = Field(
+        default="off",
+        description="What the photo shows may steer how it is restored: off, automatic (a guide looks at the photo) "
+        "or edited (guidance_text says it).",
+    )
+    guidance_text: str = Field(
+        default="", description="With guidance edited: what the photo shows, in English words, such as “dog, beach”."
     )
 
     @classmethod

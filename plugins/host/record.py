@@ -38,7 +38,9 @@ class RunFacts:
 def build(steps: Sequence[StepRecord], facts: RunFacts, options: HostOptions) -> dict[str, Any]:
     """JSON. For a chain, "steps" stands for "plugin", and model, revision, plan and params are by step."""
     chain = len(steps) > 1
-    host = options.model_dump(mode="json", include={"strength", "mask", "format", "keep_metadata"})
+    host = options.model_dump(
+        mode="json", include={"strength", "mask", "format", "keep_metadata", "guidance", "guidance_text"}
+    )
     host["mask"] = options.mask.name if options.mask else None  # the name, not where it lay
 
     def each(values: list[Any]) -> Any:

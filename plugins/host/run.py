@@ -23,7 +23,7 @@ from plugins.host import encode, forms, pictures, record
 from plugins.host.loading import Ready, Shelf
 from plugins.host.masks import read_mask
 from plugins.host.options import HostOptions
-from plugins.host.steps import Job, run_steps, speaking
+from plugins.host.steps import Job, run_guide, run_steps, speaking
 from plugins.registry import Loaded, Registry
 
 ParamsByStep = Mapping[str, Mapping[str, Any]]
@@ -79,10 +79,15 @@ class Host:
         mask = None if wanted.mask is None else read_mask(wanted.mask, *source.size, facts.notes)
         with self._turn(progress):
             job = Job(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 0.9), facts)
+            guide = None
             if guidance is not None:
                 job.guidance, job.given = as_guidance(guidance), True
+            else:
+                guide = self._guide(chain, wanted, facts, progress)
             started = time.perf_counter()
             runtimes.reset_peak(job.device)
+            if guide is not None:
+                run_guide(*guide, Picture(source.pixels), job, progress.part(0.04, 0.05))
             image, done = run_steps(job, Picture(source.pixels, mask))
             weight = wanted.strength if mask is None else mask * np.float32(wanted.strength)
             progress.update(0.9, "writing the result")
@@ -181,6 +186,37 @@ class Host:
             if not isinstance(given, Mapping):
                 raise forms.FormError(f"The parameters of '{name}' must be names with values.")
         return [(one, forms.validate(one.Params, params.get(one.manifest.id, {}))) for one in loaded]
+
+    def _guide(
+        self, chain: list[tuple[Loaded, BaseModel]], wanted: HostOptions, facts: record.RunFacts, progress: Progress
+    ) -> tuple[Ready, BaseModel] | None:
+        """The guide that ``wanted.guidance`` asks for, loaded, with its Params; None where none is to be asked."""
+        if wanted.guidance == "off":
+            if wanted.guidance_text.strip():
+                facts.notes.append("The guidance text had no part: guidance is off.")
+            return None
+        if any(loaded.manifest.kind == "guide" for loaded, _ in chain):
+            facts.notes.append("A guide is among the steps: the option guidance had no part.")
+            return None
+        if not any(loaded.manifest.guidance for loaded, _ in chain):
+            names = " and ".join(loaded.manifest.name for loaded, _ in chain)
+            facts.notes.append(f"{names} takes no guidance; it ran without.")
+            return None
+        params = {}
+        if wanted.guidance == "edited":
+            if not wanted.guidance_text.strip():
+                facts.notes.append("The guidance text is empty: nothing was guided by it.")
+                return None
+            params["text"] = wanted.guidance_text
+        guides = [g for g in self.registry.guides() if not params or "text" in g.Params.model_fields]
+        if not guides:
+            reasons = " ".join(f"{plugin_id}: {reason}" for plugin_id, reason in self.registry.disabled)
+            raise PluginError(f"There is no guide to ask: turn guidance off, or install one. {reasons}".strip())
+        if wanted.guidance == "automatic" and wanted.guidance_text.strip():
+            facts.notes.append("The guidance text had no part: guidance is automatic, not edited.")
+        guide = guides[0]
+        progress.update(0.03, f"loading {guide.manifest.name}")
+        return self._shelf.get(guide), forms.validate(guide.Params, params)
 
     def _ready(
         self, chain: list[tuple[Loaded, BaseModel]], model: str | None, progress: Progress

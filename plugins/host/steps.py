@@ -71,6 +71,14 @@ def run_steps(job: Job, picture: Picture) -> tuple[np.ndarray, list[StepRecord]]
     return picture.pixels, done
 
 
+def run_guide(ready: Ready, params: BaseModel, picture: Picture, job: Job, progress: Progress) -> None:
+    """Asks a guide that is no step of its own; the guidance is the job's from here on. Raises LimpidError."""
+    job.facts.notes.extend(ready.local.notes if ready.local else ())
+    progress.update(0.0, ready.loaded.manifest.name)
+    with speaking(ready.loaded):
+        _guide(ready, picture, params, RunContext(job.seed, None, progress, job.facts.notes), job)
+
+
 def _guide(ready: Ready, picture: Picture, params: BaseModel, context: RunContext, job: Job) -> None:
     name = ready.loaded.manifest.name
     if job.given:

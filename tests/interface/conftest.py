@@ -57,10 +57,11 @@ class Looker:
 
 
 @pytest.fixture(scope="session")
-def tiny_catalog(tiny_pipeline: Path, tiny_deblur: Path) -> Catalog:
+def tiny_catalog(tiny_pipeline: Path, tiny_deblur: Path, tiny_semantics: Path) -> Catalog:
     """The catalog with the tiny pipelines in the place of the embedded models."""
     write_sums(tiny_pipeline)
     write_sums(tiny_deblur)
+    write_sums(tiny_semantics)
     listing = tiny_pipeline.parent / "catalog.toml"
     listing.write_text(
         '[[model]]\nid = "dereflection-small"\nname = "Tiny"\ntask = "dereflection"\ntier = "small"\n'
@@ -68,6 +69,8 @@ def tiny_catalog(tiny_pipeline: Path, tiny_deblur: Path) -> Catalog:
         "default = true\nquality = { nothing = { psnr = 12.5 } }\n"
         '[[model]]\nid = "deblur-tiny"\ntask = "deblur"\nsource = "embedded"\nlicence = "cc0-1.0"\n'
         f'path = "{tiny_deblur}"\n'
+        '[[model]]\nid = "semantics-tiny"\ntask = "semantics"\nsource = "embedded"\nlicence = "cc0-1.0"\n'
+        f'path = "{tiny_semantics}"\n'
     )
     return Catalog.load(listing)
 
@@ -78,6 +81,17 @@ def slow_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     (folder / "plugin.py").write_text(SLOW)
     (folder / "plugin.toml").write_text(MANIFEST)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def guided_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A restorer that takes guidance."""
+    folder = tmp_path_factory.mktemp("guided") / "waiting"
+    folder.mkdir()
+    (folder / "plugin.py").write_text(SLOW)
+    named = MANIFEST.replace('"slow"', '"waiting"').replace('"Slow"\nsummary', '"Waiting"\nsummary')
+    (folder / "plugin.toml").write_text(named.replace("950", "960") + 'guidance = ["tags", "caption"]\n')
     return folder
 
 
@@ -98,6 +112,7 @@ def app_url(
     tiny_catalog: Catalog,
     slow_plugin: Path,
     guide_plugin: Path,
+    guided_plugin: Path,
     plugin_site: Path,  # noqa: F811
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
@@ -109,7 +124,7 @@ def app_url(
     sys.path.insert(0, str(plugin_site))
     forget()
     try:
-        service = Service([slow_plugin, guide_plugin], tiny_catalog)
+        service = Service([slow_plugin, guide_plugin, guided_plugin], tiny_catalog)
     finally:
         sys.path.remove(str(plugin_site))  # other tests are to see the usual plugins
     app = serve(service, prevent_thread_lock=True, server_port=free_port(), quiet=True)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.interface import files
 
-HOST_ARGUMENTS = ["strength", "model", "seed", "mask", "format", "keep_metadata"]
+HOST_ARGUMENTS = ["strength", "model", "seed", "mask", "format", "keep_metadata", "guidance", "guidance_text"]
 RECORD = ["model", "revision", "device", "dtype", "attention", "size", "plan", "seed", "seconds", "peak_memory_mb",
           "params", "guidance", "notes", "version"]  # fmt: skip
 

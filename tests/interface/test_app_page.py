@@ -88,3 +88,29 @@ def test_models_and_plugins_are_listed(browser: playwright.Browser, app_url: str
 
 def is_outside(url: str, app_url: str) -> bool:
     return not url.startswith((app_url, "data:", "blob:"))
+
+
+def test_suggested_tags_can_be_edited_and_guide_the_run(
+    browser: playwright.Browser, app_url: str, tmp_path: Path
+) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.goto(app_url)
+    page.get_by_role("tab", name="Waiting").click()
+    bench = page.get_by_role("tabpanel", name="Waiting")
+    bench.locator(".photo input[type=file]").set_input_files(files.photo(tmp_path, "dog.png", (120, 80)))
+    guidance = bench.locator(".guidance")
+    guidance.get_by_text("What the photo shows").click()
+    playwright.expect(guidance.locator(".tags")).not_to_be_visible()  # off
+    guidance.get_by_text("Automatic").click()
+    playwright.expect(guidance.locator(".scores")).to_contain_text("%", timeout=30_000)
+    playwright.expect(guidance.locator(".tags .token")).to_have_count(3)
+    guidance.locator(".tags .token .token-remove").first.click()
+    playwright.expect(guidance.get_by_label("As edited")).to_be_checked()
+    playwright.expect(guidance.locator(".tags .token")).to_have_count(2)
+    guidance.get_by_label("In your own words").press_sequentially("PUPPY, zorp")
+    bench.get_by_role("button", name="Restore photo").click()
+    summary = bench.locator(".block.summary")
+    playwright.expect(summary).to_contain_text("guided by", timeout=40_000)
+    playwright.expect(summary).to_contain_text("dog")
+    playwright.expect(summary).to_contain_text("“zorp”")
+    page.close()

@@ -37,8 +37,10 @@ def test_fields_follow_the_class():
 
 def test_host_options_are_fields_in_the_order_of_the_api():
     specs = fields(HostOptions)
-    assert [spec.name for spec in specs] == ["strength", "model", "seed", "mask", "format", "keep_metadata"]
-    assert [spec.kind for spec in specs] == ["float", "str", "int", "path", "choice", "choice"]
+    assert [spec.name for spec in specs] == [
+        "strength", "model", "seed", "mask", "format", "keep_metadata", "guidance", "guidance_text",
+    ]  # fmt: skip
+    assert [spec.kind for spec in specs] == ["float", "str", "int", "path", "choice", "choice", "choice", "str"]
     assert all(spec.help for spec in specs)
 
 

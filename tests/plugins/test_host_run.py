@@ -67,7 +67,7 @@ def test_a_photo_comes_back_with_layers_previews_and_a_record(host, photo, tmp_p
     assert record["seconds"] > 0 and record["peak_memory_mb"] > 0 and record["version"] == __version__
     assert record["params"] == {
         "factor": 0.25, "layer": True, "times": 1, "tone": "plain",
-        "strength": 1.0, "mask": None, "format": "png", "keep_metadata": "none",
+        "strength": 1.0, "mask": None, "format": "png", "keep_metadata": "none", "guidance": "off", "guidance_text": "",
     }  # fmt: skip
     assert told == sorted(told) and told[0] == 0 and told[-1] == 1 and len(told) > 5
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
@@ -209,13 +209,15 @@ def test_models_are_loaded_once_and_the_oldest_is_freed(host, photo, tmp_path):
     assert Darken.loads == 1
     host.restore(photo, ["pieces"], out_dir=tmp_path)
     host.restore(photo, ["darken"], out_dir=tmp_path)
-    assert Darken.loads == 2  # two are kept
     host.restore(photo, ["seen"], out_dir=tmp_path)
+    host.restore(photo, ["darken"], out_dir=tmp_path)
+    assert Darken.loads == 2  # three are kept
+    host.restore(photo, ["parts"], out_dir=tmp_path)
     host.restore(photo, ["darken"], out_dir=tmp_path)
     assert Darken.loads == 2  # "pieces" went
     host.restore(photo, ["pieces"], out_dir=tmp_path)
     assert Darken.loads == 3
-    assert loading.KEPT == 2 and len(host._shelf._ready) == 2
+    assert loading.KEPT == 3 and len(host._shelf._ready) == 3
 
 
 def test_when_memory_is_short_for_loading_the_others_are_freed_first(host, photo, tmp_path):

@@ -46,3 +46,24 @@ def split_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         coarse = np.random.default_rng(seed).integers(0, 255, (9, 12, 3), dtype=np.uint8)
         Image.fromarray(coarse).resize((320, 260), Image.Resampling.BICUBIC).save(folder / f"{name}.png")
     return folder
+
+
+@pytest.fixture(scope="session")
+def named_photos(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine photos: six named by ImageNet classes of three tags, one of the test split, and two without a class."""
+    import shutil
+
+    from models.semantics.vocabulary import vocabulary
+    from training.data.semantic import split_of
+
+    folder = tmp_path_factory.mktemp("named")
+    files = sorted(photo_folder.iterdir())
+    classes = vocabulary().classes
+    names = []
+    for tag in vocabulary().tags[:3]:
+        mine = [name for name, of in classes.items() if of == tag and split_of(f"{name}.png") == "train"]
+        names += [f"{mine[0]}_1_thing", f"{mine[-1]}_2_thing"]
+    names.append(next(f"{name}_thing" for name in classes if split_of(f"{name}.png") == "test"))
+    for name, file in zip([*names, "astronaut", "coffee"], [*files, files[0]], strict=True):
+        shutil.copy(file, folder / f"{name}.png")
+    return folder

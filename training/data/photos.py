@@ -86,5 +86,10 @@ class PhotoStore:
 
     def draw(self, draws: Draws, size: int, smallest: float) -> Tensor:
         """A random crop of a random photo: 3 x size x size, float32, sRGB in [0, 1]."""
-        photo = self.photos[draws.integer(len(self.photos))]
-        return Crop.draw(draws, photo.shape[-2], photo.shape[-1], smallest).take(photo, size)
+        return self.draw_placed(draws, size, smallest)[1]
+
+    def draw_placed(self, draws: Draws, size: int, smallest: float) -> tuple[int, Tensor]:
+        """Which photo :meth:`draw` takes, and what it gives."""
+        place = draws.integer(len(self.photos))
+        photo = self.photos[place]
+        return place, Crop.draw(draws, photo.shape[-2], photo.shape[-1], smallest).take(photo, size)

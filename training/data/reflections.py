@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,49 +18,52 @@ from training.data.sources import VALIDATION_STREAM, Batch, Sources
 VIEW_STREAM = 4  # and 5: the views of validation
 
 
+class Drawn(NamedTuple):
+    """Input and target of a sample (``how``: whether a real pair's), or the transmission and the reflected scene of a
+    view to simulate. ``place``: which photo the transmission is."""
+
+    first: Tensor
+    second: Tensor
+    how: View | bool
+    place: int | None = None
+
+
 class Reflections(Sources):
     """The training samples of a run, or with ``validation=True`` those held out from it.
 
-    ``batch(indices, size)`` gives ``input`` and ``target``, B x 3 x size x size in [0, 1], and ``real`` (B,
-    bool). Sample *i* depends on (seed, i, size) alone, up to rounding: blur is computed for the batch together.
+    ``batch(indices, size)`` gives ``input`` and ``target``, B x 3 x size x size in [0, 1], ``real`` (B, bool), and
+    with guidance ``tags`` (B x tags), what the scene is known to show. Sample *i* depends on (seed, i, size) alone, up
+    to rounding: blur is computed for the batch together.
     With ``views`` above 1, samples i * views .. i * views + views - 1 are views of one scene, under K poses of the
     pane; without ``rotate`` each of them has a reflection of its own. Real pairs take the place of whole scenes. A
     ``layer_share`` of the scenes have the reflections of real pairs over them, one a view.
     """
 
     def __init__(self, config: DataConfig, seed: int, validation: bool = False) -> None:
-        super().__init__(config, validation)
-        self.config, self.seed, self.glass = config, seed, config.glass
+        super().__init__(config, seed, validation)
+        self.config, self.glass = config, config.glass
 
     def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
-        rows: list[tuple[Tensor, Tensor, bool]] = [(torch.empty(0), torch.empty(0), False)] * len(indices)
-        simulated = []
-        for row, index in enumerate(indices):
-            drawn = self._draw(index, size)
-            if isinstance(drawn[2], View):
-                simulated.append((row, *drawn))
-            else:
-                rows[row] = (drawn[0], drawn[1], drawn[2])
-        if simulated:
-            places, sharp, reflected, views = zip(*simulated, strict=True)
-            mixed = simulate(torch.stack(sharp).to(device), torch.stack(reflected).to(device), list(views))
-            for place, photo, target in zip(places, mixed["input"], mixed["target"], strict=True):
-                rows[place] = (photo, target, False)
-        return {
-            "input": torch.stack([a.to(device) for a, _, _ in rows]),
-            "target": torch.stack([b.to(device) for _, b, _ in rows]),
-            "real": torch.tensor([real for _, _, real in rows], device=device),
-        }
+        drawn = [self._draw(index, size) for index in indices]
+        inputs, targets = [d.first.to(device) for d in drawn], [d.second.to(device) for d in drawn]
+        views = {row: d.how for row, d in enumerate(drawn) if isinstance(d.how, View)}
+        if views:
+            sharp, reflected = (torch.stack([pictures[row] for row in views]) for pictures in (inputs, targets))
+            mixed = simulate(sharp, reflected, list(views.values()))
+            for row, photo, target in zip(views, mixed["input"], mixed["target"], strict=True):
+                inputs[row], targets[row] = photo, target
+        real = torch.tensor([d.how is True for d in drawn], device=device)
+        batch = {"input": torch.stack(inputs), "target": torch.stack(targets), "real": real}
+        return batch | self._told([index // self.config.views for index in indices], [d.place for d in drawn], device)
 
-    def _draw(self, index: int, size: int) -> tuple[Tensor, Tensor, View | bool]:
-        """(input, target, whether a real pair), or (transmission, reflected scene, view)."""
+    def _draw(self, index: int, size: int) -> Drawn:
         draws = Draws(self.seed, index // self.config.views, VALIDATION_STREAM if self.validation else 0)
         own = Draws(self.seed, index, VIEW_STREAM + int(self.validation))
         if self.pairs and draws.chance(self.config.pair_share):
             photo, filmed = self._draw_pair(own, size)
-            return photo, match_exposure(filmed, photo), True
-        t = self.photos.draw(draws, size, self.config.smallest)
+            return Drawn(photo, match_exposure(filmed, photo), True)
+        place, t = self.photos.draw_placed(draws, size, self.config.smallest)
         if self.pairs and draws.chance(self.config.layer_share):
-            return under_layer(t, real_layer(*self._draw_pair(own, size)), own), t, False
+            return Drawn(under_layer(t, real_layer(*self._draw_pair(own, size)), own), t, False, place)
         r = self.photos.draw(draws if self.config.rotate else own, size, self.config.smallest)
-        return t, r, draw_view(own, draw_scene(draws, self.glass), size, size, self.glass)
+        return Drawn(t, r, draw_view(own, draw_scene(draws, self.glass), size, size, self.glass), place)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from training.config import PhotoConfig
@@ -14,6 +15,7 @@ from training.data.draws import Draws
 from training.data.manifest import list_images, manifest_hash
 from training.data.pairs import PairStore, match_pairs
 from training.data.photos import PhotoStore
+from training.data.tags import TrueTags, for_training
 
 Batch = dict[str, Tensor]
 VALIDATION_STREAM = 1  # 0 is training's; training.train and training.objective have 3 and 2
@@ -24,20 +26,35 @@ def held_out(name: str, share: float) -> bool:
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF < share
 
 
+def photo_files(config: PhotoConfig) -> list[Path]:
+    """Every sharp photo of a run, those it holds out too. A missing folder, or one without photos, is an error."""
+    photos = [f for folder in config.clean for f in list_images(config.root / folder)]
+    if config.limit is not None:
+        photos = photos[:: max(1, len(photos) // config.limit)][: config.limit]
+    return for_training(photos) if config.guidance else photos
+
+
+def split(files: Sequence[Path], hold_out: float, validation: bool) -> list[Path]:
+    """One side of the split, by name; all, where a handful of files would leave it empty."""
+    kept = [f for f in files if held_out(f.stem, hold_out) == validation]
+    return kept or list(files)
+
+
 class Sources:
-    """What a run learns from, decoded once: ``photos``, and ``pairs`` with their ``weights``.
+    """What a run learns from, decoded once: ``photos``, and ``pairs`` with their ``weights``; ``tags``, with guidance.
 
     With ``validation=True`` those held out from training; ``files`` are those of both sides. A missing folder, one
     without photos, or pairs that do not match are errors that name them.
     """
 
-    def __init__(self, config: PhotoConfig, validation: bool = False) -> None:
-        self.validation = validation
-        self._hold_out, self._root, self._smallest = config.hold_out, config.root, config.smallest
-        photos = [f for folder in config.clean for f in list_images(config.root / folder)]
-        if config.limit is not None:
-            photos = photos[:: max(1, len(photos) // config.limit)][: config.limit]
-        self.photos = PhotoStore(self._split(photos), config.store_side)
+    def __init__(self, config: PhotoConfig, seed: int, validation: bool = False) -> None:
+        self.seed, self.validation = seed, validation
+        self._root, self._smallest = config.root, config.smallest
+        photos = photo_files(config)
+        self.photos = PhotoStore(split(photos, config.hold_out, validation), config.store_side)
+        self.tags: TrueTags | None = None
+        if config.guidance:  # validation compares with and without: it is told all
+            self.tags = TrueTags(self.photos.files, 0.0 if validation else config.guidance.dropout, seed)
         self.pairs, self.weights = [], []
         self.files = [*photos]
         for folder, weight in config.pairs.items():
@@ -46,18 +63,18 @@ class Sources:
             if folder in config.unsplit:
                 kept = set() if validation else {a for a, _ in pairs}
             else:
-                kept = set(self._split([a for a, _ in pairs]))
+                kept = set(split([a for a, _ in pairs], config.hold_out, validation))
             if kept:
                 self.pairs.append(PairStore([p for p in pairs if p[0] in kept], config.store_side))
                 self.weights.append(weight)
 
-    def _split(self, files: Sequence[Path]) -> list[Path]:
-        kept = [f for f in files if held_out(f.stem, self._hold_out) == self.validation]
-        return kept or list(files)  # a folder of a handful of photos may leave one side of the split empty
-
     def manifest(self) -> str:
         """One hash over every file of the run, both sides of the split."""
         return manifest_hash(self.files, self._root)
+
+    def _told(self, scenes: Sequence[int], places: Sequence[int | None], device: torch.device | str) -> Batch:
+        """The part of a batch that says what samples show, of the photos at ``places``: ``tags``, B x tags, or none."""
+        return {} if self.tags is None else {"tags": self.tags.of(scenes, places).to(device)}
 
     def _draw_pair(self, draws: Draws, size: int) -> tuple[Tensor, Tensor]:
         place = int(np.searchsorted(np.cumsum(self.weights), draws.uniform(0, sum(self.weights))))

@@ -1,0 +1,97 @@
+"""The part of a restorer's tab that says what the photo shows: off, automatic, or as edited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+from interface import snippets, work
+from interface.controls import AnyDropdown, AnyRadio, PhotoInput
+from models.errors import LimpidError
+from plugins.host.forms import FieldSpec
+from plugins.registry import Loaded
+
+MODES = [("Off", "off"), ("Automatic", "automatic"), ("As edited", "edited")]
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+class GuidanceControls:
+    """The controls; ``inputs`` are the host's options ``guidance`` and ``guidance_text``, in that order.
+
+    Without a guide, or for a restorer that takes no guidance, they are there for the API alone.
+    """
+
+    def __init__(self, guide: Loaded | None, spec: dict[str, FieldSpec]) -> None:
+        self.guide = guide
+        help_mode, help_text = spec["guidance"].help, spec["guidance_text"].help
+        with gr.Accordion("What the photo shows", open=False, visible=guide is not None, elem_classes="guidance"):
+            self.mode = AnyRadio(
+                MODES,
+                value="off",
+                label="Guidance",
+                info="What is in the photo can steer how it is restored." if guide else help_mode,
+            )
+            with gr.Column(visible=False, elem_classes="shown") as self.more:
+                vocabulary = getattr(guide.plugin, "vocabulary", None) if guide else None
+                self.chips = AnyDropdown(
+                    list(vocabulary()) if vocabulary else [],
+                    value=[],
+                    multiselect=True,
+                    allow_custom_value=True,
+                    label="Tags",
+                    info="Suggested for your photo: take one out, or add another.",
+                    elem_classes="tags",
+                )
+                self.said = gr.HTML("", padding=False)
+                self.own = gr.Textbox(
+                    label="In your own words", placeholder="a dog on the beach, sunset", max_lines=2, lines=1
+                )
+        self.text = gr.Textbox("", label="Guidance text", info=help_text, visible="hidden")
+
+    @property
+    def inputs(self) -> list[Any]:
+        return [self.mode, self.text]
+
+    def follow(self, photo: PhotoInput, turns: dict[str, Any]) -> None:
+        """Suggests tags for a new photo, and when guidance is turned on; what is edited turns it to "as edited"."""
+        if self.guide is None:
+            return
+        self.mode.change(lambda mode: gr.Column(visible=mode != "off"), self.mode, self.more, queue=False, **QUIET)
+        for changed, kept in ((self.mode.input, True), (photo.change, False)):
+            look, inputs = suggest(self.guide, kept), [photo, self.mode, self.chips]
+            changed(look, inputs, [self.chips, self.said], **QUIET, **turns)
+        photo.change(lambda: "", None, self.own, queue=False, **QUIET)  # they were about another photo
+        # In the browser, so that the button pressed right after sees it.
+        gr.on([self.chips.input, self.own.input], None, None, self.mode, js="() => 'edited'", **QUIET)
+
+    def gather(self, button: gr.Button) -> Any:
+        """An event of ``button`` that puts chips and words together as the guidance text; the run comes after it."""
+        return button.click(together, [self.mode, self.chips, self.own], self.text, queue=False, **QUIET)
+
+
+def together(mode: str, chips: Sequence[str] | None, own: str | None) -> str:
+    """The guidance text: nothing unless it is to be used."""
+    return ", ".join([*(chips or []), *([own.strip()] if own and own.strip() else [])]) if mode == "edited" else ""
+
+
+def suggest(guide: Loaded, kept: bool) -> Callable[..., Any]:
+    """An event that looks at the photo and gives the tags it seems to show, and a line on who said so.
+
+    ``kept``: tags that a person edited stay.
+    """
+
+    async def look(photo: str | None, mode: str, chips: list[str] | None) -> tuple[Any, Any]:
+        if not photo:
+            return gr.Dropdown(value=[]), ""
+        if mode == "off" or (kept and mode == "edited" and chips):
+            return gr.skip(), gr.skip()
+        try:
+            answer = await work.follow(work.Job(photo, (guide.manifest.id,), guide=True), lambda _: None)
+        except LimpidError as error:
+            return gr.skip(), snippets.problem_html(str(error))
+        said = answer["guidance"]
+        return gr.Dropdown(value=[tag["name"] for tag in said["tags"]]), snippets.guidance_html(said)
+
+    return look

@@ -1,0 +1,123 @@
+"""How a restorer is guided by what a photo shows: tags with scores, or text, to the tokens of its diffusion step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SLOTS = 4
+"""Tokens a photo's tags become. A fixed number, or a sample would depend on the others of its batch."""
+
+TextEncoder = Callable[[str], Tensor]
+"""Words to the tokens of a base model's own text encoder, 1 x N x token_dim."""
+
+
+class TagTokens(nn.Module):
+    """A table of one vector a tag, ``names`` in order. It starts at zero, where every tag is the null token, and is
+    scaled by the root of ``dim`` (Vaswani et al., 2017): small tokens hardly teach the attention that reads them."""
+
+    def __init__(self, names: Sequence[str], dim: int) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        if len({name.casefold() for name in self.names}) < len(self.names) or not all(map(str.strip, self.names)):
+            raise ValueError(f"tags must be names that differ, in more than their case: {', '.join(self.names)}")
+        self.table = nn.Parameter(torch.zeros(len(self.names), dim))
+
+    def forward(self, scores: Tensor, null: Tensor) -> Tensor:
+        """``scores``, B x tags in [0, 1], to B x `SLOTS` x dim (fewer where there are fewer tags): the strongest tags,
+        each the null token (1 x 1 x dim) plus score times scaled vector; slots without one are the null token."""
+        values, places = scores.sort(dim=1, descending=True, stable=True)
+        values, places = values[:, :SLOTS], places[:, :SLOTS]
+        values = values * null.shape[-1] ** 0.5
+        # A product instead of indexing, whose gradient is summed in no fixed order on a GPU.
+        weights = F.one_hot(places, len(self.names)).to(null.dtype) * values[..., None].to(null.dtype)
+        return null + weights @ self.table
+
+    def read(self, tags: Mapping[str, float]) -> tuple[Tensor, list[str], list[str]]:
+        """Names (any case) with scores to 1 x tags; then the names it does not know, and those beyond its slots.
+
+        ValueError for a score that is no number.
+        """
+        places = {name.casefold(): place for place, name in enumerate(self.names)}
+        scores, unknown = torch.zeros(1, len(self.names)), []
+        for name, score in tags.items():
+            if not math.isfinite(score):
+                raise ValueError(f"The tag '{name}' has no number for a score: {score}.")
+            if (place := places.get(name.strip().casefold())) is None:
+                unknown.append(name)
+            else:
+                scores[0, place] = max(float(scores[0, place]), min(max(score, 0.0), 1.0))
+        order = scores[0].sort(descending=True, stable=True).indices.tolist()
+        return scores, unknown, [self.names[place] for place in order[SLOTS:] if scores[0, place] > 0]
+
+
+if TYPE_CHECKING:
+    from diffusers import ConfigMixin, ModelMixin
+
+    class _Network(ModelMixin, ConfigMixin):
+        token_dim: int
+        null_token: nn.Parameter
+else:
+    _Network = object
+
+
+class Guided(_Network):
+    """What networks share that tags may guide. ``guide`` is None in a checkpoint that was trained without."""
+
+    guide: TagTokens | None
+
+    def add_tags(self, names: Sequence[str]) -> None:
+        """Give the network a table for tags; until it is trained they change nothing. ValueError where it has one."""
+        if self.guide is not None:
+            raise ValueError(f"this network has its tags already: {', '.join(self.guide.names)}")
+        self.guide = TagTokens(names, self.token_dim).to(self.null_token)
+        self.register_to_config(tags=tuple(names))
+
+    def tokens(self, scores: Tensor | None) -> Tensor | None:
+        """Scores, B x tags in [0, 1], to guidance tokens, B x N x token_dim; None stays None. All zero: no guidance."""
+        if scores is None:
+            return None
+        assert self.guide is not None
+        return self.guide(scores, self.null_token)
+
+
+class GuidedPipeline:
+    """What pipelines share that turn guidance into their network's tokens."""
+
+    network: Any
+    takes_text: bool = False
+    """The checkpoint was trained with tokens of its base model's text encoder ("guidance": "text" in pipeline.json)."""
+    text_encoder: TextEncoder | None = None
+    """That encoder, set by who loads it."""
+
+    def guidance_tokens(self, tags: Mapping[str, float], caption: str = "") -> tuple[Tensor | None, list[str]]:
+        """The tokens of names with scores in [0, 1] and of a caption (None: the network runs without), and sentences on
+        what had no part. ValueError for a score that is no number."""
+        if not tags and not caption.strip():
+            return None, ["The guidance was empty; this ran without."]
+        if self.takes_text:
+            if self.text_encoder is None:
+                return None, [
+                    "This model is guided by its base model's text encoder, which is not loaded; it ran without."
+                ]
+            return self.text_encoder(caption.strip() or ", ".join(tags)), []
+        guide: TagTokens | None = getattr(self.network, "guide", None)
+        if guide is None:
+            return None, ["This model was trained without guidance; it ran without."]
+        scores, unknown, beyond = guide.read(tags)
+        notes = []
+        if not tags:
+            notes.append("This model is guided by tags; the caption had no part.")
+        if unknown:
+            names = ", ".join(f"'{name}'" for name in unknown)
+            notes.append(f"This model does not know {names}, which had no part; it knows {', '.join(guide.names)}.")
+        if beyond:
+            notes.append(f"This model is guided by the {SLOTS} strongest tags; {', '.join(beyond)} had no part.")
+        if not scores.any():
+            return None, [*notes, "No tag was left to guide this model; it ran without."]
+        return self.network.tokens(scores.to(self.network.null_token.device)), notes

@@ -1,0 +1,41 @@
+"""The full tier's caption: transformers' image-to-text pipeline (BLIP, arXiv 2201.12086, and its kind).
+
+transformers 5 calls that pipeline "image-text-to-text": it goes on from the words it is given.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from models.errors import ModelError
+from models.runtime import torch_dtype
+from models.semantics.lending import lent
+
+PROMPT = "a photo of"
+MOST_WORDS = 30  # tokens of a caption
+SEEN = 768  # px, the longest side handed to the captioner, which makes its own size of it
+
+
+def caption(photo: np.ndarray, folder: Path, device: str = "cpu", dtype: str = "float32") -> str:
+    """One sentence on ``photo`` (H x W x 3, sRGB in [0, 1]); the model is loaded for it, and freed after.
+
+    Deterministic (no sampling). ModelError where ``folder`` holds no model that makes text of a picture.
+    """
+    from transformers import pipeline
+
+    image = Image.fromarray((np.clip(photo, 0, 1) * 255).round().astype(np.uint8))
+    image.thumbnail((SEEN, SEEN))
+    try:
+        speaker = pipeline("image-text-to-text", model=str(folder), device=device, dtype=torch_dtype(dtype))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"The model folder '{folder.name}' holds no captioner that transformers can load: restore it, or choose "
+            "another model of the task caption."
+        ) from error
+    with lent(speaker, speaker.model):
+        kwargs = {"max_new_tokens": MOST_WORDS, "do_sample": False}
+        said = speaker(images=image, text=PROMPT, generate_kwargs=kwargs)
+    return " ".join(str(said[0]["generated_text"]).split())

@@ -1,0 +1,83 @@
+"""The guide's pipeline: one photo in, scored tags out; in time that does not grow with the photo."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from models.arrays import check_photo, to_tensor
+from models.errors import ModelError
+from models.loading import load_part, read_config, write_config
+from models.runtime import torch_dtype
+from models.semantics.network import TagNetwork, squeeze
+
+SEEN = 4  # times the network's size: a larger photo is thinned out to about this first
+
+
+@dataclass(frozen=True)
+class ScoredTag:
+    """How likely it is, in [0, 1], that the photo shows this; tags do not exclude each other."""
+
+    name: str
+    score: float
+
+
+class SemanticsPipeline:
+    """Says which coarse tags a photo shows, most likely first; deterministic. Always float32: it is small."""
+
+    def __init__(self, network: TagNetwork) -> None:
+        self.network = network.float().eval()
+        self.device = next(network.parameters()).device
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, device: str = "cpu", dtype: str = "float32", attention: str = "sdpa"
+    ) -> SemanticsPipeline:
+        """Load what :meth:`save_pretrained` wrote. ModelError where the folder is not such a pipeline."""
+        folder = Path(folder)
+        name = read_config(folder, "semantics").get("_class_name")
+        if name != cls.__name__:
+            raise ModelError(f"{folder.name} is not a semantics pipeline: its pipeline.json names {name!r}.")
+        network = load_part(TagNetwork, folder, "network", torch.float32)
+        return cls(network.requires_grad_(False).to(torch.device(device)))
+
+    def save_pretrained(self, folder: str | Path, dtype: str = "float16") -> None:
+        """Write the network, as safetensors, and ``pipeline.json``."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        network = copy.deepcopy(self.network).to(torch_dtype(dtype))
+        network.save_pretrained(folder / "network", max_shard_size="9MB")
+        write_config(folder, type(self))
+
+    @torch.inference_mode()
+    def __call__(self, photo: np.ndarray) -> list[ScoredTag]:
+        """The tags of ``photo``, H x W x 3 float32, sRGB in [0, 1], all of them, the most likely first.
+
+        The photo and its mirror image are looked at, and the scores are the mean. ValueError for a photo of another
+        shape or with values that are not finite.
+        """
+        small = self.thin(photo)
+        check_photo(small)
+        x = squeeze(to_tensor(small, self.device), self.network.size)
+        scores = self.network(torch.cat([x, x.flip(-1)])).sigmoid().mean(0).tolist()
+        found = [ScoredTag(name, score) for name, score in zip(self.network.tags, scores, strict=True)]
+        return sorted(found, key=lambda tag: -tag.score)
+
+    def thin(self, photo: np.ndarray) -> np.ndarray:
+        """Of a large photo a grid of places, each the mean of four pixels; still larger than what the network sees.
+
+        Reading 50 megapixels takes longer than all else together; squeezing the grid averages 64 pixels and more.
+        """
+        if photo.ndim != 3:
+            return photo
+        down, across = (max(1, side // (SEEN * self.network.size)) for side in photo.shape[:2])
+        if down == across == 1:
+            return photo
+        height, width = photo.shape[0] // down, photo.shape[1] // across
+        phases = [(y, x) for y in {0, down // 2} for x in {0, across // 2}]
+        parts = [photo[y::down, x::across][:height, :width] for y, x in phases]
+        return np.mean(parts, axis=0, dtype=np.float32)

@@ -1,0 +1,66 @@
+"""The full tier's embedding of words: the base model's own text encoder, CLIP for Stable Diffusion, Gemma for SANA."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.errors import ModelError
+from models.loading import load_part
+from models.runtime import torch_dtype
+from models.semantics.lending import lent
+
+CLIP, GEMMA = "CLIPTextModel", "Gemma2Model"
+SANA_LENGTH = 300  # tokens, as SanaPipeline has it
+
+
+class BaseTextEncoder:
+    """Words to the tokens that a base model's cross-attention was trained with: 1 x N x dim.
+
+    ``folder`` has ``text_encoder/`` and ``tokenizer/``, as diffusers keeps them. CLIP's are all 77, padding included,
+    as Stable Diffusion sees them; Gemma's are those of the words, which is what SANA's mask leaves. The model is
+    loaded for each call and freed after. ModelError where the folder holds neither.
+    """
+
+    def __init__(self, folder: Path, device: str = "cpu", dtype: str = "float32") -> None:
+        self.folder, self.device, self.dtype = folder, device, torch_dtype(dtype)
+
+    def __call__(self, text: str) -> Tensor:
+        from transformers import AutoConfig, AutoTokenizer, CLIPTextModel, Gemma2Model
+
+        kinds = {CLIP: CLIPTextModel, GEMMA: Gemma2Model}
+        try:
+            named = (AutoConfig.from_pretrained(self.folder / "text_encoder").architectures or ["nothing"])[0]
+            tokenizer = AutoTokenizer.from_pretrained(self.folder / "tokenizer")
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(
+                f"The model folder '{self.folder.name}' has no readable text_encoder and tokenizer: restore it."
+            ) from error
+        kind = next((kinds[name] for name in kinds if named in (name, name.replace("Model", "ForCausalLM"))), None)
+        if kind is None:
+            raise ModelError(
+                f"The text encoder of '{self.folder.name}' is a {named}: only {CLIP} (Stable Diffusion) and {GEMMA} "
+                "(SANA) are known."
+            )
+        model = load_part(kind, self.folder, "text_encoder", self.dtype).eval().to(self.device)
+        with lent(None, model):
+            return self._tokens(model, tokenizer, text, kind is CLIPTextModel).clone()
+
+    def _tokens(self, model: Any, tokenizer: Any, text: str, clip: bool) -> Tensor:
+        if clip:
+            options = {"padding": "max_length", "max_length": model.config.max_position_embeddings}
+            given = tokenizer(text, truncation=True, return_tensors="pt", **options)
+            tokens: Tensor = model(given.input_ids.to(self.device)).last_hidden_state
+            return tokens
+        words = text.lower().strip()  # as SANA was trained
+        given = tokenizer(words, truncation=True, max_length=SANA_LENGTH, return_tensors="pt").to(self.device)
+        tokens = model(given.input_ids, attention_mask=given.attention_mask).last_hidden_state
+        return tokens[given.attention_mask.bool()][None]
+
+
+def is_empty(model: torch.nn.Module) -> bool:
+    """Whether a model's weights were given back."""
+    return all(parameter.is_meta for parameter in model.parameters())

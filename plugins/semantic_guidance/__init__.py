@@ -1,0 +1,1 @@
+"""The guide that says what a photo shows."""

@@ -1,0 +1,71 @@
+"""Guidance on the page, in the API and on the command line: a real guide of tiny size, a restorer that takes tags."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from interface import snippets
+from interface.cli import main
+from interface.guidance import together
+from models.hub import Catalog
+from tests.interface import files
+
+
+def test_the_guides_endpoint_says_what_the_photo_shows(client: Client, tmp_path: Path) -> None:
+    photo = handle_file(str(files.photo(tmp_path)))
+    said = client.predict(image=photo, api_name="/semantic_guidance")
+    assert set(said) == {"caption", "tags", "model", "notes"} and said["model"] == "semantics-tiny"
+    assert len(said["tags"]) == 3 and all(0 <= tag["score"] <= 1 for tag in said["tags"])
+    said = client.predict(image=photo, text="a PUPPY; zorp", most=3, captioner="", api_name="/semantic_guidance")
+    assert said["tags"] == [{"name": "dog", "score": 1.0}] and "“zorp”" in said["notes"][0]
+    with pytest.raises(AppError, match="no model 'nothing' for caption"):
+        client.predict(image=photo, captioner="nothing", api_name="/semantic_guidance")
+
+
+def test_restorers_take_guidance_as_their_last_arguments(client: Client, tmp_path: Path) -> None:
+    photo: Any = handle_file(str(files.photo(tmp_path)))
+    for endpoint in ("/dereflection", "/restore"):
+        endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+        names = [parameter["parameter_name"] for parameter in endpoints[endpoint]["parameters"]]
+        assert names[-2:] == ["guidance", "guidance_text"]
+    _, record, _ = client.predict(image=photo, api_name="/waiting")
+    assert record["guidance"] is None and record["params"]["guidance"] == "off"
+    options: dict[str, Any] = {"guidance": "edited", "guidance_text": "dog, Meer"}
+    _, record, _ = client.predict(image=photo, **options, api_name="/waiting")
+    assert [tag["name"] for tag in record["guidance"]["tags"]] == ["dog"] and record["guidance"][
+        "model"
+    ] == "your words"
+    assert any("“Meer”" in note for note in record["notes"])
+    _, record, _ = client.predict(image=photo, guidance="automatic", api_name="/waiting")
+    assert record["guidance"]["model"] == "semantics-tiny" and len(record["guidance"]["tags"]) == 3
+    with pytest.raises(AppError, match="guidance must be one of"):
+        client.predict(image=photo, guidance="perhaps", api_name="/waiting")
+
+
+def test_the_command_line_takes_guidance(tiny_catalog: Catalog, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(Catalog, "load", lambda *_: tiny_catalog)
+    photo, out = files.photo(tmp_path), tmp_path / "out"
+    words = ["restore", str(photo), "--out", str(out), "--steps", "semantic_guidance,dereflection"]
+    assert main([*words, "--semantic-guidance.text", "dog on the beach", "--guidance", "off"]) == 0
+    record = json.loads(next(out.glob("*.json")).read_text())["record"]
+    assert record["steps"] == ["semantic_guidance", "dereflection"]
+    assert main(["restore", str(photo), "--out", str(out), "--guidance", "edited", "--guidance-text", "dog"]) == 0
+
+
+def test_chips_and_words_are_one_text() -> None:
+    assert together("edited", ["dog", "cat or fox"], " the sea ") == "dog, cat or fox, the sea"
+    assert together("edited", None, None) == together("automatic", ["dog"], "sea") == ""
+
+
+def test_what_is_said_is_escaped_and_shown_with_its_scores() -> None:
+    said = {"tags": [{"name": "<dog>", "score": 0.42}], "model": "m", "notes": ["a & b"]}
+    html = snippets.guidance_html(said)
+    assert "&lt;dog&gt;" in html and "42%" in html and "Said by m" in html and "a &amp; b" in html
+    assert snippets.guidance_html(None) == ""
+    assert "guided by &lt;dog&gt;" in snippets.summary_html({"guidance": said})

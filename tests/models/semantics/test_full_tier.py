@@ -1,0 +1,148 @@
+"""The captioner and the base models' text encoders, as tiny random models of the same classes, offline."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from models.errors import ModelError
+from models.hub import Catalog
+from models.semantics import captioner, text_encoder
+from models.semantics.lending import lent
+from models.semantics.text_encoder import BaseTextEncoder, is_empty
+
+WORDS = ["a", "photo", "of", "dog", "cat", "the", "on", "beach"]
+
+
+@pytest.fixture(scope="module")
+def blip(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("blip")
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]", *WORDS]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    tokenizer = transformers.BertTokenizerFast(vocab=str(folder / "vocab.txt"))
+    size = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {"vocab_size": len(vocabulary), "encoder_hidden_size": 16, "bos_token_id": 5, "eos_token_id": 3,
+            "sep_token_id": 3, "pad_token_id": 0, "max_position_embeddings": 64, "projection_dim": 8}  # fmt: skip
+    config = transformers.BlipConfig(
+        text_config={**size, **text}, vision_config={**size, "image_size": 32, "patch_size": 16, "projection_dim": 8}
+    )
+    torch.manual_seed(0)
+    transformers.BlipForConditionalGeneration(config).save_pretrained(folder)
+    images = transformers.BlipImageProcessor(size={"height": 32, "width": 32})
+    transformers.BlipProcessor(images, tokenizer).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sd")
+    vocabulary = {"<|startoftext|>": 0, "<|endoftext|>": 1, "d": 2, "o": 3, "g": 4, "g</w>": 5, "dog</w>": 6, "do": 7}
+    files = folder / "raw"
+    files.mkdir()
+    (files / "vocab.json").write_text(json.dumps(vocabulary))
+    (files / "merges.txt").write_text("#version: 0.2\nd o\ndo g</w>\n")
+    tokenizer = transformers.CLIPTokenizer(
+        vocab=str(files / "vocab.json"), merges=str(files / "merges.txt"), unk_token="<|endoftext|>"
+    )
+    tokenizer.save_pretrained(folder / "tokenizer")
+    config = transformers.CLIPTextConfig(
+        vocab_size=8, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, eos_token_id=1,
+        bos_token_id=0, pad_token_id=1,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    transformers.CLIPTextModel(config).save_pretrained(folder / "text_encoder")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def gemma(tmp_path_factory):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    folder = tmp_path_factory.mktemp("sana")
+    known = {name: place for place, name in enumerate(["<pad>", "<eos>", "<bos>", "<unk>", *WORDS])}
+    raw = Tokenizer(models.WordLevel(known, unk_token="<unk>"))
+    raw.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=raw, pad_token="<pad>", eos_token="<eos>", bos_token="<bos>", unk_token="<unk>"
+    )
+    tokenizer.save_pretrained(folder / "tokenizer")
+    config = transformers.Gemma2Config(
+        vocab_size=len(known), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=8, max_position_embeddings=512,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    transformers.Gemma2Model(config).save_pretrained(folder / "text_encoder")
+    return folder
+
+
+def test_a_caption_goes_on_from_the_prompt_and_the_model_is_freed(blip, monkeypatch):
+    photo = np.random.default_rng(0).random((50, 80, 3), dtype=np.float32)
+    held = []
+
+    def remember(holder, model):
+        held.append(model)
+        return lent(holder, model)
+
+    monkeypatch.setattr(captioner, "lent", remember)
+    said = captioner.caption(photo, blip)
+    assert said.startswith(captioner.PROMPT) and said == captioner.caption(photo, blip)
+    assert len(held) == 2 and all(is_empty(model) for model in held)
+
+
+def test_a_folder_without_a_captioner_is_refused_by_name(clip):
+    with pytest.raises(ModelError, match="holds no captioner"):
+        captioner.caption(np.zeros((8, 8, 3), np.float32), clip)
+
+
+def test_clip_gives_all_its_places_as_stable_diffusion_sees_them(clip):
+    encode = BaseTextEncoder(clip)
+    tokens = encode("dog")
+    assert tokens.shape == (1, 77, 16) and torch.isfinite(tokens).all()
+    assert torch.equal(tokens, encode("dog")) and not torch.equal(tokens, encode(""))
+    assert encode("dog " * 500).shape == (1, 77, 16)
+    model = transformers.CLIPTextModel.from_pretrained(clip / "text_encoder")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(clip / "tokenizer")
+    given = tokenizer("dog", padding="max_length", max_length=77, return_tensors="pt").input_ids
+    with torch.no_grad():
+        assert torch.allclose(tokens, model(given)[0], atol=1e-6)
+
+
+def test_gemma_gives_the_words_alone(gemma):
+    encode = BaseTextEncoder(gemma)
+    assert encode("Dog").shape[1] < encode("a photo of the dog on the beach").shape[1] <= text_encoder.SANA_LENGTH
+    assert torch.equal(encode("DOG"), encode("dog"))
+    assert encode("dog " * 900).shape[1] == text_encoder.SANA_LENGTH
+
+
+def test_a_text_encoder_is_freed_even_when_it_fails(clip, monkeypatch):
+    held = []
+
+    def fail(self, model, *rest):
+        held.append(model)
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(BaseTextEncoder, "_tokens", fail)
+    with pytest.raises(RuntimeError):
+        BaseTextEncoder(clip)("dog")
+    assert is_empty(held[0])
+
+
+def test_other_folders_are_refused_by_name(blip, gemma, tmp_path):
+    with pytest.raises(ModelError, match="no readable text_encoder"):
+        BaseTextEncoder(blip)("dog")
+    other = tmp_path / "other"
+    (other / "text_encoder").mkdir(parents=True)
+    (other / "tokenizer").symlink_to(gemma / "tokenizer")
+    config = json.loads((gemma / "text_encoder" / "config.json").read_text())
+    (other / "text_encoder" / "config.json").write_text(json.dumps({**config, "architectures": ["LlamaModel"]}))
+    with pytest.raises(ModelError, match="is a LlamaModel"):
+        BaseTextEncoder(other)("dog")
+
+
+def test_the_catalog_names_them():
+    catalog = Catalog.load()
+    assert [entry.id for entry in catalog.entries("caption")] == ["blip-caption"]
+    encoders = {entry.id: {part.folder for part in entry.sources()} for entry in catalog.entries("text-encoder")}
+    assert encoders == {name: {"text_encoder", "tokenizer"} for name in ("sd21-text", "sana-text")}

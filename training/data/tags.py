@@ -1,0 +1,52 @@
+"""The true tags of a run's photos, by the class in their names, and which samples are told them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from models.semantics.vocabulary import vocabulary
+from training.data.draws import Draws
+from training.data.semantic import split_of, tag_of
+
+TAG_STREAM = 10  # of the draws of dropout: without it a run's pictures are the same
+
+
+def for_training(files: Sequence[Path]) -> list[Path]:
+    """Without the test photos of semantic guidance, whose classes the guide has not seen either; ValueError where no
+    other is left, or none shows what a tag is known for."""
+    kept = [file for file in files if split_of(file) != "test"]
+    if not any(tag_of(file) for file in kept):
+        raise ValueError(
+            "data.guidance needs photos whose names begin with an ImageNet class id that has a tag, such as "
+            "n02085620_Chihuahua.jpg, and that are not of the test split: data.clean has none."
+        )
+    return kept
+
+
+def wrong_tags(tags: Tensor) -> Tensor:
+    """B x tags: each sample's, taken from half the list further on."""
+    return tags.roll(tags.shape[1] // 2, 1)
+
+
+class TrueTags:
+    """``table``: photos x tags of the vocabulary, 1 for what the photo's name says; a row of zeros says nothing."""
+
+    def __init__(self, files: Sequence[Path], dropout: float, seed: int) -> None:
+        self.dropout, self.seed = dropout, seed
+        self.table = torch.zeros(len(files), len(vocabulary().tags))
+        for row, file in enumerate(files):
+            if (tag := tag_of(file)) is not None:
+                self.table[row, vocabulary().index(tag)] = 1.0
+
+    def of(self, scenes: Sequence[int], places: Sequence[int | None]) -> Tensor:
+        """What samples are told, B x tags: of photo ``places``, or nothing (None: a real pair; or dropped out, which
+        is drawn for each of ``scenes``)."""
+        rows = torch.zeros(len(places), self.table.shape[1])
+        for row, (scene, place) in enumerate(zip(scenes, places, strict=True)):
+            if place is not None and not Draws(self.seed, scene, TAG_STREAM).chance(self.dropout):
+                rows[row] = self.table[place]
+        return rows

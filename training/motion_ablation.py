@@ -1,0 +1,64 @@
+"""Deblurring with and without the motion field (the other half of GLOWDeblur's guidance), on the networks alone: the
+guard, which asks whether a result blurred by that very field gives the photo again, has no part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.arrays import to_array
+from models.deblur.network import MOTION, Deblur
+from models.deblur.pipeline import DeblurPipeline
+from training.protocol import to_8bit
+
+ARMS = {
+    "with": "with the field",
+    "step": "zero in the diffusion step",
+    "without": "zero there, in the Wiener step and in the pre-reconstruction",
+}
+
+
+class Still(nn.Module):
+    """A motion estimator that finds no blur."""
+
+    def __init__(self, motion: nn.Module) -> None:
+        super().__init__()
+        self.motion = motion
+
+    def forward(self, photo: Tensor) -> dict[str, Tensor]:
+        blur = self.motion(photo)
+        return blur | {name: torch.zeros_like(blur[name]) for name in ("double", "radius", "field")}
+
+
+@contextmanager
+def still(network: Deblur) -> Iterator[None]:
+    """Within it, the network finds no blur."""
+    motion = network.motion
+    network.motion = Still(motion)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        network.motion = motion
+
+
+@torch.inference_mode()
+def restore_arms(pipeline: DeblurPipeline, photo: np.ndarray) -> dict[str, np.ndarray]:
+    """``photo``, uint8 H x W x 3, restored in each of `ARMS`, as uint8."""
+    network, (height, width) = pipeline.network, photo.shape[:2]
+    shown = pipeline.to_tensor(photo.astype(np.float32) / np.float32(255))
+
+    def finish(latent: Tensor, known: object) -> np.ndarray:
+        picture = network.decode(network.step(latent), known)
+        return to_8bit(to_array(picture.float())[:height, :width])
+
+    latent, known = network.encode(shown)
+    blind = latent.clone()
+    blind[:, -MOTION:] = 0
+    arms = {"with": finish(latent, known), "step": finish(blind, known)}
+    with still(network):
+        arms["without"] = finish(*network.encode(shown))
+    return arms
