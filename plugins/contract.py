@@ -213,7 +213,11 @@ class Plugin(Protocol):
         ...
 
     def run(self, picture: Picture, params: Any, ctx: RunContext) -> Result | Guidance:
-        """A restorer gives a Result, a guide a Guidance. Must give the same for the same picture, params and seed."""
+        """A restorer gives a Result, a guide a Guidance. Must give the same for the same picture, params and seed.
+
+        A guide may have a parameter ``text``: what a person says the photo shows, to be answered instead of looking;
+        and a static method ``vocabulary()`` with the tags it knows, which pages offer.
+        """
         ...
 
 

@@ -102,9 +102,10 @@ def load_restorer(model: str, device: str | None = None, dtype: str | None = Non
     folder, revision = hub.locate(model)
     name = folder.resolve().name if Path(model).is_dir() else model
     live = runtime.probe(device=device, dtype=dtype)
-    pipeline = pipeline_class(folder).from_pretrained(
-        folder, device=live.device, dtype=live.dtype, attention=live.attention
-    )
+    kind = pipeline_class(folder)
+    if kind.__name__ == "SemanticsPipeline":
+        raise EvaluationError(f"{name} says what photos show, and restores none: see training.semantic_evaluate.")
+    pipeline = kind.from_pretrained(folder, device=live.device, dtype=live.dtype, attention=live.attention)
     identity = {"model": name, "revision": revision, "device": live.device, "dtype": live.dtype}
     return Restorer(pipeline, identity | {"attention": live.attention})
 

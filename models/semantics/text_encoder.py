@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from models.errors import ModelError
@@ -59,8 +58,3 @@ class BaseTextEncoder:
         given = tokenizer(words, truncation=True, max_length=SANA_LENGTH, return_tensors="pt").to(self.device)
         tokens = model(given.input_ids, attention_mask=given.attention_mask).last_hidden_state
         return tokens[given.attention_mask.bool()][None]
-
-
-def is_empty(model: torch.nn.Module) -> bool:
-    """Whether a model's weights were given back."""
-    return all(parameter.is_meta for parameter in model.parameters())

@@ -96,7 +96,7 @@ def test_suggested_tags_can_be_edited_and_guide_the_run(
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.goto(app_url)
     page.get_by_role("tab", name="Waiting").click()
-    bench = page.get_by_role("tabpanel", name="Waiting")
+    bench = page.locator(".bench:visible")
     bench.locator(".photo input[type=file]").set_input_files(files.photo(tmp_path, "dog.png", (120, 80)))
     guidance = bench.locator(".guidance")
     guidance.get_by_text("What the photo shows").click()

@@ -20,7 +20,9 @@ from training.config import load_config
 from training.curves import read_curve
 from training.data.semantic import split_of
 from training.data.tagged import TaggedPhotos
+from training.protocol import EvaluationError
 from training.publish import publish
+from training.restorer import load_restorer
 from training.semantic_evaluate import interval, macro
 from training.semantic_evaluate import main as evaluate
 from training.semantic_validate import macro_recall
@@ -144,6 +146,11 @@ def test_a_run_is_measured_and_published(overrides, named_photos, tmp_path, caps
     assert "scores of 28 coarse tags" in card and "{" not in card
     assert "sharp" in json.dumps(json.loads((done / "quality.json").read_text()))
     shutil.rmtree(done)
+
+
+def test_a_guide_is_not_measured_as_a_restorer(tiny_semantics):
+    with pytest.raises(EvaluationError, match="says what photos show"):
+        load_restorer(str(tiny_semantics))
 
 
 def test_measuring_a_folder_without_such_photos_says_so(tiny_semantics, photo_folder, capsys):
