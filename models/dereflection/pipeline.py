@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -15,15 +16,18 @@ from torch import Tensor, nn
 
 from models.arrays import check_photo, to_array, to_tensor
 from models.colour import to_linear, to_srgb
-from models.dereflection.interface import TiledNetwork
+from models.dereflection.interface import Processing, TiledNetwork
+from models.dereflection.overview import SIDE
 from models.dereflection.small import SmallDereflection
-from models.errors import ModelError
-from models.geometry import with_halo
+from models.errors import MemoryShortError, ModelError
+from models.geometry import Box, with_halo
 from models.loading import load_part, read_config, write_config
 from models.runtime import Runtime, apply_attention, torch_dtype
-from models.tiles import Tile, plan, run_tiled, with_shrinking
+from models.tiles import Tile, TilePlan, plan, run_tiled, with_shrinking
 
 SMALLEST_TILE = 64
+PUBLISHED_SIDE = 768
+BATCH_MB, MOST_TILES = 6000, 8  # of working memory, on a GPU
 
 
 @dataclass
@@ -88,21 +92,26 @@ class DereflectionPipeline:
             cast(Any, network).save_pretrained(folder)
         write_config(folder, type(self), network="small" if small else "full")
 
-    def cost(self, height: int, width: int) -> dict[str, float]:
+    def cost(self, height: int, width: int, processing: Processing = "native") -> dict[str, float]:
         """A rough forecast for a photo of that size: seconds, memory in MB beside the weights, tiles."""
-        network = cast(TiledNetwork, self.network)
-        tiles = len(plan(height, width, network.tile, network.overlap).tiles)
-        megapixels = height * width / 1e6
-        parameters = sum(p.numel() * p.element_size() for p in self.network.parameters()) / 1e6
-        small = isinstance(self.network, SmallDereflection)
-        # Measured on two cores (benchmarks/speed.py); a GPU is faster by far more than it matters here.
-        seconds = 130 * megapixels
+        small, whole = isinstance(self.network, SmallDereflection), processing == "published"
+        tiles = self._plan(height, width, max(height, width) if whole else self._tile(height, width)).tiles
+        each = max(tile.height * tile.width for tile in tiles) / 1e6
+        seen = sum(tile.height * tile.width for tile in tiles) / 1e6
+        if whole:
+            each = seen = seen * max(1.0, PUBLISHED_SIDE / max(height, width)) ** 2
+        elif len(tiles) > 1 and not small:
+            seen += SIDE**2 / 1e6 * min(height, width) / max(height, width)
+        # Measured on two cores (benchmarks); a GPU is faster by far more than it matters here.
+        seconds = 130 * seen
         if isinstance(self.network, SmallDereflection):
-            seconds = 0.1 + (0.3 if self.network.local.idle else 0.8) * megapixels
+            seconds = 0.1 + (0.3 if self.network.local.idle else 0.8) * seen
         if self.device.type != "cpu":
             seconds /= 50
-        working = min(megapixels, network.tile**2 / 1e6) * (900 if small else 14000)
-        return {"seconds": seconds, "memory_mb": parameters + working + 60 * megapixels, "tiles": tiles}
+        parameters = sum(p.numel() * p.element_size() for p in self.network.parameters()) / 1e6
+        working = min(self._batch(each), len(tiles)) * each * self._megapixel_mb()
+        memory = parameters + working + 60 * height * width / 1e6
+        return {"seconds": seconds, "memory_mb": memory, "tiles": len(tiles)}
 
     @torch.inference_mode()
     def __call__(
@@ -110,42 +119,124 @@ class DereflectionPipeline:
         photo: np.ndarray,
         *,
         tokens: Tensor | None = None,
+        processing: Processing = "native",
         tile: int | None = None,
         tile_offset: tuple[int, int] = (0, 0),
         progress: Callable[[int, int], None] | None = None,
     ) -> DereflectionOutput:
         """Restore ``photo``, H x W x 3 float32, sRGB in [0, 1].
 
-        ``tokens``: 1 x N x token_dim guidance tokens, or None. ``tile``: largest side of a tile in pixels
-        (halved by itself where memory is short). ``progress(done, total)`` counts tiles; what it raises ends
-        the run. Raises ValueError for a photo of another shape or with values that are not finite.
+        ``tokens``: 1 x N x token_dim guidance tokens, or None. ``processing``: "native" works on the photo's own
+        pixels, tiled where it is large; "published" at exactly the sizes of DAI's own command line, in one piece (a
+        note says where a network knows no such sizes, or memory does not allow them). ``tile``: largest side of a
+        tile in pixels (halved by itself where memory is short). ``progress(done, total)`` counts tiles; what it
+        raises ends the run. Raises ValueError for a photo of another shape or with values that are not finite, and
+        for a processing that is none of these.
         """
         check_photo(photo)
         network = cast(TiledNetwork, self.network)
         notes: list[str] = []
-        height, width = photo.shape[:2]
-        context = network.context(self._to_tensor(photo), tokens)
-        records: list[dict[str, Any]] = []
-
-        def restore(_: np.ndarray, where: Tile) -> np.ndarray:
-            box, inner = with_halo(where, network.halo, height, width)
-            part = self._to_tensor(photo[box.top : box.top + box.height, box.left : box.left + box.width])
-            image = network.restore_tile(part, context, box, tokens).float().clamp(0, 1)
-            removed = to_srgb(to_linear(part.float()) - to_linear(image))
-            return to_array(torch.cat([image, removed], 1))[inner]
-
-        def run(size: int) -> np.ndarray:
-            overlap = min(network.overlap, size // 2)
-            tiles = plan(height, width, size, overlap, network.tile_multiple, tile_offset)
-            records.append(tiles.record())
-            return run_tiled(restore, photo, tiles, progress=progress, channels=6)
-
-        # A tile much larger than the photo would only make the first halvings useless when memory is short.
-        longest = max(height, width) + -max(height, width) % network.tile_multiple
-        size = max(SMALLEST_TILE, min(tile or network.tile, longest))
-        both = with_shrinking(run, size, notes=notes)
+        if processing not in get_args(Processing):
+            raise ValueError(f"processing is one of {', '.join(get_args(Processing))}, got {processing!r}")
+        if processing not in network.processings:
+            notes.append(f"This model has no {processing} processing; it worked on the photo's own pixels.")
+            processing = "native"
+        run = _Run(self, photo, tokens, tile_offset, progress)
+        both = None
+        if processing == "published":
+            try:
+                both = with_shrinking(run.in_one_piece, max(photo.shape), minimum=max(photo.shape))
+            except MemoryShortError:
+                notes.append("Memory was too short for the published sizes, which want the photo in one piece.")
+        if both is None:
+            both = with_shrinking(run.in_tiles, self._tile(photo.shape[0], photo.shape[1], tile), notes=notes)
         np.clip(both, 0, 1, out=both)  # blending weights sum to 1 but for rounding
-        return DereflectionOutput(both[..., :3], both[..., 3:], records[-1], notes)
+        return DereflectionOutput(both[..., :3], both[..., 3:], run.plans[-1].record(), notes)
+
+    def _tile(self, height: int, width: int, tile: int | None = None) -> int:
+        """The largest side of a tile at first; not much larger than the photo, or the first halvings would be idle."""
+        network = cast(TiledNetwork, self.network)
+        longest = max(height, width) + -max(height, width) % network.tile_multiple
+        return max(SMALLEST_TILE, min(tile or network.tile, longest))
+
+    def _plan(self, height: int, width: int, tile: int, offset: tuple[int, int] = (0, 0)) -> TilePlan:
+        network = cast(TiledNetwork, self.network)
+        return plan(height, width, tile, min(network.overlap, tile // 2), network.tile_multiple, offset)
+
+    def _batch(self, megapixels: float) -> int:
+        """Tiles at a time: a CPU gains nothing from more than one, a GPU as long as they do not fill it."""
+        if self.device.type == "cpu":
+            return 1
+        return max(1, min(MOST_TILES, int(BATCH_MB / (self._megapixel_mb() * megapixels))))
+
+    def _megapixel_mb(self) -> float:
+        return cast(TiledNetwork, self.network).megapixel_mb * self.dtype.itemsize / 4
 
     def _to_tensor(self, pixels: np.ndarray) -> Tensor:
-        return to_tensor(pixels, self.device, self.dtype, self.layout)
+        # float32 whatever the network runs in: half precision would round the photo itself.
+        return to_tensor(pixels, self.device, torch.float32, self.layout)
+
+
+class _Run:
+    """One photo's way through the network."""
+
+    def __init__(
+        self,
+        pipeline: DereflectionPipeline,
+        photo: np.ndarray,
+        tokens: Tensor | None,
+        offset: tuple[int, int],
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self.pipeline, self.photo, self.tokens, self.offset, self.progress = pipeline, photo, tokens, offset, progress
+        self.network: Any = pipeline.network
+        self.height, self.width = photo.shape[:2]
+        self.plans: list[TilePlan] = []
+
+    def in_one_piece(self, size: int) -> np.ndarray:
+        """Picture and removed layer, H x W x 6, at the published sizes."""
+        whole = plan(self.height, self.width, size, 0)
+        self.plans.append(whole)
+
+        def restore(pixels: np.ndarray, _: Tile) -> np.ndarray:
+            photo = self.pipeline._to_tensor(pixels)
+            return _layers(photo, self.network.restore(photo, self.tokens, processing="published"))[0]
+
+        return run_tiled(restore, self.photo, whole, progress=self.progress, channels=6)
+
+    def in_tiles(self, size: int) -> np.ndarray:
+        """Picture and removed layer, H x W x 6, in tiles of up to ``size`` pixels."""
+        again = bool(self.plans)
+        tiles = self.pipeline._plan(self.height, self.width, size, self.offset)
+        self.plans.append(tiles)
+        context = self.network.context(self.pipeline._to_tensor(self.photo), self.tokens, size)
+
+        def restore(group: tuple[Tile, ...]) -> np.ndarray:
+            places = [with_halo(tile, self.network.halo, self.height, self.width) for tile in group]
+            done: list[np.ndarray] = []
+            # Halos are cut at the photo's edges, so their sizes may differ.
+            for _, alike in groupby(places, key=lambda place: (place[0].height, place[0].width)):
+                boxes, inner = zip(*alike, strict=True)
+                parts = torch.cat([self.pipeline._to_tensor(self.photo[_inside(box)]) for box in boxes])
+                restored = self.network.restore_tiles(parts, context, boxes, self.tokens)
+                done += [layers[place] for layers, place in zip(_layers(parts, restored), inner, strict=True)]
+            return np.stack(done)
+
+        # What once was too much for the memory is not tried in batches.
+        batch = 1 if again else self.pipeline._batch(size**2 / 1e6)
+
+        def call(_: np.ndarray, tile: Any) -> np.ndarray:
+            return restore(tile) if batch > 1 else restore((tile,))[0]
+
+        return run_tiled(call, self.photo, tiles, progress=self.progress, batch=batch, channels=6)
+
+
+def _inside(box: Box) -> tuple[slice, slice]:
+    return slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
+
+
+def _layers(photos: Tensor, restored: Tensor) -> list[np.ndarray]:
+    """Of each picture of a batch: the restored picture and the light that was removed, H x W x 6."""
+    image = restored.float().clamp(0, 1)
+    both = torch.cat([image, to_srgb(to_linear(photos) - to_linear(image))], 1)
+    return [to_array(one[None]) for one in both]
