@@ -37,6 +37,7 @@ PARTS: dict[str, type[ModelMixin]] = {
 }
 PROMPT_FILE, PROMPT_KEY = "prompt_embedding.safetensors", "prompt_embedding"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
+FUSED = ("to_qkv", "to_kv")  # projections that repeat others, for speed
 
 
 class FullDereflection(nn.Module):
@@ -132,7 +133,8 @@ class FullDereflection(nn.Module):
         for name in PARTS:
             part = getattr(self, name)
             part.save_config(folder / name)
-            weights = {key: _stored(value, wanted) for key, value in part.state_dict().items()}
+            kept = {key: value for key, value in part.state_dict().items() if key.split(".")[-2] not in FUSED}
+            weights = {key: _stored(value, wanted) for key, value in kept.items()}
             save_file(weights, folder / name / WEIGHTS_FILE, metadata={"format": "pt"})
         save_file({PROMPT_KEY: _stored(self.prompt_embedding, wanted)}, folder / PROMPT_FILE)
 

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from models.arrays import check_photo, to_array, to_tensor
 from models.colour import to_linear, to_srgb
+from models.compiling import asked_for, compile_blocks
 from models.dereflection.interface import Processing, TiledNetwork
 from models.dereflection.overview import SIDE
 from models.dereflection.small import SmallDereflection
 from models.errors import MemoryShortError, ModelError
 from models.geometry import Box, with_halo
 from models.loading import load_part, read_config, write_config
-from models.runtime import Runtime, apply_attention, torch_dtype
+from models.runtime import Runtime, apply_attention, heads_of, probe, torch_dtype
 from models.tiles import Tile, TilePlan, plan, run_tiled, with_shrinking
 
 SMALLEST_TILE = 64
@@ -45,19 +46,29 @@ class DereflectionPipeline:
 
     def __init__(self, network: nn.Module, attention: str = "sdpa") -> None:
         self.network = network
-        self.attention = attention
         parameter = next(network.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
+        name = str(self.dtype).removeprefix("torch.")
+        self.runtime = Runtime(str(self.device), name, attention, "asked for by the caller")
+        self.megapixel_seconds: float | None = None  # measured, or None
         # Faster; but on a CPU PyTorch's GroupNorm loses precision in this layout, 2e-3 at a VAE's 1024 px.
         last = isinstance(network, SmallDereflection) or self.device.type == "cuda"
         self.layout = torch.channels_last if last else torch.contiguous_format
         network.to(memory_format=self.layout)  # type: ignore[call-overload]
 
+    @property
+    def attention(self) -> str:
+        """The attention backend that is live."""
+        return self.runtime.attention
+
     @classmethod
     def from_pretrained(
         cls, folder: str | Path, device: str = "cpu", dtype: str = "float32", attention: str = "sdpa"
     ) -> DereflectionPipeline:
-        """Load what :meth:`save_pretrained` wrote. ModelError where the folder is not such a pipeline."""
+        """Load what :meth:`save_pretrained` wrote. ModelError where the folder is not such a pipeline.
+
+        ``attention``: "sdpa", "xformers", or "auto": what is fastest for this network on this device.
+        """
         folder = Path(folder)
         kind = read_config(folder, "dereflection").get("network")
         precision = torch_dtype(dtype)
@@ -71,14 +82,29 @@ class DereflectionPipeline:
             raise ModelError(
                 f"{folder.name}/pipeline.json names the unknown network {kind!r}: small and full are known."
             )
-        network = network.eval().requires_grad_(False).to(torch.device(device))
-        runtime = Runtime(device, dtype, attention, "asked for by the caller")
-        for module in network.modules():
-            if isinstance(module, UNet2DConditionModel | ControlNetModel):
-                apply_attention(module, runtime)
-        if kind == "full":
-            cast(Any, network).keep_constants()
-        return cls(network, attention)
+        pipeline = cls(network.eval().requires_grad_(False).to(torch.device(device)))
+        pipeline.settle(attention)
+        return pipeline
+
+    def settle(self, attention: str = "auto") -> None:
+        """Set the network up to serve, as fast as this device allows; its weights must not change afterwards."""
+        if isinstance(self.network, SmallDereflection):
+            name = str(self.dtype).removeprefix("torch.")
+            runtime = Runtime(str(self.device), name, attention, "asked for by the caller")
+            if attention == "auto":
+                runtime = probe(heads_of(self.network), str(self.device), name)
+            for module in self.network.modules():
+                if isinstance(module, UNet2DConditionModel | ControlNetModel):
+                    apply_attention(module, runtime)
+            self.runtime = runtime
+        else:
+            from models.dereflection.tuning import tune
+
+            choice = tune(cast(Any, self.network), attention)
+            self.runtime, self.megapixel_seconds = choice.runtime, choice.megapixel_seconds
+            self.layout = choice.layouts["encode"]
+        if asked_for():
+            compile_blocks(self.network)
 
     def save_pretrained(self, folder: str | Path, dtype: str = "float16") -> None:
         """Write the components and ``pipeline.json``; weights as safetensors, the small tier's in shards of 9 MB."""
@@ -106,7 +132,9 @@ class DereflectionPipeline:
         seconds = 130 * seen
         if isinstance(self.network, SmallDereflection):
             seconds = 0.1 + (0.3 if self.network.local.idle else 0.8) * seen
-        if self.device.type != "cpu":
+        if self.megapixel_seconds is not None:
+            seconds = self.megapixel_seconds * seen
+        elif self.device.type != "cpu":
             seconds /= 50
         parameters = sum(p.numel() * p.element_size() for p in self.network.parameters()) / 1e6
         working = min(self._batch(each), len(tiles)) * each * self._megapixel_mb()

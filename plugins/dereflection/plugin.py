@@ -14,6 +14,7 @@ class Dereflection(Pipelined):
     """One diffusion step that takes the reflection off; what was taken off is a layer."""
 
     pipeline = "models.dereflection.pipeline:DereflectionPipeline"
+    attention = "auto"
 
     class Params(BaseModel):
         """Order is part of the API: append only."""
