@@ -111,7 +111,9 @@ def encode_exactly(vae: AutoencoderKL, photo: Tensor) -> Tensor:
 def exact_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """A convolution in float32 at least: the first, whose input is the photo, and the last, whose output is the
     picture, of a network in half precision. The others see neither."""
-    if torch.is_autocast_enabled(x.device.type) or x.dtype == conv.weight.dtype == torch.float32:
+    kind = x.device.type
+    autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    if autocast or x.dtype == conv.weight.dtype == torch.float32:
         return conv(x)
     dtype = torch.promote_types(torch.promote_types(x.dtype, conv.weight.dtype), torch.float32)
     bias = None if conv.bias is None else conv.bias.to(dtype)

@@ -154,25 +154,31 @@ def test_compiling_is_asked_for_and_never_on_zero_gpu(monkeypatch) -> None:
     assert not compiling.asked_for()
 
 
-def test_compiled_blocks_give_the_same_picture_at_several_sizes(network, tmp_path, monkeypatch) -> None:
-    """Traced by dynamo and run as traced: what a GPU's compiler would be given."""
-    DereflectionPipeline(network).save_pretrained(tmp_path, dtype="float32")
-    photos = [picture(*size)[0].permute(1, 2, 0).numpy() for size in ((32, 40), (48, 32))]
-    plain = DereflectionPipeline.from_pretrained(tmp_path)
-    wanted = [plain(photo).image for photo in photos]
-    monkeypatch.setenv(compiling.SWITCH, "1")
+@torch.no_grad()
+def test_compiled_blocks_give_the_same_picture_at_several_sizes(network) -> None:
+    """Traced by dynamo and run as traced: what a GPU's compiler would be given. The decoder stands for all."""
+    latents = [torch.randn(1, 4, *size, generator=torch.Generator().manual_seed(1)) for size in ((4, 5), (6, 4))]
+    skips = [network.vae_2.encode(picture(latent.shape[2] * 8, latent.shape[3] * 8)) for latent in latents]
+    wanted = [network.decode(*both) for both in zip(latents, skips, strict=True)]
     traced = []
 
     def backend(graph, inputs):
         traced.append(len(inputs))
         return graph.forward
 
-    compile_blocks = compiling.compile_blocks
-    monkeypatch.setattr(
-        "models.dereflection.pipeline.compile_blocks", lambda network: compile_blocks(network, backend=backend)
-    )
-    pipeline = DereflectionPipeline.from_pretrained(tmp_path)
-    for photo, expected in zip(photos, wanted, strict=True):
-        np.testing.assert_allclose(pipeline(photo).image, expected, atol=1e-5)
-    assert len(traced) >= 10
+    blocks = compiling.compile_blocks(network, backend=backend)
+    assert blocks == 9 + 5 + 5 + 5 + 5 + 4  # UNet, ControlNet, the VAE's two halves, the decoder, the skips
+    for latent, skip, expected in zip(latents, skips, wanted, strict=True):
+        torch.testing.assert_close(network.decode(latent, skip), expected, atol=1e-5, rtol=0)
+    assert len(traced) >= 5
     torch._dynamo.reset()
+
+
+def test_a_pipeline_is_compiled_when_that_is_asked_for(network, monkeypatch) -> None:
+    compiled: list[object] = []
+    monkeypatch.setattr("models.dereflection.pipeline.compile_blocks", compiled.append)
+    DereflectionPipeline(network).settle("sdpa")
+    assert compiled == []
+    monkeypatch.setenv(compiling.SWITCH, "1")
+    DereflectionPipeline(network).settle("sdpa")
+    assert compiled == [network]
