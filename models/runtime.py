@@ -90,12 +90,12 @@ def _try_xformers(count: int, size: int, device: str, dtype: str) -> tuple[float
             torch.randn(2 * count, length, size, generator=generator).to(device, torch_dtype(dtype))
             for length in (queries, keys, keys)
         )
-        apart = [x.view(2, count, x.shape[1], size) for x in (query, key, value)]
-        expected = attend(*apart).view_as(query).float()
+        q, k, v = (x.view(2, count, x.shape[1], size) for x in (query, key, value))
+        expected = attend(q, k, v).view_as(query).float()
         result = xformers.memory_efficient_attention(query, key, value, scale=1 / math.sqrt(size)).float()
         if not torch.allclose(result, expected, atol=2e-2):
             raise ArithmeticError(f"with {count} heads of {size} its results differ from PyTorch's")
-        ours += seconds(partial(attend, *apart), device)
+        ours += seconds(partial(attend, q, k, v), device)
         theirs += seconds(partial(xformers.memory_efficient_attention, query, key, value), device)
     return ours, theirs
 

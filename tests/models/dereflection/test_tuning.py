@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from diffusers.models.attention_processor import Attention
@@ -155,23 +154,23 @@ def test_compiling_is_asked_for_and_never_on_zero_gpu(monkeypatch) -> None:
 
 
 @torch.no_grad()
-def test_compiled_blocks_give_the_same_picture_at_several_sizes(network) -> None:
+def test_compiled_blocks_give_the_same_picture(network) -> None:
     """Traced by dynamo and run as traced: what a GPU's compiler would be given. The decoder stands for all."""
-    latents = [torch.randn(1, 4, *size, generator=torch.Generator().manual_seed(1)) for size in ((4, 5), (6, 4))]
-    skips = [network.vae_2.encode(picture(latent.shape[2] * 8, latent.shape[3] * 8)) for latent in latents]
-    wanted = [network.decode(*both) for both in zip(latents, skips, strict=True)]
+    latent = torch.randn(1, 4, 4, 5, generator=torch.Generator().manual_seed(1))
+    skips = network.vae_2.encode(picture(32, 40))
+    wanted = network.decode(latent, skips)
     traced = []
 
     def backend(graph, inputs):
         traced.append(len(inputs))
         return graph.forward
 
-    blocks = compiling.compile_blocks(network, backend=backend)
-    assert blocks == 9 + 5 + 5 + 5 + 5 + 4  # UNet, ControlNet, the VAE's two halves, the decoder, the skips
-    for latent, skip, expected in zip(latents, skips, wanted, strict=True):
-        torch.testing.assert_close(network.decode(latent, skip), expected, atol=1e-5, rtol=0)
-    assert len(traced) >= 5
+    assert compiling.compile_blocks(network.vae_2.decoder, backend=backend) == 5
+    torch.testing.assert_close(network.decode(latent, skips), wanted, atol=1e-5, rtol=0)
+    assert len(traced) >= 2  # blocks that are alike share a trace
     torch._dynamo.reset()
+    # UNet, ControlNet, both halves of the VAE, skips and decoder: compiled when they first run, so not here.
+    assert compiling.compile_blocks(network, backend=backend) == 9 + 5 + 5 + 5 + 4 + 5
 
 
 def test_a_pipeline_is_compiled_when_that_is_asked_for(network, monkeypatch) -> None:
