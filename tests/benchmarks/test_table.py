@@ -12,10 +12,6 @@ from benchmarks.subjects import TITLES, Subject, build, call_of, operations
 from models.dereflection.tuning import FUSED
 
 
-def size_of(subject: Subject, width: int, height: int) -> dict:
-    return {"width": width, "height": height, "operations": operations(subject, width, height)}
-
-
 def test_operations_are_two_for_a_multiply_add_and_the_rate_is_that_of_products() -> None:
     a, b = torch.empty(3, 5, device="meta"), torch.empty(5, 7, device="meta")
     assert count_operations(lambda: a @ b) == 2 * 3 * 5 * 7
@@ -27,18 +23,21 @@ def test_operations_are_those_that_are_run() -> None:
     # Of one size, less what is kept; below 768 the reference enlarges; beyond a tile, overlap and overview are added.
     assert 0.5 * operations(reference, 800, 64) < operations(full, 800, 64) < 0.99 * operations(reference, 800, 64)
     assert operations(reference, 96, 48) == operations(reference, 768, 384)
-    assert operations(full, 1600, 64) > 1.1 * 1.6 * operations(full, 1000, 64)
+    assert operations(full, 1600, 64) > 2.2 * operations(full, 800, 64)
     assert operations(Subject("small", tiny=True), 200, 160) > operations(Subject("small", tiny=True), 90, 80) > 0
 
 
 @pytest.mark.parametrize("network", list(TITLES))
-def test_every_network_is_timed_behind_the_same_boundary(network) -> None:
+def test_every_network_is_timed_behind_the_same_boundary(network, monkeypatch) -> None:
+    monkeypatch.setattr(rows, "RUNS", 2)
     subject = Subject(network, "float32", tiny=True)
     width, height = (768, 16) if network == "reference" else (40, 28)
     photo = np.random.default_rng(0).random((height, width, 3), dtype=np.float32)
-    restored = call_of(subject, build(subject))(photo)
+    made = call_of(subject, build(subject))
+    restored = made(photo)
     assert restored.shape == photo.shape and restored.dtype == np.float32 and np.isfinite(restored).all()
-    sizes = [size_of(subject, width, height)]
+    sizes = [{"width": width, "height": height, "operations": 10**6}]
+    monkeypatch.setattr(rows, "call_of", lambda *_: made)
     (found,) = rows.measure(subject, sizes, rate=1e12, limit=60)
     assert 0 < found["least"] <= found["seconds"] < 60 and found["runs"] == rows.RUNS
     assert found["peak_memory_mb"] > 100

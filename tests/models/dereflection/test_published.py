@@ -125,7 +125,7 @@ def test_converted_parts_are_the_reference(published: Path, tmp_path: Path) -> N
     torch.testing.assert_close(embedding, expected_embedding(published), atol=1e-6, rtol=0)
 
     network = DereflectionPipeline.from_pretrained(folder).network
-    photo = torch.rand(1, 3, 30, 45, generator=torch.Generator().manual_seed(0))
+    photo = torch.rand(1, 3, 5, 45, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         wanted = reference(published, embedding)(photo)
         torch.testing.assert_close(network.restore(photo, processing="published"), wanted, atol=1e-5, rtol=0)
@@ -157,7 +157,7 @@ def test_the_app_fetches_and_converts_it_at_the_first_request(fake, published, t
     monkeypatch.setattr("models.download._check_space", lambda entry: None)  # it is tiny here
     catalog = Catalog.load()
     host = Host(Registry.discover(catalog=catalog), catalog)
-    photo = save(tmp_path / "photo.png", noise(30, 45))
+    photo = save(tmp_path / "photo.png", noise(6, 45))
     asked = {"model": "dereflection-any-image"}
     first = host.restore(
         photo, ["dereflection"], {"dereflection": {"processing": "published"}}, asked, out_dir=tmp_path
