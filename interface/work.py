@@ -60,7 +60,7 @@ def host() -> Host:
 def seconds_of_gpu(job: Job) -> int:
     """How long to reserve a GPU for `job`: in proportion to its cost, with room for loading the model."""
     try:
-        expected = host().cost(job.image or "", job.steps, job.params).seconds
+        expected = host().cost(job.image or "", job.steps, job.params, job.options.get("model") or None).seconds
     except Exception:  # whatever is wrong is reported by the run itself
         return SHORTEST
     return int(min(LONGEST, max(SHORTEST, SHORTEST + 1.5 * expected)))

@@ -69,6 +69,7 @@ class CatalogEntry:
     revision: str | None = None
     files: tuple[str, ...] = ()  # of `repo`; default: safetensors and JSON
     parts: tuple[Part, ...] = ()  # hub, files from several repositories (or for a model of another layout)
+    convert: Literal["", "dereflection-any-image"] = ""  # hub: what makes a model of what was downloaded
     size_mb: float = 0.0
     quality: dict[str, Any] = field(default_factory=dict)
     default: bool = False

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from models.catalog import CatalogEntry, Part
+from models.convert import convert, place
 from models.errors import AlteredModelError, ModelError
 from models.integrity import SUMS, UNSAFE_SUFFIXES, files_in, refuse_unsafe, sha256, write_sums
 
@@ -51,7 +52,8 @@ def folder_of(entry: CatalogEntry) -> Path:
         for part in entry.sources()
         if part.path is not None
     }
-    wanted = json.dumps([[asdict(part) for part in entry.sources()], entry.sha256, shipped], sort_keys=True)
+    asked = [[asdict(part) for part in entry.sources()], entry.sha256, shipped, entry.convert]
+    wanted = json.dumps(asked, sort_keys=True)
     return cache / entry.id / hashlib.sha256(wanted.encode()).hexdigest()[:12]
 
 
@@ -86,7 +88,8 @@ def fetch(entry: CatalogEntry) -> tuple[Path, list[str]]:
     """Download what is not in the cache yet and make the model's folder; returns it and notes for people.
 
     Raises ModelError when offline, when no alternative of a part can be had, when the disk is too full, or
-    when what came is unsafe or is not what the catalog's hashes say. Then nothing is left behind.
+    when what came is unsafe, cannot be converted, or is not what the catalog's hashes say. Then nothing is left
+    behind.
     """
     target = folder_of(entry)
     try:
@@ -105,19 +108,22 @@ def fetch(entry: CatalogEntry) -> tuple[Path, list[str]]:
             repo, commit, files = _fetch_part(entry, part, notes)
             found.append((part, repo, commit, files))
 
-    temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+    aside = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+    temporary = aside / entry.id  # sentences about it name the model
     try:
         for part, _, _, files in found:
             for name, source in files:
                 _place(source, temporary / part.folder / name)
+        refuse_unsafe(temporary)
+        made = convert(entry.convert, temporary) if entry.convert else {}
         record = {
             "id": entry.id,
             "licence": entry.licence,
             "parts": [{"folder": part.folder, "repo": repo, "revision": commit} for part, repo, commit, _ in found],
+            "made": made,
             "files": {name: [path.stat().st_size, path.stat().st_mtime_ns] for name, path in files_in(temporary)},
         }
         (temporary / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        refuse_unsafe(temporary)
         for name, digest in entry.sha256.items():
             if not (temporary / name).is_file() or sha256(temporary / name) != digest.lower():
                 raise ModelError(
@@ -125,7 +131,6 @@ def fetch(entry: CatalogEntry) -> tuple[Path, list[str]]:
                     "does not match its SHA-256. It was not stored."
                 )
         write_sums(temporary, everything=True)
-        temporary.chmod(0o755)  # mkdtemp made it private
         try:
             temporary.rename(target)
         except OSError:
@@ -135,7 +140,7 @@ def fetch(entry: CatalogEntry) -> tuple[Path, list[str]]:
     except OSError as error:
         raise ModelError(f"The model '{entry.id}' could not be stored in {target.parent}: {error}.") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
     return target, notes
 
 
@@ -251,10 +256,6 @@ def _shipped(entry: CatalogEntry, part: Part) -> Files:
 
 
 def _place(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         raise ModelError(f"Two parts of the model bring the same file, {target.name}: mend the catalog.")
-    try:
-        os.link(source.resolve(), target)
-    except OSError:  # another disk, or a file system without hard links
-        shutil.copyfile(source, target)
+    place(source, target)

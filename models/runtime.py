@@ -10,7 +10,7 @@ import os
 import platform
 import sys
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,8 +39,9 @@ def probe(heads: Heads = HEADS, device: str | None = None, dtype: str | None = N
     """Choose device, precision and attention backend; the answer is computed once and kept.
 
     `heads` lists the (number, channels) of the attention heads that will run: xformers is tried with exactly
-    those, for self- and cross-attention, and its results are compared with PyTorch's SDPA; whatever goes
-    wrong, SDPA is used and the reason kept. Also holds torch to the CPUs this process may use.
+    those, for self- and cross-attention, and its results and its time are compared with those of PyTorch's SDPA;
+    where anything goes wrong, or it is no faster, SDPA is used and the reason kept. Also holds torch to the CPUs
+    this process may use.
     Raises ModelError for a device that is not there or a precision that does not run on it.
     """
     where = resolve_device(device)
@@ -50,43 +51,58 @@ def probe(heads: Heads = HEADS, device: str | None = None, dtype: str | None = N
 
 @cache
 def _probe(heads: Heads, device: str, dtype: str) -> Runtime:
+    where = f"on {device} in {dtype}"
     try:
-        for count, size in heads:
-            _try_xformers(count, size, device, dtype)
+        ours, theirs = (
+            sum(times) for times in zip(*[_try_xformers(*head, device, dtype) for head in heads], strict=True)
+        )
     except Exception as error:  # a missing package, library, kernel or a wrong result: all mean "not here"
         # xformers lists every kernel over many lines; the first says enough.
         lines = str(error).strip().splitlines() or [""]
         detail = " ".join(f"{type(error).__name__}: {lines[0]}".split()).rstrip(": ")
-        return Runtime(
-            device,
-            dtype,
-            "sdpa",
-            f"PyTorch's attention is used: xformers does not run on {device} in {dtype} ({detail})",
-        )
-    return Runtime(
-        device,
-        dtype,
-        "xformers",
-        f"xformers ran and agreed with PyTorch's attention on {device} in {dtype}, heads "
-        + ", ".join(f"{count} x {size}" for count, size in heads),
-    )
+        reason = f"PyTorch's attention is used: xformers does not run {where} ({detail})"
+        return Runtime(device, dtype, "sdpa", reason)
+    shapes = ", ".join(f"{count} x {size}" for count, size in heads)
+    times = f"heads {shapes}: {1000 * theirs:.2f} ms against {1000 * ours:.2f} ms"
+    if theirs >= ours:
+        reason = f"PyTorch's attention is used: xformers ran {where} and agreed, but was no faster, {times}"
+        return Runtime(device, dtype, "sdpa", reason)
+    reason = f"xformers ran {where}, agreed with PyTorch's attention and was faster, {times}"
+    return Runtime(device, dtype, "xformers", reason)
 
 
-def _try_xformers(count: int, size: int, device: str, dtype: str) -> None:
-    """Run xformers as diffusers' XFormersAttnProcessor does: heads folded into the batch."""
+def _try_xformers(count: int, size: int, device: str, dtype: str) -> tuple[float, float]:
+    """Run both as diffusers' processors do (xformers: heads folded into the batch); seconds of SDPA and of xformers.
+
+    Raises whatever xformers raises, and ArithmeticError where the results differ.
+    """
     import torch
+
+    from models.measure import seconds
 
     xformers = import_module("xformers.ops")
     generator = torch.Generator().manual_seed(0)
-    for keys in (256, 77):  # self-attention; cross-attention to a prompt
+    attend = torch.nn.functional.scaled_dot_product_attention
+    queries = 256 if device == "cpu" else 4096  # as many as a latent of 512 px has
+    ours = theirs = 0.0
+    for keys in (queries, 77):  # self-attention; cross-attention to a prompt
         query, key, value = (
             torch.randn(2 * count, length, size, generator=generator).to(device, torch_dtype(dtype))
-            for length in (256, keys, keys)
+            for length in (queries, keys, keys)
         )
-        expected = torch.nn.functional.scaled_dot_product_attention(query, key, value).float()
+        q, k, v = (x.view(2, count, x.shape[1], size) for x in (query, key, value))
+        expected = attend(q, k, v).view_as(query).float()
         result = xformers.memory_efficient_attention(query, key, value, scale=1 / math.sqrt(size)).float()
         if not torch.allclose(result, expected, atol=2e-2):
             raise ArithmeticError(f"with {count} heads of {size} its results differ from PyTorch's")
+        ours += seconds(partial(attend, q, k, v), device)
+        theirs += seconds(partial(xformers.memory_efficient_attention, query, key, value), device)
+    return ours, theirs
+
+
+def on_zero_gpu() -> bool:
+    """True on a ZeroGPU Space. Its main process computes on the CPU and calls it a GPU: nothing is timed there."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 def resolve_device(device: str | None = None) -> str:
@@ -134,6 +150,17 @@ def torch_dtype(name: str) -> torch.dtype:
         raise ModelError(f"'{name}' is not a precision Limpid knows: use one of {', '.join(DTYPES)}.")
     result: torch.dtype = getattr(torch, name)
     return result
+
+
+def heads_of(network: Any) -> Heads:
+    """(number, channels) of the attention heads of a network's UNets and ControlNets."""
+    from diffusers.models.attention_processor import Attention
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    parts = [m for m in network.modules() if isinstance(m, UNet2DConditionModel | ControlNetModel)]
+    found = [module for part in parts for module in part.modules() if isinstance(module, Attention)]
+    return tuple(sorted({(one.heads, one.to_q.out_features // one.heads) for one in found}))
 
 
 def apply_attention(module: Any, runtime: Runtime) -> None:

@@ -17,6 +17,8 @@ class Pipelined:
 
     pipeline: ClassVar[str]
     """"module:Class", imported when a model is loaded, since it brings torch and diffusers."""
+    attention: ClassVar[str | None] = None
+    """The attention backend to ask for; None: what the host probed."""
     _pipeline: Any
 
     def load(self, model: LocalModel | None, ctx: LoadContext) -> None:
@@ -24,8 +26,16 @@ class Pipelined:
         module, name = self.pipeline.split(":")
         runtime = ctx.runtime
         self._pipeline = getattr(import_module(module), name).from_pretrained(
-            model.folder, device=runtime.device, dtype=runtime.dtype, attention=runtime.attention
+            model.folder,
+            device=runtime.device,
+            dtype=runtime.dtype,
+            attention=self.attention or runtime.attention,
         )
+
+    @property
+    def runtime(self) -> Any:
+        """What is live, where the pipeline chose for itself; else None."""
+        return getattr(self._pipeline, "runtime", None)
 
     def cost(self, size: Size, params: Any) -> Cost:
         cost = self._pipeline.cost(size.height, size.width)

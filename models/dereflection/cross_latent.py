@@ -95,7 +95,7 @@ class CrossLatentDecoder(AutoencoderKL):
         ``photo``: B x 3 x H x W in [-1, 1], H and W multiples of 2 to the number of blocks less one.
         """
         encoder: Any = self.encoder
-        hidden = encoder.conv_in(photo)
+        hidden = exact_conv(encoder.conv_in, photo).to(self.dtype)
         skips = []
         last = len(encoder.down_blocks) - 1
         for n, (block, zero_conv) in enumerate(zip(encoder.down_blocks, encoder.zero_convs, strict=True)):
@@ -121,11 +121,35 @@ class CrossLatentDecoder(AutoencoderKL):
             if self.gates is not None:
                 skip = self.gates[n](skip, hidden)
             hidden = _run(decoder, block, hidden + _gated(skip, gate))
-        return decoder.conv_out(decoder.conv_act(decoder.conv_norm_out(hidden)))
+        return exact_conv(decoder.conv_out, decoder.conv_act(decoder.conv_norm_out(hidden)))
 
     def forward(self, photo: Tensor, latent: Tensor, gate: Gate = 1.0) -> Tensor:
         """``decode(latent, encode(photo), gate)``."""
         return self.decode(latent, self.encode(photo), gate)
+
+
+def encode_exactly(vae: AutoencoderKL, photo: Tensor) -> Tensor:
+    """The mode of a VAE's posterior, B x 4 x h x w, as ``vae.encode`` gives it, but for photos that are more precise
+    than the weights: the first layer reads them unrounded."""
+    encoder: Any = vae.encoder
+    hidden = exact_conv(encoder.conv_in, photo).to(vae.dtype)
+    for block in encoder.down_blocks:
+        hidden = _run(encoder, block, hidden)
+    hidden = _run(encoder, encoder.mid_block, hidden)
+    hidden = encoder.conv_out(encoder.conv_act(encoder.conv_norm_out(hidden)))
+    return (hidden if vae.quant_conv is None else vae.quant_conv(hidden)).chunk(2, dim=1)[0]
+
+
+def exact_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A convolution in float32 at least: the first, whose input is the photo, and the last, whose output is the
+    picture, of a network in half precision. The others see neither."""
+    kind = x.device.type
+    autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    if autocast or x.dtype == conv.weight.dtype == torch.float32:
+        return conv(x)
+    dtype = torch.promote_types(torch.promote_types(x.dtype, conv.weight.dtype), torch.float32)
+    bias = None if conv.bias is None else conv.bias.to(dtype)
+    return F.conv2d(x.to(dtype), conv.weight.to(dtype), bias, conv.stride, conv.padding)
 
 
 def _gated(skip: Tensor, gate: Gate) -> Tensor:

@@ -7,8 +7,9 @@ picture. Written from the facts of the released inference code; its weights load
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,14 +19,15 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from models.dereflection.cross_latent import CrossLatentDecoder, Gate
+from models.dereflection.cross_latent import CrossLatentDecoder, Gate, encode_exactly
+from models.dereflection.interface import Processing
 from models.dereflection.latent_controlnet import LatentControlNet
+from models.dereflection.overview import SIDE, agree, change_of, reduced
 from models.dereflection.zero_latent import ConstantStore, check_plain, finish
 from models.errors import ModelError
 from models.geometry import Box
 from models.loading import load_part
 
-Processing = Literal["native", "published"]
 PUBLISHED_SIDE = 768
 PARTS: dict[str, type[ModelMixin]] = {
     "vae": AutoencoderKL,
@@ -35,6 +37,7 @@ PARTS: dict[str, type[ModelMixin]] = {
 }
 PROMPT_FILE, PROMPT_KEY = "prompt_embedding.safetensors", "prompt_embedding"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
+FUSED = ("to_qkv", "to_kv")  # projections that repeat others, for speed
 
 
 class FullDereflection(nn.Module):
@@ -47,6 +50,8 @@ class FullDereflection(nn.Module):
     """
 
     tile, overlap, halo, tile_multiple = 1024, 128, 0, 8
+    megapixel_mb = 14000.0
+    processings: tuple[Processing, ...] = ("native", "published")
 
     def __init__(
         self,
@@ -128,7 +133,8 @@ class FullDereflection(nn.Module):
         for name in PARTS:
             part = getattr(self, name)
             part.save_config(folder / name)
-            weights = {key: _stored(value, wanted) for key, value in part.state_dict().items()}
+            kept = {key: value for key, value in part.state_dict().items() if key.split(".")[-2] not in FUSED}
+            weights = {key: _stored(value, wanted) for key, value in kept.items()}
             save_file(weights, folder / name / WEIGHTS_FILE, metadata={"format": "pt"})
         save_file({PROMPT_KEY: _stored(self.prompt_embedding, wanted)}, folder / PROMPT_FILE)
 
@@ -141,8 +147,8 @@ class FullDereflection(nn.Module):
                 f"The photo has the shape {tuple(photo.shape)}; give B x 3 x H x W with sides that are"
                 f" multiples of {self.multiple}, or call `restore`, which pads."
             )
-        picture = (photo * 2 - 1).to(self.vae.dtype)
-        latent = self.vae.encode(picture).latent_dist.mode() * self.vae.config["scaling_factor"]
+        picture = photo * 2 - 1
+        latent = encode_exactly(self.vae, picture) * self.vae.config["scaling_factor"]
         # Contiguous for the reason given in CrossLatentDecoder.decode.
         return latent.contiguous(), self.vae_2.encode(picture)
 
@@ -193,12 +199,23 @@ class FullDereflection(nn.Module):
         picture = self.decode(self.step(latent, tokens), skips, gate)[..., :height, :width]
         return picture if picture.shape[-2:] == size else F.interpolate(picture, size, mode="bilinear")
 
-    def context(self, photo: Tensor, tokens: Tensor | None = None) -> None:
-        """None: every tile is restored by itself, with what it shows as its only context."""
+    def context(self, photo: Tensor, tokens: Tensor | None = None, tile: int | None = None) -> Tensor | None:
+        """What restoring changes in the whole photo, 1 x 3 x H x W, at low resolution (`models.dereflection.overview`).
 
-    def restore_tile(self, photo: Tensor, context: Tensor | None, box: Box, tokens: Tensor | None = None) -> Tensor:
-        """``restore`` of one tile, whose sides may have any length."""
-        return self.restore(photo, tokens)
+        None for a photo that one ``tile`` holds: nothing is unseen there.
+        """
+        tile = tile or self.tile
+        if max(photo.shape[-2:]) <= tile:
+            return None
+        small = reduced(photo, min(SIDE, tile))
+        return change_of(small, self.restore(small, tokens))
+
+    def restore_tiles(
+        self, photos: Tensor, context: Tensor | None, boxes: Sequence[Box], tokens: Tensor | None = None
+    ) -> Tensor:
+        """``restore`` of B tiles of one size; with a ``context``, their low frequencies are the whole photo's."""
+        restored = self.restore(photos, tokens)
+        return restored if context is None else agree(restored, photos, context, list(boxes))
 
     def forward(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
         """``restore(photo, tokens)``, so that wrappers for several devices see the whole computation."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
 from models.geometry import Box
+
+Processing = Literal["native", "published"]
 
 
 class RestorationNetwork(Protocol):
@@ -29,19 +32,26 @@ class RestorationNetwork(Protocol):
 
 
 class TiledNetwork(RestorationNetwork, Protocol):
-    """What the pipeline calls. Photos and tiles are of any size; networks pad them as they need.
+    """What the pipeline calls. Photos and tiles are float32, whatever the weights are in, of any size; networks pad
+    and cast them as they need.
 
-    ``context`` looks at the whole photo once (None where a network has no such pass); ``restore_tile`` gives
-    one tile of the result, ``box`` saying where in the whole photo it lies. ``tile`` and ``overlap`` are the
-    default plan in pixels. The pipeline gives every tile ``halo`` pixels more of the photo on each side and cuts
-    them off the result; tiles start at multiples of ``tile_multiple``.
+    ``context`` looks at the whole photo once, before it is restored in tiles of up to ``tile`` pixels (None where a
+    network has no such pass, or the one tile is the whole photo); ``restore_tiles`` gives B tiles of the result, B x 3
+    x h x w, ``boxes`` saying where in the whole photo they lie. ``tile`` and ``overlap`` are the default plan in
+    pixels. The pipeline gives every tile ``halo`` pixels more of the photo on each side and cuts them off the result;
+    tiles start at multiples of ``tile_multiple``. ``megapixel_mb``: working memory in float32, MB for a megapixel of
+    tiles. ``processings``: the ways to process a photo there are, the default first.
     """
 
     tile: int
     overlap: int
     halo: int
     tile_multiple: int
+    megapixel_mb: float
+    processings: tuple[Processing, ...]
 
-    def context(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor | None: ...
+    def context(self, photo: Tensor, tokens: Tensor | None = None, tile: int | None = None) -> Tensor | None: ...
 
-    def restore_tile(self, photo: Tensor, context: Tensor | None, box: Box, tokens: Tensor | None = None) -> Tensor: ...
+    def restore_tiles(
+        self, photos: Tensor, context: Tensor | None, boxes: Sequence[Box], tokens: Tensor | None = None
+    ) -> Tensor: ...

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -15,16 +16,20 @@ from torch import Tensor, nn
 
 from models.arrays import check_photo, to_array, to_tensor
 from models.colour import to_linear, to_srgb
-from models.dereflection.interface import TiledNetwork
+from models.compiling import asked_for, compile_blocks
+from models.dereflection.interface import Processing, TiledNetwork
+from models.dereflection.overview import SIDE
 from models.dereflection.small import SmallDereflection
-from models.errors import ModelError
-from models.geometry import with_halo
+from models.errors import MemoryShortError, ModelError
+from models.geometry import Box, with_halo
 from models.guidance import GuidedPipeline
 from models.loading import load_part, read_config, write_config
-from models.runtime import Runtime, apply_attention, torch_dtype
-from models.tiles import Tile, plan, run_tiled, with_shrinking
+from models.runtime import Runtime, apply_attention, heads_of, probe, torch_dtype
+from models.tiles import Tile, TilePlan, plan, run_tiled, with_shrinking
 
 SMALLEST_TILE = 64
+PUBLISHED_SIDE = 768
+BATCH_MB, MOST_TILES = 6000, 8  # of working memory, on a GPU
 
 
 @dataclass
@@ -42,19 +47,29 @@ class DereflectionPipeline(GuidedPipeline):
 
     def __init__(self, network: nn.Module, attention: str = "sdpa") -> None:
         self.network = network
-        self.attention = attention
         parameter = next(network.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
+        name = str(self.dtype).removeprefix("torch.")
+        self.runtime = Runtime(str(self.device), name, attention, "asked for by the caller")
+        self.megapixel_seconds: float | None = None  # measured, or None
         # Faster; but on a CPU PyTorch's GroupNorm loses precision in this layout, 2e-3 at a VAE's 1024 px.
         last = isinstance(network, SmallDereflection) or self.device.type == "cuda"
         self.layout = torch.channels_last if last else torch.contiguous_format
         network.to(memory_format=self.layout)  # type: ignore[call-overload]
 
+    @property
+    def attention(self) -> str:
+        """The attention backend that is live."""
+        return self.runtime.attention
+
     @classmethod
     def from_pretrained(
         cls, folder: str | Path, device: str = "cpu", dtype: str = "float32", attention: str = "sdpa"
     ) -> DereflectionPipeline:
-        """Load what :meth:`save_pretrained` wrote. ModelError where the folder is not such a pipeline."""
+        """Load what :meth:`save_pretrained` wrote. ModelError where the folder is not such a pipeline.
+
+        ``attention``: "sdpa", "xformers", or "auto": what is fastest for this network on this device.
+        """
         folder = Path(folder)
         config = read_config(folder, "dereflection")
         kind = config.get("network")
@@ -69,16 +84,30 @@ class DereflectionPipeline(GuidedPipeline):
             raise ModelError(
                 f"{folder.name}/pipeline.json names the unknown network {kind!r}: small and full are known."
             )
-        network = network.eval().requires_grad_(False).to(torch.device(device))
-        runtime = Runtime(device, dtype, attention, "asked for by the caller")
-        for module in network.modules():
-            if isinstance(module, UNet2DConditionModel | ControlNetModel):
-                apply_attention(module, runtime)
-        if kind == "full":
-            cast(Any, network).keep_constants()
-        pipeline = cls(network, attention)
+        pipeline = cls(network.eval().requires_grad_(False).to(torch.device(device)))
+        pipeline.settle(attention)
         pipeline.takes_text = config.get("guidance") == "text"
         return pipeline
+
+    def settle(self, attention: str = "auto") -> None:
+        """Set the network up to serve, as fast as this device allows; its weights must not change afterwards."""
+        if isinstance(self.network, SmallDereflection):
+            name = str(self.dtype).removeprefix("torch.")
+            runtime = Runtime(str(self.device), name, attention, "asked for by the caller")
+            if attention == "auto":
+                runtime = probe(heads_of(self.network), str(self.device), name)
+            for module in self.network.modules():
+                if isinstance(module, UNet2DConditionModel | ControlNetModel):
+                    apply_attention(module, runtime)
+            self.runtime = runtime
+        else:
+            from models.dereflection.tuning import tune
+
+            choice = tune(cast(Any, self.network), attention)
+            self.runtime, self.megapixel_seconds = choice.runtime, choice.megapixel_seconds
+            self.layout = choice.layouts["encode"]
+        if asked_for():
+            compile_blocks(self.network)
 
     def save_pretrained(self, folder: str | Path, dtype: str = "float16") -> None:
         """Write the components and ``pipeline.json``; weights as safetensors, the small tier's in shards of 9 MB."""
@@ -93,21 +122,28 @@ class DereflectionPipeline(GuidedPipeline):
         guidance = {"guidance": "text"} if self.takes_text else {}
         write_config(folder, type(self), network="small" if small else "full", **guidance)
 
-    def cost(self, height: int, width: int) -> dict[str, float]:
+    def cost(self, height: int, width: int, processing: Processing = "native") -> dict[str, float]:
         """A rough forecast for a photo of that size: seconds, memory in MB beside the weights, tiles."""
-        network = cast(TiledNetwork, self.network)
-        tiles = len(plan(height, width, network.tile, network.overlap).tiles)
-        megapixels = height * width / 1e6
-        parameters = sum(p.numel() * p.element_size() for p in self.network.parameters()) / 1e6
-        small = isinstance(self.network, SmallDereflection)
-        # Measured on two cores (benchmarks/speed.py); a GPU is faster by far more than it matters here.
-        seconds = 130 * megapixels
+        small, whole = isinstance(self.network, SmallDereflection), processing == "published"
+        tiles = self._plan(height, width, max(height, width) if whole else self._tile(height, width)).tiles
+        each = max(tile.height * tile.width for tile in tiles) / 1e6
+        seen = sum(tile.height * tile.width for tile in tiles) / 1e6
+        if whole:
+            each = seen = seen * max(1.0, PUBLISHED_SIDE / max(height, width)) ** 2
+        elif len(tiles) > 1 and not small:
+            seen += SIDE**2 / 1e6 * min(height, width) / max(height, width)
+        # Measured on two cores (benchmarks); a GPU is faster by far more than it matters here.
+        seconds = 130 * seen
         if isinstance(self.network, SmallDereflection):
-            seconds = 0.1 + (0.3 if self.network.local.idle else 0.8) * megapixels
-        if self.device.type != "cpu":
+            seconds = 0.1 + (0.3 if self.network.local.idle else 0.8) * seen
+        if self.megapixel_seconds is not None:
+            seconds = self.megapixel_seconds * seen
+        elif self.device.type != "cpu":
             seconds /= 50
-        working = min(megapixels, network.tile**2 / 1e6) * (900 if small else 14000)
-        return {"seconds": seconds, "memory_mb": parameters + working + 60 * megapixels, "tiles": tiles}
+        parameters = sum(p.numel() * p.element_size() for p in self.network.parameters()) / 1e6
+        working = min(self._batch(each), len(tiles)) * each * self._megapixel_mb()
+        memory = parameters + working + 60 * height * width / 1e6
+        return {"seconds": seconds, "memory_mb": memory, "tiles": len(tiles)}
 
     @torch.inference_mode()
     def __call__(
@@ -117,6 +153,7 @@ class DereflectionPipeline(GuidedPipeline):
         tags: Mapping[str, float] | None = None,
         caption: str = "",
         tokens: Tensor | None = None,
+        processing: Processing = "native",
         tile: int | None = None,
         tile_offset: tuple[int, int] = (0, 0),
         progress: Callable[[int, int], None] | None = None,
@@ -124,39 +161,120 @@ class DereflectionPipeline(GuidedPipeline):
         """Restore ``photo``, H x W x 3 float32, sRGB in [0, 1].
 
         ``tags`` (names with scores in [0, 1]) and ``caption``: what the photo shows, where it is known; what of it the
-        model does not take is in the notes. ``tokens``: in their place, 1 x N x token_dim guidance tokens. ``tile``:
-        largest side of a tile in pixels (halved by itself where memory is short). ``progress(done, total)`` counts
-        tiles; what it raises ends the run. Raises ValueError for a photo of another shape or with values that are
-        not finite, and for a score that is no number.
+        model does not take is in the notes. ``tokens``: in their place, 1 x N x token_dim guidance tokens.
+        ``processing``: "native" works on the photo's own pixels, tiled where it is large; "published" at exactly the
+        sizes of DAI's own command line, in one piece (a note says where a network knows no such sizes, or memory does
+        not allow them). ``tile``: largest side of a tile in pixels (halved by itself where memory is short).
+        ``progress(done, total)`` counts tiles; what it raises ends the run. Raises ValueError for a photo of another
+        shape or with values that are not finite, for a score that is no number, and for a processing that is none of
+        these.
         """
         check_photo(photo)
         network = cast(TiledNetwork, self.network)
         notes: list[str] = []
         if tokens is None and (tags is not None or caption):
             tokens, notes = self.guidance_tokens(tags or {}, caption)
-        height, width = photo.shape[:2]
-        context = network.context(self._to_tensor(photo), tokens)
-        records: list[dict[str, Any]] = []
-
-        def restore(_: np.ndarray, where: Tile) -> np.ndarray:
-            box, inner = with_halo(where, network.halo, height, width)
-            part = self._to_tensor(photo[box.top : box.top + box.height, box.left : box.left + box.width])
-            image = network.restore_tile(part, context, box, tokens).float().clamp(0, 1)
-            removed = to_srgb(to_linear(part.float()) - to_linear(image))
-            return to_array(torch.cat([image, removed], 1))[inner]
-
-        def run(size: int) -> np.ndarray:
-            overlap = min(network.overlap, size // 2)
-            tiles = plan(height, width, size, overlap, network.tile_multiple, tile_offset)
-            records.append(tiles.record())
-            return run_tiled(restore, photo, tiles, progress=progress, channels=6)
-
-        # A tile much larger than the photo would only make the first halvings useless when memory is short.
-        longest = max(height, width) + -max(height, width) % network.tile_multiple
-        size = max(SMALLEST_TILE, min(tile or network.tile, longest))
-        both = with_shrinking(run, size, notes=notes)
+        if processing not in get_args(Processing):
+            raise ValueError(f"processing is one of {', '.join(get_args(Processing))}, got {processing!r}")
+        if processing not in network.processings:
+            notes.append(f"This model has no {processing} processing; it worked on the photo's own pixels.")
+            processing = "native"
+        run = _Run(self, photo, tokens, tile_offset, progress)
+        both = None
+        if processing == "published":
+            try:
+                both = with_shrinking(run.in_one_piece, max(photo.shape), minimum=max(photo.shape))
+            except MemoryShortError:
+                notes.append("Memory was too short for the published sizes, which want the photo in one piece.")
+        if both is None:
+            both = with_shrinking(run.in_tiles, self._tile(photo.shape[0], photo.shape[1], tile), notes=notes)
         np.clip(both, 0, 1, out=both)  # blending weights sum to 1 but for rounding
-        return DereflectionOutput(both[..., :3], both[..., 3:], records[-1], notes)
+        return DereflectionOutput(both[..., :3], both[..., 3:], run.plans[-1].record(), notes)
+
+    def _tile(self, height: int, width: int, tile: int | None = None) -> int:
+        """The largest side of a tile at first; not much larger than the photo, or the first halvings would be idle."""
+        network = cast(TiledNetwork, self.network)
+        longest = max(height, width) + -max(height, width) % network.tile_multiple
+        return max(SMALLEST_TILE, min(tile or network.tile, longest))
+
+    def _plan(self, height: int, width: int, tile: int, offset: tuple[int, int] = (0, 0)) -> TilePlan:
+        network = cast(TiledNetwork, self.network)
+        return plan(height, width, tile, min(network.overlap, tile // 2), network.tile_multiple, offset)
+
+    def _batch(self, megapixels: float) -> int:
+        """Tiles at a time: a CPU gains nothing from more than one, a GPU as long as they do not fill it."""
+        if self.device.type == "cpu":
+            return 1
+        return max(1, min(MOST_TILES, int(BATCH_MB / (self._megapixel_mb() * megapixels))))
+
+    def _megapixel_mb(self) -> float:
+        return cast(TiledNetwork, self.network).megapixel_mb * self.dtype.itemsize / 4
 
     def _to_tensor(self, pixels: np.ndarray) -> Tensor:
-        return to_tensor(pixels, self.device, self.dtype, self.layout)
+        # float32 whatever the network runs in: half precision would round the photo itself.
+        return to_tensor(pixels, self.device, torch.float32, self.layout)
+
+
+class _Run:
+    """One photo's way through the network."""
+
+    def __init__(
+        self,
+        pipeline: DereflectionPipeline,
+        photo: np.ndarray,
+        tokens: Tensor | None,
+        offset: tuple[int, int],
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self.pipeline, self.photo, self.tokens, self.offset, self.progress = pipeline, photo, tokens, offset, progress
+        self.network: Any = pipeline.network
+        self.height, self.width = photo.shape[:2]
+        self.plans: list[TilePlan] = []
+
+    def in_one_piece(self, size: int) -> np.ndarray:
+        """Picture and removed layer, H x W x 6, at the published sizes."""
+        whole = plan(self.height, self.width, size, 0)
+        self.plans.append(whole)
+
+        def restore(pixels: np.ndarray, _: Tile) -> np.ndarray:
+            photo = self.pipeline._to_tensor(pixels)
+            return _layers(photo, self.network.restore(photo, self.tokens, processing="published"))[0]
+
+        return run_tiled(restore, self.photo, whole, progress=self.progress, channels=6)
+
+    def in_tiles(self, size: int) -> np.ndarray:
+        """Picture and removed layer, H x W x 6, in tiles of up to ``size`` pixels."""
+        again = bool(self.plans)
+        tiles = self.pipeline._plan(self.height, self.width, size, self.offset)
+        self.plans.append(tiles)
+        context = self.network.context(self.pipeline._to_tensor(self.photo), self.tokens, size)
+
+        def restore(group: tuple[Tile, ...]) -> np.ndarray:
+            places = [with_halo(tile, self.network.halo, self.height, self.width) for tile in group]
+            done: list[np.ndarray] = []
+            # Halos are cut at the photo's edges, so their sizes may differ.
+            for _, alike in groupby(places, key=lambda place: (place[0].height, place[0].width)):
+                boxes, inner = zip(*alike, strict=True)
+                parts = torch.cat([self.pipeline._to_tensor(self.photo[_inside(box)]) for box in boxes])
+                restored = self.network.restore_tiles(parts, context, boxes, self.tokens)
+                done += [layers[place] for layers, place in zip(_layers(parts, restored), inner, strict=True)]
+            return np.stack(done)
+
+        # What once was too much for the memory is not tried in batches.
+        batch = 1 if again else self.pipeline._batch(size**2 / 1e6)
+
+        def call(_: np.ndarray, tile: Any) -> np.ndarray:
+            return restore(tile) if batch > 1 else restore((tile,))[0]
+
+        return run_tiled(call, self.photo, tiles, progress=self.progress, batch=batch, channels=6)
+
+
+def _inside(box: Box) -> tuple[slice, slice]:
+    return slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
+
+
+def _layers(photos: Tensor, restored: Tensor) -> list[np.ndarray]:
+    """Of each picture of a batch: the restored picture and the light that was removed, H x W x 6."""
+    image = restored.float().clamp(0, 1)
+    both = torch.cat([image, to_srgb(to_linear(photos) - to_linear(image))], 1)
+    return [to_array(one[None]) for one in both]

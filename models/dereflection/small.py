@@ -10,7 +10,7 @@ removes what is left. Everything that changes the photo starts at zero: untraine
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -20,6 +20,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from models.blocks import Down, Pointwise, Up, residuals, stack, zero_conv
+from models.dereflection.interface import Processing
 from models.geometry import Box, enlarge_part, pad_to
 from models.guidance import Guided, TagTokens
 
@@ -39,7 +40,9 @@ class Encoder(nn.Module):
         self.to_latent = Pointwise(widths[-1], latent_channels)
 
     def forward(self, photo: Tensor) -> tuple[Tensor, Skips]:
-        x = self.blocks[0](self.stem(F.pixel_unshuffle(photo * 2 - 1, 2)))
+        # The photo stays as precise as it came, whatever the weights are in: the result is a change of it.
+        pixels = F.pixel_unshuffle(photo * 2 - 1, 2).to(self.stem.weight.dtype)
+        x = self.blocks[0](self.stem(pixels))
         skips = [photo]
         for down, blocks in zip(self.down, self.blocks[1:], strict=True):
             skips.append(x)
@@ -102,7 +105,8 @@ class Local(nn.Module):
         return not any(bool(p.any()) for p in self.head.parameters())
 
     def forward(self, photo: Tensor, coarse: Tensor) -> Tensor:
-        x = self.before(self.stem(F.pixel_unshuffle(torch.cat([photo * 2 - 1, coarse - photo], 1), 2)))
+        pixels = F.pixel_unshuffle(torch.cat([photo * 2 - 1, coarse - photo], 1), 2)
+        x = self.before(self.stem(pixels.to(self.stem.weight.dtype)))
         x = self.after(x + self.up(self.inner(self.down(x))))
         return F.pixel_shuffle(self.head(x), 2)
 
@@ -147,6 +151,8 @@ class SmallDereflection(Guided, ModelMixin, ConfigMixin):
 
     multiple = 32
     tile_multiple = 4
+    megapixel_mb = 900.0
+    processings: tuple[Processing, ...] = ("native",)
     config_name = "config.json"
 
     @register_to_config
@@ -234,8 +240,11 @@ class SmallDereflection(Guided, ModelMixin, ConfigMixin):
         coarse = apply_tone(photo, maps)
         return coarse + self.local(photo, coarse.clamp(0, 1))
 
-    def context(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """Look at the whole photo, 1 x 3 x H x W of any size: its tone maps, reduced to ``working_size``."""
+    def context(self, photo: Tensor, tokens: Tensor | None = None, tile: int | None = None) -> Tensor:
+        """Look at the whole photo, 1 x 3 x H x W of any size: its tone maps, reduced to ``working_size``, float32.
+
+        The same whatever the ``tile``.
+        """
         height, width = photo.shape[-2:]
         scale = min(1.0, self.config.working_size / max(height, width))
         small = (max(1, round(height * scale)), max(1, round(width * scale)))
@@ -243,19 +252,21 @@ class SmallDereflection(Guided, ModelMixin, ConfigMixin):
             # In float32: PyTorch has no antialiased resizing in bfloat16 on a CPU.
             photo = F.interpolate(photo.float(), small, mode="bilinear", antialias=True).to(photo.dtype)
         padded = pad_to(photo, self.multiple)
-        maps = self.tone_maps(padded, tokens)
+        maps = self.tone_maps(padded, tokens).to(photo.dtype)
         if self.config.mirror:
             maps = (maps + self.tone_maps(padded.flip(-1), tokens).flip(-1)) / 2
         return share_tone(photo, maps[..., : small[0], : small[1]], self.config.tone)
 
-    def restore_tile(self, photo: Tensor, context: Tensor | None, box: Box, tokens: Tensor | None = None) -> Tensor:
-        """One tile of the photo at full resolution, under the whole photo's tone maps."""
+    def restore_tiles(
+        self, photos: Tensor, context: Tensor | None, boxes: Sequence[Box], tokens: Tensor | None = None
+    ) -> Tensor:
+        """Tiles of the photo at full resolution, under the whole photo's tone maps."""
         if context is None:
             raise ValueError("the small network restores tiles under the context of the whole photo")
-        height, width = photo.shape[-2:]
-        maps = enlarge_part(context, box)
+        height, width = photos.shape[-2:]
+        maps = torch.cat([enlarge_part(context, box) for box in boxes])
         if self.local.idle:  # it would add nothing, and takes most of the time of a large photo
-            full = apply_tone(photo, maps)
+            full = apply_tone(photos, maps)
         else:
-            full = self.finish(*(pad_to(x, self.tile_multiple) for x in (photo, maps)))[..., :height, :width]
-        return photo + self.config.effect * (full - photo)
+            full = self.finish(*(pad_to(x, self.tile_multiple) for x in (photos, maps)))[..., :height, :width]
+        return photos + self.config.effect * (full - photos)

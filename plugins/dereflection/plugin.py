@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
-from plugins.contract import Picture, Result, RunContext
+from plugins.contract import Cost, Picture, Result, RunContext, Size
 from plugins.pipelined import Pipelined, said_by, tile_progress
 
 
@@ -12,6 +14,7 @@ class Dereflection(Pipelined):
     """One diffusion step that takes the reflection off; what was taken off is a layer."""
 
     pipeline = "models.dereflection.pipeline:DereflectionPipeline"
+    attention = "auto"
 
     class Params(BaseModel):
         """Order is part of the API: append only."""
@@ -19,8 +22,19 @@ class Dereflection(Pipelined):
         model_config = ConfigDict(extra="forbid", frozen=True)
 
         keep_layer: bool = Field(True, description="Also return the reflection that was removed, as a picture.")
+        processing: Literal["native", "published"] = Field(
+            "native",
+            description="native: at the photo's own size. published: at the sizes of DAI's own program, small photos "
+            "enlarged to 768 px; for its published checkpoint.",
+        )
 
     def run(self, picture: Picture, params: Params, ctx: RunContext) -> Result:
-        output = self._pipeline(picture.pixels, progress=tile_progress(ctx), **said_by(ctx))
+        output = self._pipeline(
+            picture.pixels, processing=params.processing, progress=tile_progress(ctx), **said_by(ctx)
+        )
         layers = {"reflection": output.reflection} if params.keep_layer else {}
         return Result(output.image, layers, {"plan": output.plan, "notes": output.notes})
+
+    def cost(self, size: Size, params: Params) -> Cost:
+        cost = self._pipeline.cost(size.height, size.width, processing=params.processing)
+        return Cost(cost["seconds"], cost["memory_mb"], int(cost["tiles"]))

@@ -71,7 +71,9 @@ class Shelf:
             runtime = runtimes.probe(dtype=loaded.manifest.precisions[0])
         plugin = loaded.plugin()
         plugin.load(local, LoadContext(runtime))
-        return Ready(loaded, plugin, local, runtime)
+        # A plugin may measure what suits its own network, and say so: the record tells what is live.
+        live = getattr(plugin, "runtime", None)
+        return Ready(loaded, plugin, local, live if isinstance(live, Runtime) else runtime)
 
 
 def _failed(loaded: Loaded, error: BaseException) -> LimpidError:

@@ -155,18 +155,20 @@ class Host:
         image_path: str | Path | None,
         steps: Sequence[str],
         params: ParamsByStep | None = None,
+        model: str | None = None,
         *,
         progress: Progress | None = None,
     ) -> Cost:
         """What these steps are expected to take on a photo, loading aside; loads their models if need be.
 
-        ``progress`` may end the waiting for a run that is under way. Raises LimpidError.
+        ``model``: the one asked for, as in the options of ``restore``. ``progress`` may end the waiting for a run
+        that is under way. Raises LimpidError.
         """
         chain = self._chain(steps, params or {})
         size = Size(*pictures.size_of(image_path))
         total = Cost(0.0, 0.0, 0)
         with self._turn(progress or Progress()):
-            for ready, given in self._ready(chain, None, Progress()):
+            for ready, given in self._ready(chain, model, Progress()):
                 with speaking(ready.loaded):
                     one = as_cost(ready.plugin.cost(size, given))
                 most = max(total.memory_mb, one.memory_mb)

@@ -87,6 +87,11 @@ def test_gpu_seconds_follow_the_cost(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(work, "_host", SimpleNamespace(cost=lambda *_: Cost(seconds, 1.0)))
         return work.seconds_of_gpu(work.Job("photo.png", ("dereflection",)))
 
+    asked = []
+    monkeypatch.setattr(work, "_host", SimpleNamespace(cost=lambda *given: asked.append(given) or Cost(1.0, 1.0)))
+    work.seconds_of_gpu(work.Job("photo.png", ("dereflection",), options={"model": "large"}))
+    work.seconds_of_gpu(work.Job("photo.png", ("dereflection",), options={"model": ""}))
+    assert [given[-1] for given in asked] == ["large", None]  # of the model that will run, not of the default
     assert work.SHORTEST <= with_cost(0.1) < with_cost(30) < with_cost(60) < work.LONGEST
     assert with_cost(1e6) == work.LONGEST
     monkeypatch.setattr(work, "_host", SimpleNamespace(cost=lambda *_: 1 / 0))

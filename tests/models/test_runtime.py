@@ -38,6 +38,14 @@ def pretend(monkeypatch, attention):
     return shapes
 
 
+def faster(monkeypatch, which):
+    """Let "xformers" or "sdpa" seem the faster one."""
+    ours = torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(
+        "models.measure.seconds", lambda call, device: 1.0 if (call.func is ours) == (which == "sdpa") else 2.0
+    )
+
+
 def exact(query, key, value, scale):
     return torch.nn.functional.scaled_dot_product_attention(query, key, value, scale=scale)
 
@@ -55,10 +63,31 @@ def test_the_probe_runs_once():
 
 def test_xformers_is_tried_with_the_real_heads(monkeypatch):
     shapes = pretend(monkeypatch, exact)
+    faster(monkeypatch, "xformers")
     found = runtime.probe(heads=((5, 64),), device="cpu", dtype="bfloat16")
-    assert found.attention == "xformers" and "5 x 64" in found.reason
+    assert found.attention == "xformers" and "heads 5 x 64: 2000.00 ms against 4000.00 ms" in found.reason
     assert {(query[0], query[2]) for query, _ in shapes} == {(10, 64)}
     assert {key[1] for _, key in shapes} == {256, 77}
+
+
+def test_xformers_that_is_no_faster_is_not_used(monkeypatch):
+    pretend(monkeypatch, exact)
+    faster(monkeypatch, "sdpa")
+    found = runtime.probe(device="cpu")
+    assert found.attention == "sdpa" and "no faster" in found.reason and "8 x 40, 4 x 32, 4 x 64" in found.reason
+
+
+def test_heads_are_those_of_unets_and_controlnets():
+    from models.dereflection.full import FullDereflection
+
+    assert runtime.heads_of(FullDereflection.tiny()) == ((1, 16), (2, 8), (2, 16))  # not the VAE's one of 16
+    assert runtime.heads_of(torch.nn.Linear(2, 2)) == ()
+
+
+@pytest.mark.parametrize(("value", "expected"), [("true", True), ("1", True), ("", False), ("false", False)])
+def test_zero_gpu_is_told_by_its_variable(monkeypatch, value, expected):
+    monkeypatch.setenv("SPACES_ZERO_GPU", value)
+    assert runtime.on_zero_gpu() is expected
 
 
 @pytest.mark.parametrize("wrong", [lambda q, k, v, s: q * 0, lambda q, k, v, s: q * float("nan")])

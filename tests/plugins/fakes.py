@@ -26,7 +26,7 @@ class FakePipeline:
         said = {"plan": {"tiles": 2}, "notes": ["note"], "info": {"detail": detail}}
         return SimpleNamespace(image=photo * 0.9, **layers, **said)
 
-    def cost(self, height: int, width: int) -> dict[str, float]:
+    def cost(self, height: int, width: int, **more: Any) -> dict[str, float]:
         return {"seconds": height * width / 1e6, "memory_mb": 100.0, "tiles": 4.0}
 
 

@@ -286,6 +286,56 @@ def test_the_pipeline_serves_it_whole_and_in_tiles(network, tmp_path) -> None:
     assert not np.allclose(pipeline(pixels, tokens=tokens).image, whole.image, atol=1e-4)
 
 
+@pytest.mark.parametrize(("size", "enlarges"), [((9, 31), True), ((24, 800), False)])
+def test_the_pipelines_published_processing_is_the_reference(network, size, enlarges) -> None:
+    pipeline, photo = DereflectionPipeline(make().eval()), picture(*size)
+    pixels = photo[0].permute(1, 2, 0).numpy()
+    output = pipeline(pixels, processing="published", tile=64)  # in one piece, whatever the tile
+    assert output.plan["tiles"] == 1 and output.notes == []
+    wanted = reference(network, photo, side=768 if enlarges else 0).clamp(0, 1)[0].permute(1, 2, 0)
+    np.testing.assert_allclose(output.image, wanted.detach().numpy(), atol=1e-5)
+    smaller, larger = pipeline.cost(*size), pipeline.cost(*size, processing="published")
+    assert larger["tiles"] == 1
+    assert (larger["seconds"] > 100 * smaller["seconds"]) == enlarges
+
+
+def test_published_processing_that_memory_does_not_allow_is_native_with_a_note(monkeypatch) -> None:
+    pipeline, pixels = DereflectionPipeline(make().eval()), picture(20, 31)[0].permute(1, 2, 0).numpy()
+    restore = FullDereflection.restore
+
+    def short(self, photo, tokens=None, **more):
+        if more.get("processing") == "published":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return restore(self, photo, tokens, **more)
+
+    monkeypatch.setattr(FullDereflection, "restore", short)
+    output = pipeline(pixels, processing="published")
+    assert len(output.notes) == 1 and "too short for the published sizes" in output.notes[0]
+    assert np.array_equal(output.image, pipeline(pixels).image)
+
+
+# Half precision
+
+
+@torch.no_grad()
+def test_in_bfloat16_the_result_stays_near_and_the_ends_are_not_rounded() -> None:
+    photo = picture(64, 96)
+    wanted = make().restore(photo)
+    half = make().to(torch.bfloat16)
+    got = half.restore(photo)
+    assert got.dtype == torch.float32 and not torch.equal(got, got.bfloat16().float())
+    assert -10 * torch.log10((got.clamp(0, 1) - wanted.clamp(0, 1)).square().mean()) > 40
+    # A photo is read in more than bfloat16's 8 bits: rounded first, it gives another result.
+    seen: list[Tensor] = []
+    hook = half.vae.encoder.down_blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    half.encode(photo), half.encode(photo.bfloat16().float())
+    hook.remove()
+    exact, rounded = seen
+    conv = half.vae.encoder.conv_in
+    single = nn.functional.conv2d(photo * 2 - 1, conv.weight.float(), conv.bias.float(), padding=1)
+    assert torch.equal(exact, single.bfloat16()) and not torch.equal(exact, rounded)
+
+
 # Training
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from models.dereflection.pipeline import DereflectionPipeline
+from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
 
 
@@ -97,3 +98,68 @@ def test_bfloat16_stays_near_float32(tiny_pipeline, pipeline):
     photo = photo_of(90, 130)  # larger than the working size: the whole photo is reduced first
     low = DereflectionPipeline.from_pretrained(tiny_pipeline, dtype="bfloat16")(photo)
     assert np.abs(low.image - pipeline(photo).image).mean() < 0.02
+
+
+def test_half_precision_does_not_round_the_photo():
+    """An untrained network changes nothing: in bfloat16 the photo comes back in all its 16 bits, tiled or not."""
+    network = SmallDereflection.tiny().eval().to(torch.bfloat16)
+    ramp = np.linspace(0, 1, 200 * 210, dtype=np.float32).reshape(200, 210)
+    photo = np.stack([ramp, ramp[::-1], ramp * ramp], -1)
+    output = DereflectionPipeline(network)(photo, tile=96)
+    assert output.plan["tiles"] > 4
+    np.testing.assert_allclose(output.image, photo, atol=1e-6)
+    for parameter in network.local.head.parameters():  # nor where the local network runs
+        torch.nn.init.normal_(parameter, std=1e-9)
+    assert not network.local.idle
+    np.testing.assert_allclose(DereflectionPipeline(network)(photo, tile=96).image, photo, atol=1e-6)
+
+
+def test_tiles_in_batches_are_the_tiles_one_by_one(pipeline, monkeypatch):
+    """At the photo's edges tiles have smaller halos, and go by themselves."""
+    photo = photo_of(200, 300)
+    alone = pipeline(photo, tile=96)
+    seen = []
+    restore = type(pipeline.network).restore_tiles
+
+    def recorded(self, photos, context, boxes, tokens=None):
+        seen.append((photos.shape[0], len(boxes)))
+        return restore(self, photos, context, boxes, tokens)
+
+    monkeypatch.setattr(type(pipeline.network), "restore_tiles", recorded)
+    monkeypatch.setattr(DereflectionPipeline, "_batch", lambda *_: 3)
+    counted = []
+    batched = pipeline(photo, tile=96, progress=lambda done, total: counted.append(done))
+    assert batched.plan == alone.plan and sum(boxes for _, boxes in seen) == batched.plan["tiles"] == counted[-1]
+    assert max(count for count, _ in seen) > 1 and all(count == boxes for count, boxes in seen)
+    np.testing.assert_allclose(batched.image, alone.image, atol=1e-5)
+
+
+def test_what_was_too_much_for_the_memory_is_not_tried_in_batches(pipeline, monkeypatch):
+    sizes = []
+    restore = type(pipeline.network).restore_tiles
+
+    def short(self, photos, context, boxes, tokens=None):
+        sizes.append((len(boxes), max(photos.shape[-2:])))
+        if photos.numel() > 3 * 170**2:
+            raise MemoryError("out of memory")
+        return restore(self, photos, context, boxes, tokens)
+
+    monkeypatch.setattr(type(pipeline.network), "restore_tiles", short)
+    monkeypatch.setattr(DereflectionPipeline, "_batch", lambda *_: 4)
+    output = pipeline(photo_of(260, 300), tile=256)
+    assert sizes[0][0] > 1 and sizes[-1][0] == 1 and "tiles of 128 px were used" in output.notes[0]
+
+
+def test_how_many_tiles_a_device_takes_at_once(pipeline, monkeypatch):
+    assert pipeline._batch(0.01) == 1  # a CPU gains nothing
+    monkeypatch.setattr(pipeline, "device", torch.device("cuda"))
+    assert pipeline._batch(1e-6) == 8 and 1 < pipeline._batch(2.0) < 8 and pipeline._batch(50.0) == 1
+
+
+def test_a_processing_that_the_network_does_not_have_is_noted_and_an_unknown_one_refused(pipeline):
+    photo = photo_of(40, 50)
+    output = pipeline(photo, processing="published")
+    assert "no published processing" in output.notes[0]
+    assert np.array_equal(output.image, pipeline(photo).image)
+    with pytest.raises(ValueError, match="native, published"):
+        pipeline(photo, processing="fast")

@@ -63,7 +63,7 @@ def test_padding_replicates_the_edge():
 
 def test_a_tile_needs_the_context():
     with pytest.raises(ValueError, match="context"):
-        random_network().restore_tile(torch.rand(1, 3, 8, 8), None, Box(0, 0, 8, 8, 8, 8))
+        random_network().restore_tiles(torch.rand(1, 3, 8, 8), None, [Box(0, 0, 8, 8, 8, 8)])
 
 
 def test_with_mirror_a_photo_and_its_mirror_image_are_treated_alike():
@@ -95,12 +95,12 @@ def test_a_gate_passes_between_nothing_and_all_of_a_skip():
 def test_a_local_network_that_was_never_trained_is_passed_over_and_a_trained_one_is_not(monkeypatch):
     network, photo = random_network(), torch.rand(1, 3, 20, 32)
     context, box = network.context(photo), Box(0, 0, 20, 32, 20, 32)
-    trained = network.restore_tile(photo, context, box)
+    trained = network.restore_tiles(photo, context, [box])
     for parameter in network.local.head.parameters():
         torch.nn.init.zeros_(parameter)
     expected = network.finish(photo, enlarge_part(context, box))
     monkeypatch.setattr(network.local, "forward", lambda *_: pytest.fail("it ran"))
-    passed_over = network.restore_tile(photo, context, box)
+    passed_over = network.restore_tiles(photo, context, [box])
     torch.testing.assert_close(passed_over, expected, atol=1e-6, rtol=0)
     assert (trained - passed_over).abs().max() > 1e-3
 

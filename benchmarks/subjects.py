@@ -1,0 +1,178 @@
+"""What the table compares: each network behind one boundary, float32 H x W x 3 numpy in and out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.nafnet import NAFNet
+from benchmarks.rate import count_operations
+from benchmarks.reference_dai import ReferenceDAI
+from benchmarks.restormer import Restormer
+from models.compiling import compile_blocks
+from models.dereflection.overview import SIDE
+from models.dereflection.pipeline import DereflectionPipeline
+from models.dereflection.sizes import random_network, stable_diffusion_2_1
+from models.dereflection.small import SmallDereflection
+from models.dereflection.tuning import use_attention
+
+Call = Callable[[np.ndarray], np.ndarray]
+TINY = {
+    "vae": {
+        "down_block_types": ["DownEncoderBlock2D"] * 4,
+        "up_block_types": ["UpDecoderBlock2D"] * 4,
+        "block_out_channels": [8, 16, 16, 16],
+        "norm_num_groups": 4,
+        "layers_per_block": 1,
+    },
+    "unet": {
+        "block_out_channels": [16, 16, 32, 32],
+        "layers_per_block": 1,
+        "norm_num_groups": 4,
+        "attention_head_dim": [1, 2, 2, 2],
+        "cross_attention_dim": 16,
+        "use_linear_projection": True,
+    },
+    "prompt_embedding": [1, 7, 16],
+}
+"""The full tier with few channels: the same commands in seconds, for tests."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A row of the table, less its size. ``network``: one of `NETWORKS`."""
+
+    network: str
+    dtype: str = "float32"
+    attention: str = "sdpa"
+    compile: bool = False
+    device: str = "cpu"
+    tiny: bool = False
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.network] + (", compiled" if self.compile else "")
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+TITLES = {
+    "full": "Limpid, full",
+    "small": "Limpid, small",
+    "reference": "DAI's reference forward",
+    "nafnet": "NAFNet, width 32",
+    "restormer": "Restormer",
+}
+
+
+def configs(subject: Subject) -> Mapping[str, Any]:
+    return TINY if subject.tiny else stable_diffusion_2_1()
+
+
+def build(subject: Subject, device: str | None = None) -> nn.Module:
+    """The network with random weights (they change no time), on the subject's device, or another."""
+    device, dtype = device or subject.device, getattr(torch, subject.dtype)
+    if subject.network == "full":
+        return random_network(configs(subject), device, dtype)
+    torch.manual_seed(0)
+    with torch.device(device):
+        network: nn.Module
+        if subject.network == "small":
+            network = SmallDereflection.tiny() if subject.tiny else SmallDereflection()
+            nn.init.normal_(network.local.head.weight, std=1e-3)  # else its local network would be passed over
+        elif subject.network == "reference":
+            network = ReferenceDAI(configs(subject))
+        elif subject.network == "nafnet":
+            network = NAFNet(4, (1, 1), 1, (1, 1)) if subject.tiny else NAFNet(32)
+        else:
+            network = Restormer(8, (1, 1, 1), 1, (1, 2, 4)) if subject.tiny else Restormer()
+    return network.eval().requires_grad_(False).to(dtype)
+
+
+def pipeline_of(subject: Subject, network: nn.Module) -> DereflectionPipeline:
+    """Our pipeline as the app sets it up, but for the attention and the compiling that the subject asks for."""
+    pipeline = DereflectionPipeline(network)
+    if subject.network == "full" and subject.attention not in ("sdpa", "xformers", "auto"):
+        pipeline.settle("sdpa")
+        use_attention(network, subject.attention)  # type: ignore[arg-type]
+    else:
+        pipeline.settle(subject.attention)
+    if subject.compile:
+        compile_blocks(network)
+    return pipeline
+
+
+def call_of(subject: Subject, network: nn.Module) -> Call:
+    """What is timed."""
+    if subject.network in ("full", "small"):
+        pipeline = pipeline_of(subject, network)
+        return lambda photo: pipeline(photo).image
+    if subject.network != "reference":
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    dtype = getattr(torch, subject.dtype)
+
+    @torch.inference_mode()
+    def call(photo: np.ndarray) -> np.ndarray:
+        tensor = torch.from_numpy(photo).permute(2, 0, 1)[None].to(subject.device)
+        if subject.network != "reference":  # that one casts by itself, after its resizing
+            tensor = tensor.to(dtype).contiguous(memory_format=torch.channels_last)
+        output = network(tensor).float().clamp(0, 1)[0].permute(1, 2, 0)
+        result: np.ndarray = output.cpu().numpy()
+        return result
+
+    return call
+
+
+@torch.no_grad()
+def operations(subject: Subject, width: int, height: int) -> int:
+    """Floating-point operations for a photo, counted on shapes alone: what is kept from one photo to the next, tiles
+    and their overlap, and the pass over the whole photo are counted as they are run."""
+    network = _shapes(subject.network, subject.tiny)
+    if subject.network not in ("full", "small"):
+        return count_operations(lambda: network(_empty(height, width)))
+    pipeline = DereflectionPipeline(network)
+    tiles = pipeline._plan(height, width, pipeline._tile(height, width)).tiles
+    sizes = Counter((min(t.height + 2 * network.halo, height), min(t.width + 2 * network.halo, width)) for t in tiles)
+    total = 0
+    if subject.network == "small":
+        total += _twice(lambda: network.context(_empty(height, width)))
+    elif len(tiles) > 1:
+        scale = min(1.0, SIDE / max(width, height))
+        sizes[round(height * scale), round(width * scale)] += 1
+    for size, count in sizes.items():
+        total += count * _twice(partial(_tile_of, subject, network, size))
+    return total
+
+
+def _tile_of(subject: Subject, network: Any, size: tuple[int, int]) -> Tensor:
+    if subject.network == "full":
+        return network.restore(_empty(*size))
+    height, width = (side + -side % network.tile_multiple for side in size)
+    return network.finish(_empty(height, width), _empty(height, width, 6))
+
+
+@cache
+def _shapes(network: str, tiny: bool) -> Any:
+    """A network of shapes alone."""
+    made: Any = build(Subject(network, tiny=tiny), "meta")
+    if network == "full":
+        made.keep_constants()
+    return made
+
+
+def _empty(height: int, width: int, channels: int = 3) -> Tensor:
+    return torch.empty(1, channels, height, width, device="meta")
+
+
+def _twice(call: Callable[[], object]) -> int:
+    """Operations of the second call, for which what is kept has been kept."""
+    call()
+    return count_operations(call)

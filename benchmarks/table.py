@@ -1,0 +1,198 @@
+"""The performance table of the machine it is run on, kept under benchmarks/results.
+
+    python -m benchmarks.table                     every row that this machine can run
+    python -m benchmarks.table --limit 600         with more patience for a photo
+
+Each network runs in a process of its own, one after the other, on the same photos. What a machine cannot run stays
+empty with its reason. Weights are random: they change no time. The app's own bars (start, 12 megapixels from file to
+file) are `python -m benchmarks.speed`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.rate import matrix_rate
+from benchmarks.speed import machine
+from benchmarks.subjects import Subject, operations
+from models.dereflection.tuning import FUSED, PLAIN, XFORMERS
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+SIZES = {"512": (512, 512), "768": (768, 768), "1024": (1024, 1024), "2048": (2048, 2048), "12mp": (4000, 3000)}
+GRACE = 300.0  # seconds for making a network, beside the limit
+
+
+def subjects(device: str, tiny: bool = False) -> list[Subject]:
+    """The rows of one device, the yardsticks first."""
+    if device == "cpu":
+        both = ("float32", "bfloat16")
+        return [
+            *[Subject("nafnet", dtype, device=device, tiny=tiny) for dtype in both],
+            *[Subject("restormer", dtype, device=device, tiny=tiny) for dtype in both],
+            *[Subject("small", dtype, device=device, tiny=tiny) for dtype in both],
+            *[Subject("reference", dtype, device=device, tiny=tiny) for dtype in both],
+            *[Subject("full", dtype, device=device, tiny=tiny) for dtype in both],
+        ]
+    half = [Subject("full", "bfloat16", way, device=device, tiny=tiny) for way in (PLAIN, FUSED, XFORMERS, "auto")]
+    return [
+        *[Subject("reference", dtype, device=device, tiny=tiny) for dtype in ("float32", "bfloat16")],
+        Subject("full", "float32", device=device, tiny=tiny),
+        *half,
+        Subject("full", "bfloat16", "auto", compile=True, device=device, tiny=tiny),
+        *[Subject("small", dtype, device=device, tiny=tiny) for dtype in ("float32", "bfloat16")],
+    ]
+
+
+def run(subject: Subject, sizes: dict[str, tuple[int, int]], rate: float, limit: float) -> dict[str, dict[str, Any]]:
+    """Results by the name of the size, of a fresh process; a reason for each that there is none of."""
+    asked = [
+        {"width": width, "height": height, "operations": operations(subject, width, height)}
+        for width, height in sizes.values()
+    ]
+    work = json.dumps({"subject": subject.as_dict(), "sizes": asked, "rate": rate, "limit": limit})
+    command = [sys.executable, "-m", "benchmarks.rows", work]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    timer = threading.Timer(GRACE + 7 * limit * len(sizes), process.kill)
+    timer.start()
+    try:
+        out, err = process.communicate()
+    finally:
+        timer.cancel()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    results = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    last = (err.strip().splitlines() or ["no reason was given"])[-1][:160]
+    why = {0: "smaller ones ran out of memory"}.get(process.returncode, f"the process ended ({last})")
+    missing = [asked[n] | {"reason": why} for n in range(len(results), len(asked))]
+    return dict(zip(sizes, results + missing, strict=True))
+
+
+def measure(
+    devices: Sequence[str], sizes: dict[str, tuple[int, int]], limit: float, tiny: bool = False, check: bool = False
+) -> dict[str, Any]:
+    """The whole table. ``check``: also how far half precision and xformers are from the plain way, on every device."""
+    results: dict[str, Any] = {"machine": machine() | devices_here(), "limit": limit, "rates": {}, "rows": []}
+    for device in devices:
+        there = device == "cpu" or torch.cuda.is_available()
+        for subject in subjects(device, tiny):
+            row: dict[str, Any] = {"subject": subject.as_dict(), "title": subject.title}
+            if there:
+                key = f"{device} {subject.dtype}"
+                if key not in results["rates"]:
+                    small = 256 if tiny else None
+                    results["rates"][key] = matrix_rate(device, getattr(torch, subject.dtype), small)
+                row["sizes"] = run(subject, sizes, results["rates"][key], limit)
+            else:
+                row["sizes"] = {name: {"reason": "there is no GPU here"} for name in sizes}
+            results["rows"].append(row)
+            print(f"{row['title']}, {subject.dtype}, {subject.attention}: done", file=sys.stderr, flush=True)
+        if there and (check or device != "cpu"):
+            results.setdefault("agreement", {})[device] = agreement(device, tiny)
+    results["machine"]["load_at_the_end"] = machine()["load"]
+    return results
+
+
+def agreement(device: str, tiny: bool) -> dict[str, Any]:
+    subject = Subject("full", device=device, tiny=tiny)
+    work = json.dumps({"subject": subject.as_dict(), "agreement": True, "side": 96 if tiny else 512})
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.rows", work], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def devices_here() -> dict[str, Any]:
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"gpu": gpu, "torch": torch.__version__, "threads": torch.get_num_threads()}
+
+
+def table(results: dict[str, Any]) -> str:
+    """Markdown: a line for every network, precision, attention and size; then how they compare."""
+    where = results["machine"]
+    name = where["gpu"] or "no GPU"
+    lines = [f"{where['cpu']}, {where['cpus']} CPUs (load {where['load']} at the start), {name}.", ""]
+    for key, rate in results["rates"].items():
+        lines.append(f"Matrix products, {key}: {rate / 1e12:.2f} TFLOP/s.")
+    lines += ["", "| what | device | precision | attention | size | seconds | peak MB | TFLOP | of the matrix rate |"]
+    lines.append("|---|---|---|---|---|---|---|---|---|")
+    for row in results["rows"]:
+        subject = row["subject"]
+        start = f"| {row['title']} | {subject['device']} | {subject['dtype']} | {subject['attention']} "
+        for size, found in row["sizes"].items():
+            work = f"{found['operations'] / 1e12:.2f}" if "operations" in found else ""
+            if "seconds" in found:
+                figures = f"{found['seconds']:.3f} | {found['peak_memory_mb']:.0f} | {work} | {found['rate_share']:.0%}"
+            else:
+                figures = f"{found['reason']} | | {work} | "
+            lines.append(f"{start}| {size} | {figures} |")
+    lines += ["", *comparisons(results)]
+    for device, found in results.get("agreement", {}).items():
+        lines.append(f"On {device}, same weights: " + ", ".join(f"{k} {v}" for k, v in found.items()) + ".")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def comparisons(results: dict[str, Any]) -> list[str]:
+    """How many times faster the full tier is than the reference, where both ran on one device in this run."""
+    said = []
+    for device in dict.fromkeys(row["subject"]["device"] for row in results["rows"]):
+        rows = [row for row in results["rows"] if row["subject"]["device"] == device]
+        for reference in (row for row in rows if row["subject"]["network"] == "reference"):
+            for size, theirs in reference["sizes"].items():
+                ours = [
+                    (row["sizes"][size]["seconds"], row)
+                    for row in rows
+                    if row["subject"]["network"] == "full" and "seconds" in row["sizes"][size]
+                ]
+                if "seconds" in theirs and ours:
+                    seconds, row = min(ours, key=lambda one: one[0])
+                    enlarged = " (which enlarges it to 768)" if size == "512" else ""
+                    how = f"{row['title']}, {row['subject']['dtype']}, {row['subject']['attention']}"
+                    said.append(
+                        f"On {device} at {size}: {theirs['seconds'] / seconds:.2f} times as fast as the reference in"
+                        f" {reference['subject']['dtype']}{enlarged}: {how}."
+                    )
+    return said
+
+
+def file_name(results: dict[str, Any]) -> str:
+    """Of the results: the machine's name."""
+    where = results["machine"]
+    name = f"{where['gpu'] or where['cpu']} {where['cpus']} cores"
+    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm)\)|processor", "", name.lower())).strip("-") + "-table.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.table", description="The performance table.")
+    parser.add_argument(
+        "--devices", nargs="+", default=["cuda", "cpu"], help="default: both; what is not there is empty"
+    )
+    parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--limit", type=float, default=120.0, help="seconds that one photo may take (default 120)")
+    parser.add_argument("--agreement", action="store_true", help="compare precisions and attention on the CPU, too")
+    parser.add_argument("--tiny", action="store_true", help="networks with few channels: a try of the command itself")
+    parser.add_argument("--out", type=Path, help="where to write the numbers (default: benchmarks/results/<machine>)")
+    given = parser.parse_args(arguments)
+    sizes = {name: SIZES[name] for name in SIZES if name in given.sizes}
+    results = measure(given.devices, sizes, given.limit, given.tiny, given.agreement)
+    print(table(results))
+    out = given.out or RESULTS / file_name(results)
+    if given.out or not given.tiny:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
