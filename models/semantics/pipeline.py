@@ -80,4 +80,5 @@ class SemanticsPipeline:
         height, width = photo.shape[0] // down, photo.shape[1] // across
         phases = [(y, x) for y in {0, down // 2} for x in {0, across // 2}]
         parts = [photo[y::down, x::across][:height, :width] for y, x in phases]
-        return np.asarray(np.mean(parts, axis=0, dtype=np.float32))
+        thinned: np.ndarray = np.stack(parts).mean(0, dtype=np.float32)
+        return thinned
