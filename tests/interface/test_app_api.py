@@ -35,7 +35,7 @@ def arguments(client: Client, endpoint: str) -> dict[str, Any]:
 def test_endpoints_are_those_of_the_design(client: Client) -> None:
     listed = client.view_api(return_format="dict", print_info=False)
     assert set(listed["named_endpoints"]) == {
-        "/dereflection", "/deblur", "/invert", "/slow", "/looker",
+        "/dereflection", "/deblur", "/invert", "/slow", "/waiting", "/semantic_guidance", "/looker",
         "/restore", "/plugins", "/models", "/health"}  # fmt: skip
     assert not listed["unnamed_endpoints"]
     assert list(arguments(client, "/dereflection")) == ["image", "keep_layer", "processing", *HOST_ARGUMENTS]
@@ -196,7 +196,8 @@ def test_an_installed_plugin_has_its_endpoint(client: Client, tmp_path: Path) ->
 def test_an_installed_plugin_has_its_tab(client: Client) -> None:
     components = [(one["type"], one["props"]) for one in client.config["components"]]
     tabs = [props["label"] for kind, props in components if kind == "tabitem"]
-    assert tabs == ["Dereflection", "Deblurring", "Invert", "Slow", "Several steps", "Looker", "Models and plugins"]
+    restorers = ["Dereflection", "Deblurring", "Invert", "Slow", "Waiting"]
+    assert tabs == [*restorers, "Several steps", "Semantic guidance", "Looker", "Models and plugins"]
     labels = {(kind, props.get("label")) for kind, props in components}
     assert {("slider", "Amount"), ("radio", "Channel"), ("slider", "Most")} <= labels
 
@@ -220,7 +221,7 @@ def test_a_request_cannot_name_a_file_of_the_server(app_url: str, tmp_path: Path
     secret = str(files.photo(tmp_path, "secret.png"))
     meta: dict[str, Any] = {"bare": {}, "unmarked": {"meta": {}}, "marked": {"meta": {"_type": "gradio.FileData"}}}
     named: Any = secret if disguise == "text" else {"path": secret, **meta[disguise]}
-    values = [named, True, "native", 1.0, None, 0, None, "png", "none"]
+    values = [named, True, "native", 1.0, None, 0, None, "png", "none", "off", ""]
     if place == "mask":
         upload = httpx.post(f"{app_url}gradio_api/upload", files={"files": Path(secret).read_bytes()}).json()[0]
         values[0], values[6] = {"path": upload, "meta": {"_type": "gradio.FileData"}}, named

@@ -51,3 +51,10 @@ def test_the_aligned_loss_is_blind_to_gain_and_offset_and_else_follows_the_align
     flat = torch.full((2, 3, 8, 8), 0.5, requires_grad=True)
     LOSSES["aligned"](flat, flat.detach()).sum().backward()
     assert torch.isfinite(flat.grad).all()
+
+
+def test_texture_minds_how_much_detail_there_is_not_where():
+    target = torch.rand(2, 3, 32, 32)
+    shuffled = target.roll((3, 5), (-1, -2))
+    soft = torch.nn.functional.avg_pool2d(target, 3, stride=1, padding=1, count_include_pad=False)
+    assert (LOSSES["texture"](soft, target) > 5 * LOSSES["texture"](shuffled, target)).all()
