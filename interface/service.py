@@ -34,6 +34,12 @@ class Service:
     def guides(self) -> list[Loaded]:
         return self.registry.guides()
 
+    def guides_of(self, plugins: Iterable[Loaded]) -> list[Loaded]:
+        """The guides, where one of these restorers takes guidance and has a model that was trained with it."""
+        taking = [plugin.manifest for plugin in plugins if plugin.manifest.guidance]
+        told = any(not one.task or any(entry.guided for entry in self.catalog.entries(one.task)) for one in taking)
+        return self.guides if told else []
+
     def models(self) -> list[dict[str, Any]]:
         """For /models and the models page."""
         return describe(self.catalog)

@@ -50,8 +50,7 @@ def restorer_tab(service: Service, plugin: Loaded) -> gr.Dataset:
             lead(plugin.manifest.summary)
             photo, about = photo_input()
             params = [control(field) for field in own]
-            guides = service.guides if plugin.manifest.guidance else []
-            host, guidance = host_controls(service.model_ids(plugin), photo, guides)
+            host, guidance = host_controls(service.model_ids(plugin), photo, service.guides_of([plugin]))
             go, stop = buttons("Restore photo")
             examples = example_row(photo, plugin.manifest.id)
         outputs = result_side()
@@ -91,8 +90,7 @@ def chain_tab(service: Service) -> gr.Dataset:
                     with gr.Accordion(plugin.manifest.name, open=False):
                         owned += [(plugin.manifest.id, field.name, control(field)) for field in own]
             models = [choice for plugin in plugins for choice in service.model_ids(plugin)]
-            guides = service.guides if any(plugin.manifest.guidance for plugin in plugins) else []
-            host, guidance = host_controls(models, photo, guides)
+            host, guidance = host_controls(models, photo, service.guides_of(plugins))
             go, stop = buttons("Restore photo")
             examples = example_row(photo)
         outputs = result_side()

@@ -73,6 +73,7 @@ class CatalogEntry:
     size_mb: float = 0.0
     quality: dict[str, Any] = field(default_factory=dict)
     default: bool = False
+    guided: bool = False  # trained with guidance: the page offers it where such a model is listed
     sha256: dict[str, str] = field(default_factory=dict)  # by path inside the model's folder
     root: Path = BUILT_IN.parent
 

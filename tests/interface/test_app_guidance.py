@@ -69,3 +69,10 @@ def test_what_is_said_is_escaped_and_shown_with_its_scores() -> None:
     assert "&lt;dog&gt;" in html and "42%" in html and "Said by m" in html and "a &amp; b" in html
     assert snippets.guidance_html(None) == ""
     assert "guided by &lt;dog&gt;" in snippets.summary_html({"guidance": said})
+
+
+def test_guidance_is_offered_where_a_restorer_has_a_model_that_was_trained_with_it(client: Client) -> None:
+    components = [(one["type"], one["props"]) for one in client.config["components"]]
+    shown = [p["visible"] for kind, p in components if kind == "accordion" and p["label"] == "What the photo shows"]
+    # The two built in, whose tiny models were not; two that take none; one without models; several steps with it.
+    assert shown == [False, False, False, False, True, True]
