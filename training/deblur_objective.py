@@ -54,6 +54,8 @@ class DeblurObjective(Objective):
         sizes = [*config.data.sizes, config.validation_size]
         if any(size % network.multiple for size in sizes):
             raise ValueError(f"data.sizes and validation_size must be multiples of {network.multiple}: {sizes}.")
+        if LATENT & set(config.parts):
+            network.wake_details()
         decoder = network.autoencoder.decoder.parameters()
         if config.data.guidance and not network.decodes and not any(p.requires_grad for p in decoder):
             raise ValueError(
