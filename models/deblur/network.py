@@ -92,7 +92,7 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         self.details = nn.ModuleDict(
             {str(s): Pointwise(w, inside[s]) for s, w in zip(scales, reversed(widths), strict=True) if s in inside}
         )
-        for last in (self.transformer.proj_out, _last(self.autoencoder.decoder.conv_out)):
+        for last in (self.transformer.proj_out, *self.details.values(), _last(self.autoencoder.decoder.conv_out)):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
@@ -188,8 +188,8 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         return x
 
     def wake_details(self) -> None:
-        """Draw weights for details that are all zero, as older checkpoints have them, where the decoder still adds
-        nothing: with both at zero neither would learn."""
+        """Before the decoder is trained: draw weights for the details, where they are all zero and the decoder still
+        adds nothing. With both at zero neither would learn."""
         if not self.decodes and not any(bool(p.any()) for p in self.details.parameters()):
             for part in self.details.values():
                 cast(Pointwise, part).reset_parameters()

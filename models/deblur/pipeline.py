@@ -96,11 +96,12 @@ class DeblurPipeline(GuidedPipeline):
         """Restore ``photo``, H x W x 3 float32, sRGB in [0, 1].
 
         ``detail``: 0 gives the pre-reconstruction (and leaves the diffusion step out), 1 the diffusion output, see
-        `models.deblur.detail`. ``tags`` (names with scores in [0, 1]) and ``caption``: what the photo shows, where it
-        is known; what of it the model does not take is in the notes. ``tokens``: in their place, 1 x N x token_dim
-        guidance tokens. ``tile``: largest side of a tile in pixels (halved by itself where memory is short).
-        ``progress(done, total)`` counts tiles; what it raises ends the run. Raises ValueError for a photo of another
-        shape or with values that are not finite, for a ``detail`` outside [0, 1], and for a score that is no number.
+        `models.deblur.detail`; a diffusion step that was not trained is passed over, and the notes say so. ``tags``
+        (names with scores in [0, 1]) and ``caption``: what the photo shows, where it is known; what of it the model
+        does not take is in the notes. ``tokens``: in their place, 1 x N x token_dim guidance tokens. ``tile``: largest
+        side of a tile in pixels (halved by itself where memory is short). ``progress(done, total)`` counts tiles; what
+        it raises ends the run. Raises ValueError for a photo of another shape or with values that are not finite, for
+        a ``detail`` outside [0, 1], and for a score that is no number.
         """
         check_photo(photo)
         if not 0 <= detail <= 1:
@@ -110,11 +111,14 @@ class DeblurPipeline(GuidedPipeline):
             tokens, notes = self.guidance_tokens(tags or {}, caption)
             if not detail and tokens is not None:
                 notes.append("Guidance acts in the diffusion step, which a detail of 0 leaves out.")
+        diffuse = detail > 0 and self.network.decodes
+        if detail > 0 and not diffuse:
+            notes.append("This model's diffusion step is untrained and was passed over: its detail has no effect yet.")
         height, width = photo.shape[:2]
 
         def run(size: int) -> TiledRun:
             tiles = plan(height, width, size, min(OVERLAP, size // 2), GRID, tile_offset)
-            return TiledRun(self.network, self.to_tensor, photo, tiles, tokens).go(detail > 0, progress)
+            return TiledRun(self.network, self.to_tensor, photo, tiles, tokens).go(diffuse, progress)
 
         # A tile much larger than the photo would only make the first halvings useless when memory is short.
         longest = max(height, width) + -max(height, width) % GRID
@@ -123,7 +127,7 @@ class DeblurPipeline(GuidedPipeline):
         notes += done.tally.notes()
         info: dict[str, Any] = {"detail": detail, "left_out": done.tally.record()}
         prerestored = image = done.pictures[..., :3]
-        if detail > 0:
+        if diffuse:
             image = done.pictures[..., 3:]
             info["held"] = round(blend(prerestored, image, detail), 4)
         return DeblurOutput(image, prerestored, done.cells, done.plan.record(), notes, info)

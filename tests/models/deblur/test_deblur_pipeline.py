@@ -49,6 +49,17 @@ def test_the_motion_is_that_of_the_network_in_one_half_plane(pipeline):
     torch.testing.assert_close(at_centres, found[:, :2], atol=0.2, rtol=0)
 
 
+def test_an_untrained_diffusion_step_is_passed_over_and_said_so(tiny_deblur):
+    pipeline = DeblurPipeline.from_pretrained(tiny_deblur)
+    for parameter in pipeline.network.autoencoder.decoder.conv_out.parameters():
+        parameter.zero_()
+    assert not pipeline.network.decodes
+    photo = photo_of(64, 96)
+    full, none = pipeline(photo), pipeline(photo, detail=0.0)
+    np.testing.assert_array_equal(full.image, none.image)
+    assert "untrained" in full.notes[0] and none.notes == []
+
+
 def test_the_dial_goes_from_the_pre_reconstruction_to_the_diffusion_output(pipeline, monkeypatch):
     photo = photo_of(90, 130)
     outputs = [pipeline(photo, detail=value) for value in (0.0, 0.5, 1.0)]

@@ -88,3 +88,13 @@ def test_configurations_of_one_network_do_not_leak_into_the_next():
     before = dict(SMALL_AUTOENCODER)
     Deblur.tiny()
     assert before == SMALL_AUTOENCODER
+
+
+def test_details_are_woken_once_and_only_under_a_decoder_that_adds_nothing():
+    network = Deblur.tiny()
+    assert not network.decodes and not any(p.any() for p in network.details.parameters())
+    network.wake_details()
+    drawn = [p.detach().clone() for p in network.details.parameters()]
+    assert all(p.any() for p in drawn)
+    network.wake_details()
+    assert all(torch.equal(p, q) for p, q in zip(network.details.parameters(), drawn, strict=True))
