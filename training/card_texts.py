@@ -31,7 +31,7 @@ picture; a Wiener step undoes that blur, in the photo's light and in learned fea
 without any mean over the picture joins what is right in both (the pre-reconstruction) and aligns what it
 knows with a latent. The photo's latent, the aligned latent and the blur field pass a few blocks of SANA's linear
 transformer in **one** step, under cross-attention to guidance tokens (a learned null token stands for none); the
-decoder takes detail from the pre-reconstruction and adds to it.""",
+decoder takes detail from the pre-reconstruction and adds to it.{step}""",
     },
     "semantics": {
         "tag": "image-tagging",
@@ -56,4 +56,10 @@ Trained on photos that are sharp, behind simulated glass, or blurred by the patt
 LOCAL = {
     True: "A local network then works at full resolution.",
     False: "Its local network, for full resolution after that, was not trained and is passed over.",
+}
+
+STEP = {
+    True: "",
+    False: " Transformer and decoder were not trained yet and are passed over: the result is the pre-reconstruction,"
+    " and `detail` has no effect.",
 }

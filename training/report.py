@@ -206,7 +206,8 @@ def _versions(levels: dict[str, Any], names: dict[str, str]) -> list[str]:
 
 def _motion(motion: dict[str, float]) -> str:
     """``motion``: `training.motion_error.MotionError` as a dict."""
-    share = f", {motion['error'] / motion['zero']:.2f} of predicting zero" if motion["zero"] > 0 else ""
+    moves = motion["zero"] > 0.5  # px
+    share = f", {motion['error'] / motion['zero']:.2f} of predicting zero" if moves else ""
     return f"EPE {motion['error']:.2f} px{share} ({motion['zero']:.2f} px)"
 
 
