@@ -6,6 +6,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
+import huggingface_hub.constants
+
 
 class FakeHub:
     """Speaks as much of the Hub's API as snapshot_download needs. `repos`: (name, commit) -> files."""
@@ -77,6 +79,15 @@ class FakeHub:
         if name.endswith(".safetensors"):
             entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
         return entry
+
+    def stand_in(self, monkeypatch, tmp_path):
+        """Be the Hub for one test, with caches of its own below ``tmp_path``."""
+        monkeypatch.setenv("HF_ENDPOINT", self.url)
+        monkeypatch.setenv("LIMPID_CACHE", str(tmp_path / "limpid"))
+        monkeypatch.delenv("LIMPID_CATALOG", raising=False)
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
 
     def close(self):
         self.server.shutdown()

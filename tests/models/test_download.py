@@ -39,12 +39,7 @@ def fake(tmp_path, monkeypatch):
         COMMITS["mirror"],
         {"vae/config.json": b'{"vae": 1}', "vae/model.safetensors": weights(3)},
     )
-    monkeypatch.setenv("HF_ENDPOINT", server.url)
-    monkeypatch.setenv("LIMPID_CACHE", str(tmp_path / "limpid"))
-    monkeypatch.delenv("LIMPID_CATALOG", raising=False)
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
+    server.stand_in(monkeypatch, tmp_path)
     yield server
     server.close()
 

@@ -1,21 +1,8 @@
 import pytest
 import torch
 
+from models.deblur import published
 from models.deblur.network import SMALL_AUTOENCODER, Deblur
-
-DC_AE = {
-    "latent_channels": 32,
-    "encoder_block_out_channels": (128, 256, 512, 512, 1024, 1024),
-    "decoder_block_out_channels": (128, 256, 512, 512, 1024, 1024),
-    "encoder_layers_per_block": (2, 2, 2, 3, 3, 3),
-    "decoder_layers_per_block": (3, 3, 3, 3, 3, 3),
-    "encoder_block_types": ("ResBlock",) * 3 + ("EfficientViTBlock",) * 3,
-    "decoder_block_types": ("ResBlock",) * 3 + ("EfficientViTBlock",) * 3,
-    "encoder_qkv_multiscales": ((), (), (), (5,), (5,), (5,)),
-    "decoder_qkv_multiscales": ((), (), (), (5,), (5,), (5,)),
-}
-SANA = {"num_layers": 28, "num_attention_heads": 36, "attention_head_dim": 32, "num_cross_attention_heads": 16}
-SANA |= {"cross_attention_head_dim": 72, "cross_attention_dim": 1152}
 
 
 def perturbed() -> Deblur:
@@ -74,7 +61,7 @@ def test_half_precision_stays_near(dtype):
 
 def test_the_full_tier_has_the_published_sizes():
     with torch.device("meta"):
-        network = Deblur(autoencoder_config=DC_AE, transformer_config=SANA, token_dim=2304)
+        network = published.full()
     assert network.compression == network.multiple == 32
     block = network.transformer.transformer_blocks[27]
     assert block.attn1.inner_dim == 36 * 32 == 1152 and block.attn2.heads == 16

@@ -7,7 +7,6 @@ import json
 import shutil
 from pathlib import Path
 
-import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
@@ -143,12 +142,7 @@ def fake(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     base["text_encoder/pytorch_model.bin"] = b"not fetched"
     server.repos["JichenHu/dereflection-any-image-v0"] = ("a" * 40, ours)
     server.repos["Manojb/stable-diffusion-2-1-base"] = ("b" * 40, base)
-    monkeypatch.setenv("HF_ENDPOINT", server.url)
-    monkeypatch.setenv("LIMPID_CACHE", str(tmp_path / "limpid"))
-    monkeypatch.delenv("LIMPID_CATALOG", raising=False)
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
+    server.stand_in(monkeypatch, tmp_path)
     yield server
     server.close()
 
