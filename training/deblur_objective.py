@@ -18,6 +18,7 @@ units of their own deviation, where that is above 1.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -37,12 +38,13 @@ LATENT = STEPPED | {"autoencoder", "energy"}
 def unused(parts: Collection[str]) -> tuple[str, ...]:
     """Prefixes of the parameters that have no share in any of the parts."""
     if set(parts) == {"motion"}:
-        return ("wiener.", "prior.", "autoencoder.", "transformer.", "details.", "null_token", "guide.")
+        return ("wiener.", "prior.", "autoencoder.", "transformer.", "details.", "null_token", "guide.", "lifts.")
     stepped = STEPPED & set(parts)
     names: tuple[str, ...] = () if stepped else ("transformer.", "null_token", "guide.")
     names += () if stepped or "alignment" in parts else ("prior.align.",)
     names += () if stepped or {"autoencoder", "energy"} & set(parts) else ("autoencoder.encoder.",)
-    return names + (() if set(parts) & {"autoencoder", "output", "reblur"} else ("autoencoder.decoder.", "details."))
+    decoded = {"autoencoder", "output", "reblur"} & set(parts)
+    return names + (() if decoded else ("autoencoder.decoder.", "details.", "lifts."))
 
 
 class DeblurObjective(Objective):
@@ -81,8 +83,10 @@ class DeblurObjective(Objective):
             if "energy" in parts:
                 each["energy"] = F.relu(clean.float().square().mean((1, 2, 3)) - 1)
             if "autoencoder" in parts:  # on top of a pre-reconstruction that it has no part in
-                added = net.decode_latent(clean, [f.detach() for f in known.features])
-                each["autoencoder"] = self._differ(known.prerestored.detach() + added, target)
+                given = replace(
+                    known, prerestored=known.prerestored.detach(), features=[f.detach() for f in known.features]
+                )
+                each["autoencoder"] = self._differ(net.decode(clean, given), target)
         if latent is not None and parts & STEPPED:
             stepped = net.step(latent, net.tokens(batch.get("tags")))
             if "latent" in parts:

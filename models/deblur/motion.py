@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.blocks import Down, Pointwise, residuals
 from models.deblur.blur_field import double_angle
-from models.deblur.spectra import CHANNELS, describe
+from models.deblur.spectra import CHANNELS, FAR, describe
 from models.deblur.windows import cut
 
 LENGTH, RADIUS = 10.0, 3.0  # pixels that an output of 1 stands for
@@ -32,12 +34,12 @@ class MotionEstimator(nn.Module):
     then features of the picture itself say where one blur ends and another begins.
     """
 
-    def __init__(self, side: int, widths: tuple[int, int, int], code: int, fine: int) -> None:
+    def __init__(self, side: int, widths: tuple[int, int, int], code: int, fine: int, far: bool = False) -> None:
         super().__init__()
-        self.side = side
+        self.side, self.far = side, far
         a, b, c = widths
         self.read = nn.Sequential(
-            nn.Conv2d(CHANNELS, a, 3, padding=1), *residuals(a, 1), Down(a, b), *residuals(b, 1), Down(b, c),
+            nn.Conv2d(CHANNELS + FAR * far, a, 3, padding=1), *residuals(a, 1), Down(a, b), *residuals(b, 1), Down(b, c),
             *residuals(c, 1), Down(c, c),
         )  # fmt: skip
         self.sum_up = nn.Linear(16 * c, code)
@@ -51,12 +53,22 @@ class MotionEstimator(nn.Module):
             for parameter in last.parameters():
                 nn.init.zeros_(parameter)
 
+    def look_far(self) -> None:
+        """From now on read the maps of longer blur too; what was found without them is found still."""
+        first = cast(nn.Conv2d, self.read[0])
+        wider = nn.Conv2d(CHANNELS + FAR, first.out_channels, 3, padding=1).to(first.weight)
+        with torch.no_grad():
+            wider.weight.zero_()
+            wider.weight[:, :CHANNELS] = first.weight
+            wider.bias.copy_(first.bias)  # type: ignore[union-attr, arg-type]
+        self.read[0], self.far = wider, True
+
     def forward(self, photo: Tensor) -> dict[str, Tensor]:
         """``double`` (B x rows x columns x 2), ``radius`` and ``noise`` (B x rows x columns) of the windows, and
         ``field``, B x 3 x H/8 x W/8: motion at twice its angle and radius, in pixels. Sides: multiples of 8."""
         windows = cut(photo, self.side)
         batch, rows, columns = windows.shape[:3]
-        read = self.read(describe(windows.flatten(0, 2)).to(photo.dtype))
+        read = self.read(describe(windows.flatten(0, 2), self.far).to(photo.dtype))
         code = self.sum_up(read.flatten(1)).view(batch, rows, columns, -1).permute(0, 3, 1, 2)
         code = self.ask(code)
         raw = self.coarse(code)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -20,7 +21,7 @@ from diffusers import AutoencoderDC, ConfigMixin, ModelMixin, SanaTransformer2DM
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from models.blocks import Pointwise
+from models.blocks import Pointwise, zero_conv
 from models.deblur.motion import CELL, MotionEstimator, in_units
 from models.deblur.prior import PreReconstruction
 from models.deblur.wiener import WienerStep
@@ -28,6 +29,7 @@ from models.guidance import Guided, TagTokens
 
 SIDE = 128  # of the windows in which a blur is taken for one
 MOTION = 3  # channels of the blur field
+BANDS = 3
 
 
 @dataclass
@@ -46,11 +48,14 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
     ``autoencoder_config`` and ``transformer_config`` are arguments of diffusers' ``AutoencoderDC`` and
     ``SanaTransformer2DModel`` (but for its channels and its tokens' width, which follow). ``token_dim``: width of
     guidance tokens; a learned null token stands for "no guidance". ``tags``: those it can be guided by
-    (`models.guidance`); none: it was trained without. Pictures are B x 3 x H x W, sRGB in [0, 1], sides multiples of
+    (`models.guidance`); none: it was trained without. ``far``: the motion estimator reads longer blur
+    (`models.deblur.spectra`). ``lift``: the decoder says besides, for each pixel, by how much to raise what the
+    pre-reconstruction has in each of some bands of scale. Pictures are B x 3 x H x W, sRGB in [0, 1], sides multiples of
     ``multiple``.
     """
 
     config_name = "config.json"
+    grows = ("far", "lift")  # what a warm start may add, see :meth:`grow`
     _supports_gradient_checkpointing = True
 
     @register_to_config
@@ -66,6 +71,8 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         transformer_config: dict[str, Any] | None = None,
         token_dim: int = 128,
         tags: tuple[str, ...] = (),
+        far: bool = False,
+        lift: bool = False,
     ) -> None:
         super().__init__()
         coder = SMALL_AUTOENCODER | (autoencoder_config or {})
@@ -73,7 +80,7 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         latent = coder["latent_channels"]
         self.token_dim, self.latent_channels = token_dim, latent
         self.scale: float = coder.get("scaling_factor", 1.0)  # latents times this have a variance of about 1
-        self.motion = MotionEstimator(SIDE, tuple(motion_widths), motion_code, motion_fine)  # type: ignore[arg-type]
+        self.motion = MotionEstimator(SIDE, tuple(motion_widths), motion_code, motion_fine, far)  # type: ignore[arg-type]
         self.wiener = WienerStep(extra, SIDE)
         self.prior = PreReconstruction(tuple(widths), tuple(depths), extra, latent)
         self.autoencoder = AutoencoderDC(**coder)
@@ -92,6 +99,9 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         self.details = nn.ModuleDict(
             {str(s): Pointwise(w, inside[s]) for s, w in zip(scales, reversed(widths), strict=True) if s in inside}
         )
+        self.lifts: nn.Conv2d | None = None
+        if lift:
+            self.grow("lift")
         for last in (self.transformer.proj_out, *self.details.values(), _last(self.autoencoder.decoder.conv_out)):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
@@ -121,8 +131,17 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
 
     @property
     def decodes(self) -> bool:
-        """Whether the decoder adds anything: new, its last layer is zero."""
-        return any(bool(p.any()) for p in _last(self.autoencoder.decoder.conv_out).parameters())
+        """Whether the decoder adds anything: new, its last layers are zero."""
+        last = [_last(self.autoencoder.decoder.conv_out), *([self.lifts] if self.lifts else [])]
+        return any(bool(p.any()) for layer in last for p in layer.parameters())
+
+    def grow(self, part: str) -> None:
+        """Add one of ``grows`` to a network made without it; what it gives stays the same until it is trained."""
+        if part == "far":
+            self.motion.look_far()
+        else:
+            self.lifts = zero_conv(_last(self.autoencoder.decoder.conv_out).in_channels, BANDS, 3).to(self.null_token)
+        self.register_to_config(**{part: True})
 
     def prepare(self, photo: Tensor) -> Prepared:
         """The blur of a photo, the pre-reconstruction under it, and the aligned latent."""
@@ -153,7 +172,12 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
 
     def decode(self, latent: Tensor, known: Prepared) -> Tensor:
         """Clean latent to the picture: what the decoder adds to the pre-reconstruction, with detail from it."""
-        return known.prerestored + self.decode_latent(latent, known.features)
+        x = self._decode_latent(latent, known.features)
+        picture = known.prerestored + self.autoencoder.decoder.conv_out(x)
+        if self.lifts is not None:
+            raised = F.interpolate(self.lifts(x), picture.shape[-2:], mode="bilinear")
+            picture = picture + (raised[:, :, None] * bands(known.prerestored)).sum(1)
+        return picture
 
     def encode_latent(self, picture: Tensor) -> Tensor:
         """The autoencoder's latent of a picture, as the transformer takes it, B x latent x h x w."""
@@ -164,8 +188,9 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
             latent = latent + x.unflatten(1, (-1, encoder.out_shortcut_average_group_size)).mean(2)
         return latent * self.scale
 
-    def decode_latent(self, latent: Tensor, features: list[Tensor]) -> Tensor:
-        """The autoencoder's decoder with the prior's features added at their scales (cross-latent decoding)."""
+    def _decode_latent(self, latent: Tensor, features: list[Tensor]) -> Tensor:
+        """The autoencoder's decoder but for its last layer, with the prior's features added at their scales
+        (cross-latent decoding)."""
         decoder = self.autoencoder.decoder
         latent = latent / self.scale
         x = decoder.conv_in(latent)
@@ -176,7 +201,7 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
             if (scale := str(2**level)) in self.details:
                 x = x + self.details[scale](features[len(features) - level])
         x = decoder.norm_out(x.movedim(1, -1)).movedim(-1, 1)
-        return decoder.conv_out(decoder.conv_act(x))
+        return cast(Tensor, decoder.conv_act(x))
 
     def _run(self, stages: Iterable[Any], x: Tensor) -> Tensor:
         """Blocks in a row; under gradient checkpointing, which `AutoencoderDC` has not, each is recomputed."""
@@ -198,6 +223,21 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         """``decode(step(encode(photo)))``."""
         latent, known = self.encode(photo)
         return self.decode(self.step(latent, tokens), known)
+
+
+def bands(picture: Tensor) -> Tensor:
+    """B x C x H x W to B x BANDS x C x H x W: what it has at scales of about 1, 2 and 4 pixels (differences of
+    binomial means)."""
+    line = picture.new_tensor([1.0, 4, 6, 4, 1]) / 16
+    channels, levels = picture.shape[1], [picture]
+    kernels = [line.view(shape).repeat(channels, 1, 1, 1) for shape in ((1, 1, 1, 5), (1, 1, 5, 1))]
+    for level in range(BANDS):
+        step = 2**level  # wider means by dilation
+        wide = F.pad(levels[-1], (2 * step, 2 * step, 2 * step, 2 * step), mode="replicate")
+        for kernel in kernels:
+            wide = F.conv2d(wide, kernel, groups=channels, dilation=step)
+        levels.append(wide)
+    return torch.stack([a - b for a, b in pairwise(levels)], 1)
 
 
 def _last(module: nn.Module) -> nn.Conv2d:

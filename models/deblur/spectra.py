@@ -12,16 +12,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHANNELS = 5
+CHANNELS, FAR = 5, 3
 SIZE = 32  # of the maps below, whatever the window's side
 LUMA = (0.299, 0.587, 0.114)
 
 
-def describe(windows: Tensor) -> Tensor:
+def describe(windows: Tensor, far: bool = False) -> Tensor:
     """N x 3 x side x side windows in [0, 1] to N x CHANNELS x SIZE x SIZE maps around the zero lag or frequency.
 
     Autocorrelations of the window whitened once and twice, the cepstrum, the log spectrum, and the distance from
-    the centre. ``side`` is a power of two, 64 or more.
+    the centre. ``side`` is a power of two, 64 or more. With ``far``, FAR more, for blur longer than the lags above
+    reach: the autocorrelation at every lag, the least of the cepstrum there (its peaks are thin), and the lowest
+    frequencies one by one, where such a blur has its zeros.
     """
     side = windows.shape[-1]
     weights = windows.new_tensor(LUMA)[:, None, None]
@@ -37,12 +39,25 @@ def describe(windows: Tensor) -> Tensor:
         lags = _centre(torch.fft.irfft2(power * f**whitening * torch.exp(-((f / 0.35) ** 4)), s=(side, side)))
         maps.append(lags / lags.amax((1, 2), keepdim=True).clamp(min=1e-9))
     log = torch.log(power + 1e-3)
-    maps.append(4 * _centre(torch.fft.irfft2(log, s=(side, side))))
+    cepstrum = 4 * torch.fft.irfft2(log, s=(side, side))
+    maps.append(_centre(cepstrum))
     full = torch.cat([log, log[..., 1 : side // 2].flip((-1, -2)).roll(1, -2)], -1)
-    maps.append(F.adaptive_avg_pool2d(full.roll((side // 2, side // 2), (1, 2))[:, None], SIZE)[:, 0] / 4)
+    maps.append(F.adaptive_avg_pool2d(_middle(full)[:, None], SIZE)[:, 0] / 4)
     line = torch.linspace(-1, 1, SIZE, device=windows.device)
     maps.append((line[:, None] ** 2 + line**2).expand_as(maps[0]))
+    if far:
+        lags = torch.fft.irfft2(power * f * torch.exp(-((f / 0.15) ** 4)), s=(side, side))
+        lags = F.adaptive_avg_pool2d(_middle(lags)[:, None], SIZE)[:, 0]
+        maps.append(lags / lags.amax((1, 2), keepdim=True).clamp(min=1e-9))
+        maps.append(-F.adaptive_max_pool2d(-_middle(cepstrum)[:, None], SIZE)[:, 0])
+        maps.append(_centre(full) / 4)
     return torch.stack(maps, 1)
+
+
+def _middle(lags: Tensor) -> Tensor:
+    """The zero lag, at the corner, in the middle."""
+    half = lags.shape[-1] // 2
+    return lags.roll((half, half), (1, 2))
 
 
 def _centre(lags: Tensor) -> Tensor:

@@ -2,12 +2,14 @@ import pytest
 import torch
 
 from models.deblur import published
-from models.deblur.network import SMALL_AUTOENCODER, Deblur
+from models.deblur.network import BANDS, SMALL_AUTOENCODER, Deblur, bands
 
 
-def perturbed() -> Deblur:
+def perturbed(*parts: str) -> Deblur:
     torch.manual_seed(0)
     network = Deblur.tiny()
+    for part in parts:
+        network.grow(part)
     for parameter in network.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.05)
@@ -41,7 +43,7 @@ def test_tokens_guide_and_none_are_the_null_token():
 
 def test_the_gradient_reaches_every_parameter():
     """But those no step at timestep 0 with a latent added uses: there are none."""
-    network, photo = perturbed(), torch.rand(1, 3, 128, 128)
+    network, photo = perturbed("far", "lift"), torch.rand(1, 3, 128, 128)
     latent, known = network.encode(photo)
     loss = network.decode(network.step(latent), known).square().mean() + known.prerestored.square().mean()
     loss = loss + sum(part.square().mean() for part in known.blur.values())
@@ -85,3 +87,46 @@ def test_details_are_woken_once_and_only_under_a_decoder_that_adds_nothing():
     assert all(p.any() for p in drawn)
     network.wake_details()
     assert all(torch.equal(p, q) for p, q in zip(network.details.parameters(), drawn, strict=True))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("part", Deblur.grows)
+def test_what_is_added_to_a_network_changes_nothing_until_it_is_trained(part, tmp_path):
+    network, photo = perturbed().eval(), torch.rand(1, 3, 64, 96)
+    before, fewer = network.restore(photo), sum(p.numel() for p in network.parameters())
+    network.grow(part)
+    assert sum(p.numel() for p in network.parameters()) > fewer
+    torch.testing.assert_close(network.restore(photo), before)
+    for parameter in network.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.2)
+    if part == "far":  # new channels of a layer that was there
+        torch.nn.init.normal_(network.motion.read[0].weight, std=0.2)
+    after = network.restore(photo)
+    assert (after - before).abs().max() > 1e-4
+    network.save_pretrained(tmp_path)
+    torch.testing.assert_close(Deblur.from_pretrained(tmp_path).restore(photo), after)
+
+
+@torch.no_grad()
+def test_a_decoder_that_only_lifts_adds_detail_and_keeps_flat_places():
+    network = Deblur.tiny()
+    network.grow("lift")
+    assert not network.decodes
+    torch.nn.init.ones_(network.lifts.bias)
+    assert network.decodes
+    edge = torch.zeros(1, 3, 64, 64)
+    edge[..., 32:] = 0.5
+    soft = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(edge, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
+    lifted = network.restore(soft)
+    assert lifted.diff(dim=-1).abs().max() > 1.3 * soft.diff(dim=-1).abs().max()
+    torch.testing.assert_close(lifted[..., :8], soft[..., :8])
+
+
+def test_bands_and_what_is_wider_than_them_add_up():
+    picture = torch.rand(1, 3, 40, 48)
+    parts = bands(picture)
+    assert parts.shape == (1, BANDS, 3, 40, 48)
+    rest = picture - parts.sum(1)
+    assert rest.diff(dim=-1).abs().mean() < 0.1 * picture.diff(dim=-1).abs().mean()
+    assert not bands(torch.full((1, 3, 40, 48), 0.5)).abs().gt(1e-6).any()
