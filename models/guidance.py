@@ -90,17 +90,18 @@ class GuidedPipeline:
     """What pipelines share that turn guidance into their network's tokens."""
 
     network: Any
-    takes_text: bool = False
-    """The checkpoint was trained with tokens of its base model's text encoder ("guidance": "text" in pipeline.json)."""
+    text_model: str = ""
+    """The checkpoint was trained with tokens of its base model's text encoder, of that id in the catalog
+    ("text_encoder" in pipeline.json)."""
     text_encoder: TextEncoder | None = None
-    """That encoder, set by who loads it."""
+    """That encoder, set by who loads the pipeline."""
 
     def guidance_tokens(self, tags: Mapping[str, float], caption: str = "") -> tuple[Tensor | None, list[str]]:
         """The tokens of names with scores in [0, 1] and of a caption (None: the network runs without), and sentences on
         what had no part. ValueError for a score that is no number."""
         if not tags and not caption.strip():
             return None, ["The guidance was empty; this ran without."]
-        if self.takes_text:
+        if self.text_model:
             if self.text_encoder is None:
                 return None, [
                     "This model is guided by its base model's text encoder, which is not loaded; it ran without."

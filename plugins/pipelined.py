@@ -31,6 +31,10 @@ class Pipelined:
             dtype=runtime.dtype,
             attention=self.attention or runtime.attention,
         )
+        if named := getattr(self._pipeline, "text_model", ""):
+            from models.semantics.text_encoder import NamedTextEncoder
+
+            self._pipeline.text_encoder = NamedTextEncoder(named, runtime.device, runtime.dtype)
 
     @property
     def runtime(self) -> Any:

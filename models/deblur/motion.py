@@ -39,8 +39,8 @@ class MotionEstimator(nn.Module):
         self.side, self.far = side, far
         a, b, c = widths
         self.read = nn.Sequential(
-            nn.Conv2d(CHANNELS + FAR * far, a, 3, padding=1), *residuals(a, 1), Down(a, b), *residuals(b, 1), Down(b, c),
-            *residuals(c, 1), Down(c, c),
+            nn.Conv2d(CHANNELS + FAR * far, a, 3, padding=1), *residuals(a, 1), Down(a, b),
+            *residuals(b, 1), Down(b, c), *residuals(c, 1), Down(c, c),
         )  # fmt: skip
         self.sum_up = nn.Linear(16 * c, code)
         self.ask = nn.Sequential(*residuals(code, 1, context=False))

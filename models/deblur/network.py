@@ -50,8 +50,8 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
     guidance tokens; a learned null token stands for "no guidance". ``tags``: those it can be guided by
     (`models.guidance`); none: it was trained without. ``far``: the motion estimator reads longer blur
     (`models.deblur.spectra`). ``lift``: the decoder says besides, for each pixel, by how much to raise what the
-    pre-reconstruction has in each of some bands of scale. Pictures are B x 3 x H x W, sRGB in [0, 1], sides multiples of
-    ``multiple``.
+    pre-reconstruction has in each of some bands of scale. Pictures are B x 3 x H x W, sRGB in [0, 1], sides multiples
+    of ``multiple``.
     """
 
     config_name = "config.json"

@@ -52,7 +52,7 @@ class DeblurPipeline(GuidedPipeline):
             raise ModelError(f"{folder.name} is not a deblurring pipeline: its pipeline.json names {name!r}.")
         network = load_part(Deblur, folder, "network", torch_dtype(dtype))
         pipeline = cls(network.eval().requires_grad_(False).to(torch.device(device)), attention)
-        pipeline.takes_text = config.get("guidance") == "text"
+        pipeline.text_model = str(config.get("text_encoder", ""))
         return pipeline
 
     def save_pretrained(self, folder: str | Path, dtype: str = "float16") -> None:
@@ -62,7 +62,7 @@ class DeblurPipeline(GuidedPipeline):
         network = copy.deepcopy(self.network).to(torch_dtype(dtype))
         small = sum(p.numel() for p in network.parameters()) < EMBEDDED
         network.save_pretrained(folder / "network", max_shard_size="9MB" if small else "4GB")
-        guidance = {"guidance": "text"} if self.takes_text else {}
+        guidance = {"text_encoder": self.text_model} if self.text_model else {}
         write_config(folder, type(self), **guidance)
 
     def cost(self, height: int, width: int) -> dict[str, float]:

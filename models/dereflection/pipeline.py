@@ -86,7 +86,7 @@ class DereflectionPipeline(GuidedPipeline):
             )
         pipeline = cls(network.eval().requires_grad_(False).to(torch.device(device)))
         pipeline.settle(attention)
-        pipeline.takes_text = config.get("guidance") == "text"
+        pipeline.text_model = str(config.get("text_encoder", ""))
         return pipeline
 
     def settle(self, attention: str = "auto") -> None:
@@ -119,7 +119,7 @@ class DereflectionPipeline(GuidedPipeline):
             cast(SmallDereflection, network).save_pretrained(folder / "network", max_shard_size="9MB")
         else:
             cast(Any, network).save_pretrained(folder)
-        guidance = {"guidance": "text"} if self.takes_text else {}
+        guidance = {"text_encoder": self.text_model} if self.text_model else {}
         write_config(folder, type(self), network="small" if small else "full", **guidance)
 
     def cost(self, height: int, width: int, processing: Processing = "native") -> dict[str, float]:

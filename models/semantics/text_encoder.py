@@ -12,6 +12,7 @@ from models.loading import load_part
 from models.runtime import torch_dtype
 from models.semantics.lending import lent
 
+TASK = "text-encoder"  # in the catalog
 CLIP, GEMMA = "CLIPTextModel", "Gemma2Model"
 SANA_LENGTH = 300  # tokens, as SanaPipeline has it
 
@@ -58,3 +59,19 @@ class BaseTextEncoder:
         given = tokenizer(words, truncation=True, max_length=SANA_LENGTH, return_tensors="pt").to(self.device)
         tokens = model(given.input_ids, attention_mask=given.attention_mask).last_hidden_state
         return tokens[given.attention_mask.bool()][None]
+
+
+class NamedTextEncoder:
+    """:class:`BaseTextEncoder` of an id in the catalog, which is looked up, and downloaded, when there is text.
+
+    Raises ModelError, then, where it cannot be had.
+    """
+
+    def __init__(self, model_id: str, device: str = "cpu", dtype: str = "float32") -> None:
+        self.model_id, self.device, self.dtype = model_id, device, dtype
+
+    def __call__(self, text: str) -> Tensor:
+        from models import hub
+
+        hub.Catalog.load().get(self.model_id, TASK)  # a model for something else is refused by name
+        return BaseTextEncoder(hub.resolve(self.model_id).folder, self.device, self.dtype)(text)

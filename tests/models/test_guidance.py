@@ -144,9 +144,9 @@ def test_text_goes_through_the_encoder_of_a_checkpoint_that_takes_it(photo, tmp_
     plain = pipeline(photo)
     said = pipeline(photo, caption="a dog")  # as DAI's published checkpoint
     assert np.array_equal(said.image, plain.image) and "trained without guidance" in said.notes[0]
-    pipeline.takes_text = True
+    pipeline.text_model = "sd21-text"
     pipeline.save_pretrained(tmp_path, dtype="float32")
-    assert json.loads((tmp_path / CONFIG).read_text())["guidance"] == "text"
+    assert json.loads((tmp_path / CONFIG).read_text())["text_encoder"] == "sd21-text"
     again = DereflectionPipeline.from_pretrained(tmp_path)
     said = again(photo, tags={"dog": 0.5, "cat": 0.25})
     assert np.array_equal(said.image, again(photo).image) and "text encoder, which is not loaded" in said.notes[0]

@@ -151,3 +151,43 @@ def test_the_catalog_names_them():
     assert [entry.id for entry in catalog.entries("caption")] == ["blip-caption"]
     encoders = {entry.id: {part.folder for part in entry.sources()} for entry in catalog.entries("text-encoder")}
     assert encoders == {name: {"text_encoder", "tokenizer"} for name in ("sd21-text", "sana-text")}
+
+
+def test_a_restorer_that_takes_text_hears_it_through_the_encoder_its_checkpoint_names(clip, tmp_path, monkeypatch):
+    from models.dereflection.full import FullDereflection
+    from models.dereflection.pipeline import DereflectionPipeline
+    from models.hub import resolve
+    from models.runtime import Runtime
+    from plugins.contract import Guidance, LoadContext, Picture, RunContext, Tag
+    from plugins.dereflection.plugin import Dereflection
+
+    torch.manual_seed(0)
+    made = DereflectionPipeline(FullDereflection.tiny())
+    made.text_model = "tiny-text"
+    made.save_pretrained(tmp_path / "restorer", dtype="float32")
+    entries = "".join(
+        f'[[model]]\nid = "{name}"\ntask = "{task}"\nsource = "local"\nlicence = "mit"\npath = "{folder}"\n'
+        for name, task, folder in (
+            ("tiny-text", "text-encoder", clip),
+            ("tiny-restorer", "dereflection", tmp_path / "restorer"),
+        )
+    )
+    (tmp_path / "own.toml").write_text(entries)
+    monkeypatch.setenv("LIMPID_CATALOG", str(tmp_path / "own.toml"))
+    plugin = Dereflection()
+    plugin.load(resolve("tiny-restorer"), LoadContext(Runtime("cpu", "float32", "sdpa", "asked for")))
+    picture = Picture(np.random.default_rng(0).random((64, 80, 3), dtype=np.float32))
+
+    def restored(caption):
+        guidance = Guidance(caption, [Tag("dog", 1.0)], "your words") if caption else None
+        context = RunContext(guidance=guidance)
+        return plugin.run(picture, plugin.Params(), context).image, context.notes
+
+    (plain, _), (dog, notes), (other, _) = restored(""), restored("dog"), restored("g o d")
+    assert not any("not loaded" in note for note in notes)
+    assert not np.array_equal(plain, dog) and not np.array_equal(dog, other)
+
+    (tmp_path / "own.toml").write_text(entries.replace("tiny-text", "another"))
+    with pytest.raises(ModelError, match="no model 'tiny-text' for text-encoder"):
+        restored("dog")
+    assert np.array_equal(restored("")[0], plain)  # who gives no guidance needs no encoder
