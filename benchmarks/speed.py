@@ -6,6 +6,7 @@
   in the same precision and memory format (channels_last), numpy to numpy.
 * a 12-megapixel photo in fresh processes: seconds and peak resident memory (see `benchmarks.large`).
 * the app: process start to page answering.
+* guidance: the guide on a small and on a 12-megapixel photo; and, of a restorer that is guided, with and without tags.
 
 Let nothing else run meanwhile; the load at the start is printed with the table.
 """
@@ -29,8 +30,10 @@ from benchmarks.large import measure_apart
 from benchmarks.start import app_start_seconds
 from models.runtime import cpu_name
 
-PARTS = ("512", "12mp", "start")
+PARTS = ("512", "12mp", "start", "guide")
 BARS = {"512": "at most 0.8 s, and not above NAFNet", "12mp": "at most 15 s and 3072 MB", "start": "at most 10 s"}
+BARS["guide"] = "together at most 0.2 s"
+GUIDE = "semantics-small"
 Call = Callable[[np.ndarray], Any]
 
 
@@ -102,6 +105,26 @@ def measure_large(model: str, dtype: str | None) -> list[dict[str, Any]]:
         return [measure_apart(photo, model, way, dtype) for way in ways]
 
 
+def measure_guide(model: str, dtype: str | None, runs: int) -> dict[str, Any]:
+    """Median seconds of the guide, warm, by size of the photo; and what tags add to a guided restorer at 512x512."""
+    from models import hub
+    from models.semantics.pipeline import SemanticsPipeline
+    from training.restorer import load_restorer
+
+    guide = SemanticsPipeline.from_pretrained(hub.locate(GUIDE)[0])
+    result: dict[str, Any] = {"guide": GUIDE, "seconds": {}}
+    for width, height in ((512, 512), (4000, 3000)):
+        photo = sample_photo(width, height).astype(np.float32) / np.float32(255)
+        result["seconds"][f"{width}x{height}"] = statistics.median(side_by_side({"guide": guide}, photo, runs)["guide"])
+    pipeline: Any = load_restorer(model, device="cpu", dtype=dtype).pipeline
+    if getattr(pipeline.network, "guide", None) is not None:
+        photo = sample_photo(512, 512).astype(np.float32) / np.float32(255)
+        told = {pipeline.network.guide.names[0]: 1.0}
+        seconds = side_by_side({"with": lambda p: pipeline(p, tags=told), "without": pipeline}, photo, runs)
+        result["added"] = statistics.median(a - b for a, b in zip(seconds["with"], seconds["without"], strict=True))
+    return result
+
+
 def machine() -> dict[str, Any]:
     """What the numbers were taken on."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -129,6 +152,11 @@ def table(results: dict[str, Any]) -> str:
     if "start" in results:
         seconds = ", ".join(f"{value:.1f}" for value in results["start"])
         lines.append(f"| process start to page answering | {seconds} s | {BARS['start']} |")
+    if "guide" in results:
+        found = results["guide"]
+        seconds = ", ".join(f"{value:.3f} s at {size}" for size, value in found["seconds"].items())
+        added = f"; tags add {found['added']:.3f} s to the restorer at 512x512" if "added" in found else ""
+        lines.append(f"| {found['guide']}, warm | {seconds}{added} | {BARS['guide']} |")
     return "\n".join(lines) + "\n"
 
 
@@ -147,6 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         results["12mp"] = measure_large(given.model, given.dtype)
     if "512" in given.only:
         results["512"] = measure_small(given.model, given.dtype, given.runs)
+    if "guide" in given.only:
+        results["guide"] = measure_guide(given.model, given.dtype, given.runs)
     print(table(results))
     if given.out:
         given.out.write_text(json.dumps(results, indent=2) + "\n")

@@ -79,6 +79,22 @@ def test_the_table_and_the_numbers(
     assert "| 4.3 s |" in speed.table(numbers) and "| 9.0 s, 900 MB |" in speed.table(numbers)
 
 
+@pytest.mark.parametrize("guided", [True, False])
+def test_what_guidance_takes(guided: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = SmallDereflection.tiny()
+    if guided:
+        network.add_tags(("dog", "car"))
+    DereflectionPipeline(network).save_pretrained(tmp_path / "model")
+    out = tmp_path / "speed.json"
+    speed.main(["--model", str(tmp_path / "model"), "--only", "guide", "--runs", "1", "--out", str(out)])
+    numbers = json.loads(out.read_text())["guide"]
+    assert set(numbers["seconds"]) == {"512x512", "4000x3000"} and min(numbers["seconds"].values()) > 0
+    assert ("added" in numbers) == guided
+    printed = capsys.readouterr().out
+    assert f"{numbers['seconds']['512x512']:.3f} s at 512x512" in printed
+    assert ("tags add" in printed) == guided
+
+
 SERVER = """
 import http.server, os, time
 time.sleep(0.5)
