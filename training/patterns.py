@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for every run")
     parser.add_argument("--variants", nargs="+", help="only these")
     parser.add_argument("--samples", type=int, default=24, help="held-out samples of each family")
-    parser.add_argument("--side", type=int, default=256, help="their side in pixels")
+    parser.add_argument("--side", type=int, help="their side in pixels (default: that of the runs' validation)")
     parser.add_argument("--out", type=Path, default=Path("patterns"))
     options = parser.parse_args(arguments)
     plan = Patterns(**yaml.safe_load(options.config.read_text()))
@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
     def row(name: str) -> dict[str, float]:
         configs = stage_configs(plan, options.config.parent, name, options.set, options.out / "runs")
         pipeline = DeblurPipeline.from_pretrained(train_variant(configs))
-        return gains(pipeline, configs[-1], plan.test, options.samples, options.side)
+        return gains(pipeline, configs[-1], plan.test, options.samples, options.side or configs[-1].validation_size)
 
     def page(table: Table) -> str:
         return markdown(table, plan.test)
