@@ -59,7 +59,8 @@ LOCAL = {
 }
 
 STEP = {
-    True: "",
+    True: " Its decoder besides says, place by place, by how much to raise the pre-reconstruction's bands of detail;"
+    " `detail` goes from the pre-reconstruction (0) to all of that (1).",
     False: " Transformer and decoder were not trained yet and are passed over: the result is the pre-reconstruction,"
     " and `detail` has no effect.",
 }
