@@ -20,7 +20,7 @@ from models.deblur.detail import mean_gradient
 from models.deblur.pipeline import DeblurPipeline
 from models.errors import LimpidError
 from training.metrics import psnr
-from training.protocol import NATIVE, PROTOCOLS, EvaluationError, Pair, find_pairs, spread, to_8bit
+from training.protocol import NATIVE, PROTOCOLS, EvaluationError, Pair, as_float, find_pairs, spread, to_8bit
 from training.restorer import load_restorer
 from training.sets import find_sets
 
@@ -34,7 +34,7 @@ def sweep(pipeline: DeblurPipeline, pairs: Sequence[Pair]) -> dict[str, Any]:
     scores, sharpness = [], []
     for pair in tqdm(pairs, unit="photo", mininterval=1.0):
         photo, target = pair.load(PROTOCOLS[NATIVE])
-        given = photo.astype(np.float32) / np.float32(255)
+        given = as_float(photo)
         images = [pipeline(given, detail=detail).image for detail in DETAILS]
         scores.append([psnr(to_8bit(image), target) for image in images])
         sharpness.append([mean_gradient(image) for image in images])

@@ -27,7 +27,7 @@ from training.data.semantic import split_of
 from training.guidance_samples import Level, Sample, samples
 from training.metrics import Scores
 from training.motion_ablation import ARMS, restore_arms
-from training.protocol import NATIVE, PROTOCOLS, EvaluationError, spread, to_8bit
+from training.protocol import NATIVE, PROTOCOLS, EvaluationError, as_float, spread, to_8bit
 from training.report import Row, Summary, gain_over, statistics, write_report
 from training.restorer import Restorer, load_restorer
 from training.unseen import unseen
@@ -44,7 +44,7 @@ def told(sample: Sample, guide: Guide | None) -> dict[str, Told | None]:
     """What the restorer is told in each condition: names with scores."""
     conditions: dict[str, Told | None] = {"none": None}
     if guide is not None:
-        conditions["predicted"] = {tag.name: tag.score for tag in guide(_as_float(sample.photo))[:BEST]}
+        conditions["predicted"] = {tag.name: tag.score for tag in guide(as_float(sample.photo))[:BEST]}
     return conditions | {"true": {sample.tag: 1.0}, "wrong": {sample.wrong: 1.0}}
 
 
@@ -55,7 +55,7 @@ def measure_guidance(restorer: Restorer, guide: Guide | None, drawn: Sequence[Sa
     def versions(sample: Sample) -> tuple[dict[str, np.ndarray], Row]:
         conditions = told(sample, guide)
         pictures = {
-            name: to_8bit(pipeline(_as_float(sample.photo), tags=tags).image) for name, tags in conditions.items()
+            name: to_8bit(pipeline(as_float(sample.photo), tags=tags).image) for name, tags in conditions.items()
         }
         said: Row = {"tag": sample.tag, "wrong_tag": sample.wrong}
         if guide is not None:
@@ -185,10 +185,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     return 0
-
-
-def _as_float(photo: np.ndarray) -> np.ndarray:
-    return photo.astype(np.float32) / np.float32(255)
 
 
 if __name__ == "__main__":

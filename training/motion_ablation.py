@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.arrays import to_array
 from models.deblur.network import MOTION, Deblur
 from models.deblur.pipeline import DeblurPipeline
-from training.protocol import to_8bit
+from training.protocol import as_float, to_8bit
 
 ARMS = {
     "with": "with the field",
@@ -49,7 +49,7 @@ def still(network: Deblur) -> Iterator[None]:
 def restore_arms(pipeline: DeblurPipeline, photo: np.ndarray) -> dict[str, np.ndarray]:
     """``photo``, uint8 H x W x 3, restored in each of `ARMS`, as uint8."""
     network, (height, width) = pipeline.network, photo.shape[:2]
-    shown = pipeline.to_tensor(photo.astype(np.float32) / np.float32(255))
+    shown = pipeline.to_tensor(as_float(photo))
 
     def finish(latent: Tensor, known: object) -> np.ndarray:
         picture = network.decode(network.step(latent), known)

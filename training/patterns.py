@@ -22,7 +22,7 @@ from training.data.blur_config import OTHERS
 from training.data.blurred import Blurs
 from training.data.photos import to_pixels
 from training.metrics import psnr
-from training.protocol import to_8bit
+from training.protocol import as_float, to_8bit
 from training.variants import chain, fill_table, train_variant
 
 Table = dict[str, dict[str, float]]
@@ -60,7 +60,7 @@ def gains(
         for index in range(samples):
             batch = data.batch([index], side)
             photo, target = to_pixels(batch["input"][0]), to_pixels(batch["target"][0])
-            restored = pipeline(photo.astype(np.float32) / np.float32(255), detail=0.0).image
+            restored = pipeline(as_float(photo), detail=0.0).image
             each.append(psnr(to_8bit(restored), target) - psnr(photo, target))
         row[family] = float(np.mean(each))
     return row

@@ -115,6 +115,11 @@ def read_picture(path: Path) -> np.ndarray:
         raise EvaluationError(f"{path.name} cannot be read as a picture: {error}.") from error
 
 
+def as_float(photo: np.ndarray) -> np.ndarray:
+    """uint8 -> float32 in [0, 1], as pipelines take it."""
+    return photo.astype(np.float32) / np.float32(255)
+
+
 def to_8bit(picture: np.ndarray) -> np.ndarray:
     """float in [0, 1] -> uint8, rounded (truncating would darken every picture by half a level)."""
     return np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from training.protocol import EvaluationError, to_8bit
+from training.protocol import EvaluationError, as_float, to_8bit
 from training.sheet import DIFFERENCE, REMOVED, difference
 
 PIPELINES = {  # class named in pipeline.json -> module
@@ -72,7 +72,7 @@ class Restorer:
     def __call__(self, photo: np.ndarray) -> Prediction:
         """uint8 H x W x 3 -> the restored picture and what comes with it, pictures rounded to 8 bits."""
         start = time.perf_counter()
-        output = self.pipeline(_as_float(photo))
+        output = self.pipeline(as_float(photo))
         seconds = time.perf_counter() - start
         if output.image.shape != photo.shape:
             raise EvaluationError(
@@ -87,7 +87,7 @@ class Restorer:
         self, photo: np.ndarray, tile: int | None, offset: tuple[int, int] = (0, 0)
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """The restored picture, float32 and unrounded, in tiles (None: the pipeline's own); and the plan."""
-        output = self.pipeline(_as_float(photo), tile=tile, tile_offset=offset)
+        output = self.pipeline(as_float(photo), tile=tile, tile_offset=offset)
         return output.image, output.plan
 
 
@@ -133,7 +133,3 @@ def pipeline_named(name: str) -> Any:
 def _extra(output: Restoration, name: str) -> np.ndarray | None:
     found = getattr(output, name, None)
     return (getattr(output, "layers", None) or {}).get(name) if found is None else found
-
-
-def _as_float(photo: np.ndarray) -> np.ndarray:
-    return photo.astype(np.float32) / np.float32(255.0)
