@@ -118,3 +118,15 @@ def zero_conv(inside: int, outside: int, size: int = 1) -> nn.Conv2d:
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
     return conv
+
+
+@torch.no_grad()
+def widened(layer: nn.Conv2d, inside: int, outside: int) -> nn.Conv2d:
+    """The convolution with so many more channels in and out, their weights zero: the others give what they gave."""
+    channels = layer.in_channels + inside, layer.out_channels + outside
+    wider = nn.Conv2d(*channels, layer.kernel_size, layer.stride, layer.padding).to(layer.weight)  # type: ignore[arg-type]
+    assert layer.bias is not None and wider.bias is not None
+    for new, old in ((wider.weight, layer.weight), (wider.bias, layer.bias)):
+        new.zero_()
+        new[tuple(slice(side) for side in old.shape)] = old
+    return wider

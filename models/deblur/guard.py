@@ -1,7 +1,8 @@
 """The guard: where a restoration cannot be right, what it was made from stands instead.
 
 Three things are asked of each cell of 64 px, on a grid that tiles share: are all values finite; is the change one
-that undoing a blur can make; does the picture, blurred as the photo was found to be, give the photo again. The
+that undoing a blur can make; does the picture, blurred as the photo was found to be, window by window or by one kernel,
+give the photo again. The
 pre-reconstruction is held against the photo, and the diffusion output against what stands after that. A cell that
 fails gives way whole and fades out over its neighbours.
 """
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.deblur.blind import response_of
 from models.deblur.wiener import WienerStep
 
 CELL = 64  # pixels; half a window of the blur
@@ -59,12 +61,17 @@ class Tally:
 class Guard:
     """For one tile: pictures are admitted in order, each held against what stands, at first the photo.
 
-    ``photo``: 1 x 3 x H x W in [0, 1]; ``blur``: what the motion estimator found in it.
+    ``photo``: 1 x 3 x H x W in [0, 1]; ``blur``: what the motion estimator found in it; ``kernel``: that of the whole
+    photo, where one was looked for (`models.deblur.blind`).
     """
 
-    def __init__(self, wiener: WienerStep, photo: Tensor, blur: dict[str, Tensor], tally: Tally) -> None:
+    def __init__(
+        self, wiener: WienerStep, photo: Tensor, blur: dict[str, Tensor], tally: Tally, kernel: Tensor | None = None
+    ) -> None:
         self.wiener, self.tally = wiener, tally
-        self.response = wiener.response(blur["double"], blur["radius"])
+        self.responses = [wiener.response(blur["double"], blur["radius"])]
+        if kernel is not None:
+            self.responses.append(response_of(kernel, (wiener.side, wiener.side))[:, None, None, None])
         self.stands = photo.float().clamp(0, 1)
         self.photo = gray(self.stands)
         self.noise = noise_level(self.photo)
@@ -76,12 +83,12 @@ class Guard:
         finite = picture.isfinite().all(1, keepdim=True)
         picture = torch.where(finite, picture.float(), self.stands).clamp(0, 1)
         off = self._off(picture)
-        failed = torch.zeros_like(off, dtype=torch.bool)
+        failed = torch.zeros_like(self.noise, dtype=torch.bool)
         for fault, cells in (
             ("finite", F.max_pool2d((~finite).float(), CELL, ceil_mode=True) > 0),
             ("departure", cell_rms(picture - self.stands) > DEPARTURE),
             # Written so that an estimate which is not finite fails what rests on it.
-            ("reblur", ~(off <= FACTOR * torch.maximum(self.off, self.noise) + MARGIN)),
+            ("reblur", ~(off <= FACTOR * torch.maximum(self.off, self.noise) + MARGIN).any(0)),
         ):
             self.tally.failed[name, fault] += int((cells & ~failed).sum())
             failed |= cells
@@ -92,9 +99,10 @@ class Guard:
         return picture
 
     def _off(self, picture: Tensor) -> Tensor:
-        """How far the picture is from the photo when blurred again: the root mean square over each cell."""
-        again = self.wiener.respond(gray(picture), self.response)
-        return cell_rms(again.clamp(max=1) - self.photo)
+        """How far the picture is from the photo when blurred again: the root mean square over each cell, for each of
+        the blurs it may have."""
+        again = (self.wiener.respond(gray(picture), response) for response in self.responses)
+        return torch.stack([cell_rms(blurred.clamp(max=1) - self.photo) for blurred in again])
 
 
 def gray(picture: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import Down, Pointwise, residuals
+from models.blocks import Down, Pointwise, residuals, widened
 from models.deblur.blur_field import double_angle
 from models.deblur.spectra import CHANNELS, FAR, describe
 from models.deblur.windows import cut
@@ -55,13 +55,7 @@ class MotionEstimator(nn.Module):
 
     def look_far(self) -> None:
         """From now on read the maps of longer blur too; what was found without them is found still."""
-        first = cast(nn.Conv2d, self.read[0])
-        wider = nn.Conv2d(CHANNELS + FAR, first.out_channels, 3, padding=1).to(first.weight)
-        with torch.no_grad():
-            wider.weight.zero_()
-            wider.weight[:, :CHANNELS] = first.weight
-            wider.bias.copy_(first.bias)  # type: ignore[union-attr, arg-type]
-        self.read[0], self.far = wider, True
+        self.read[0], self.far = widened(cast(nn.Conv2d, self.read[0]), FAR, 0), True
 
     def forward(self, photo: Tensor) -> dict[str, Tensor]:
         """``double`` (B x rows x columns x 2), ``radius`` and ``noise`` (B x rows x columns) of the windows, and

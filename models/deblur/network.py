@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from models.blocks import Pointwise, zero_conv
 from models.deblur.motion import CELL, MotionEstimator, in_units
 from models.deblur.prior import PreReconstruction
+from models.deblur.undone import Undone, undo
 from models.deblur.wiener import WienerStep
 from models.guidance import Guided, TagTokens
 
@@ -40,6 +41,7 @@ class Prepared:
     features: list[Tensor]
     aligned: Tensor
     blur: dict[str, Tensor]
+    undone: Undone | None
 
 
 class Deblur(Guided, ModelMixin, ConfigMixin):
@@ -50,12 +52,13 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
     guidance tokens; a learned null token stands for "no guidance". ``tags``: those it can be guided by
     (`models.guidance`); none: it was trained without. ``far``: the motion estimator reads longer blur
     (`models.deblur.spectra`). ``lift``: the decoder says besides, for each pixel, by how much to raise what the
-    pre-reconstruction has in each of some bands of scale. Pictures are B x 3 x H x W, sRGB in [0, 1], sides multiples
-    of ``multiple``.
+    pre-reconstruction has in each of some bands of scale. ``kernel``: the pre-reconstruction is shown besides the photo
+    as one kernel, found blindly, undoes it (`models.deblur.undone`). Pictures are B x 3 x H x W, sRGB in [0, 1], sides
+    multiples of ``multiple``.
     """
 
     config_name = "config.json"
-    grows = ("far", "lift")  # what a warm start may add, see :meth:`grow`
+    grows = ("far", "lift", "kernel")  # what a warm start may add, see :meth:`grow`
     _supports_gradient_checkpointing = True
 
     @register_to_config
@@ -73,6 +76,7 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         tags: tuple[str, ...] = (),
         far: bool = False,
         lift: bool = False,
+        kernel: bool = False,
     ) -> None:
         super().__init__()
         coder = SMALL_AUTOENCODER | (autoencoder_config or {})
@@ -102,6 +106,8 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         self.lifts: nn.Conv2d | None = None
         if lift:
             self.grow("lift")
+        if kernel:
+            self.grow("kernel")
         for last in (self.transformer.proj_out, *self.details.values(), _last(self.autoencoder.decoder.conv_out)):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
@@ -139,24 +145,38 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         """Add one of ``grows`` to a network made without it; what it gives stays the same until it is trained."""
         if part == "far":
             self.motion.look_far()
+        elif part == "kernel":
+            self.prior.take_undone()
         else:
             self.lifts = zero_conv(_last(self.autoencoder.decoder.conv_out).in_channels, BANDS, 3).to(self.null_token)
         self.register_to_config(**{part: True})
 
-    def prepare(self, photo: Tensor) -> Prepared:
-        """The blur of a photo, the pre-reconstruction under it, and the aligned latent."""
+    @torch.no_grad()
+    def undo(self, photo: Tensor, region: Tensor | None = None, blur: dict[str, Tensor] | None = None) -> Undone | None:
+        """A whole photo as one kernel undoes it, found in its part ``region``; None for a network that asks for none.
+        ``blur``: that of the region, where it is known."""
+        if not self.config.kernel:
+            return None
+        return undo(photo, blur or self.motion(photo if region is None else region), region)
+
+    def prepare(self, photo: Tensor, undone: Undone | None = None) -> Prepared:
+        """The blur of a photo, the pre-reconstruction under it, and the aligned latent. ``undone``: where the photo is
+        part of another, that one's (:meth:`undo`), of the same part."""
         blur = self.motion(photo)
+        undone = undone or self.undo(photo, blur=blur)
         # Its gradient costs as much as all the rest: where the Wiener step is not trained, none passes it.
         through = torch.is_grad_enabled() and any(p.requires_grad for p in self.wiener.parameters())
         with torch.set_grad_enabled(through):
             variants = self.wiener(photo, blur["double"], blur["radius"], blur["noise"])
-        picture, aligned, features = self.prior(photo, variants.to(photo.dtype), blur["field"])
+        shown = None if undone is None else undone.pictures.to(photo.dtype)
+        picture, aligned, features = self.prior(photo, variants.to(photo.dtype), blur["field"], shown)
         size = (photo.shape[-2] // self.compression, photo.shape[-1] // self.compression)
-        return Prepared(picture, features, F.adaptive_avg_pool2d(aligned, size), blur)
+        return Prepared(picture, features, F.adaptive_avg_pool2d(aligned, size), blur, undone)
 
-    def encode(self, photo: Tensor) -> tuple[Tensor, Prepared]:
-        """Latent of the photo, aligned latent and motion (B x (2 latent + 3) x h x w); and what is known."""
-        known = self.prepare(photo)
+    def encode(self, photo: Tensor, undone: Undone | None = None) -> tuple[Tensor, Prepared]:
+        """Latent of the photo, aligned latent and motion (B x (2 latent + 3) x h x w); and what is known
+        (:meth:`prepare`)."""
+        known = self.prepare(photo, undone)
         latent = self.encode_latent(photo)
         motion = F.adaptive_avg_pool2d(in_units(known.blur["field"]), (latent.shape[-2], latent.shape[-1]))
         return torch.cat([latent, known.aligned, motion.to(latent.dtype)], 1), known

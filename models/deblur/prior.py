@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import Down, Pointwise, Up, residuals, zero_conv
+from models.blocks import Down, Pointwise, Up, residuals, widened, zero_conv
 from models.deblur.motion import in_units
+from models.deblur.undone import UNDONE
 
 MAPS = 5  # a share of each variant of the Wiener step, and what is added besides
 
@@ -34,13 +35,25 @@ class PreReconstruction(nn.Module):
         self.head = zero_conv(widths[0], 4 * MAPS, 3)
         self.align = Pointwise(widths[-1], latent)
 
-    def forward(self, photo: Tensor, variants: Tensor, field: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """``variants`` from :class:`WienerStep`, ``field`` from the motion estimator. Returns the picture
-        (B x 3 x H x W, not clipped), the aligned latent, and features, coarse to fine, the last at 1/2."""
+    def take_undone(self) -> None:
+        """From now on take shares of the photo as one kernel undoes it too; what comes out stays until it is
+        trained."""
+        self.stem = widened(self.stem, 4 * 3 * UNDONE, 0)
+        self.head = widened(self.head, 0, 4 * UNDONE)
+
+    def forward(
+        self, photo: Tensor, variants: Tensor, field: Tensor, undone: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """``variants`` from :class:`WienerStep`, ``field`` from the motion estimator, ``undone`` (B x 3 `UNDONE` x H x
+        W, where it takes that) from `models.deblur.undone`. Returns the picture (B x 3 x H x W, not clipped), the
+        aligned latent, and features, coarse to fine, the last at 1/2."""
         blur = F.interpolate(in_units(field), photo.shape[-2:], mode="bilinear")
         first, second = variants.chunk(2, 1)
         changes = [first[:, :3] - photo, second[:, :3] - photo]
         shown = [photo * 2 - 1, *(c.clamp(-1, 1) for c in changes), first[:, 3:], second[:, 3:], blur]
+        if undone is not None:
+            more = [(picture - photo).clamp(-1, 1) for picture in undone.chunk(UNDONE, 1)]
+            changes, shown = changes + more, shown + more
         x = self.stem(F.pixel_unshuffle(torch.cat(shown, 1), 2))
         skips = []
         for level, blocks in enumerate(self.down_blocks):
@@ -51,7 +64,8 @@ class PreReconstruction(nn.Module):
             x = blocks(up(x) + skip)
             features.append(x)
         maps = F.pixel_shuffle(self.head(x), 2)
-        picture = photo + maps[:, 2:]
-        for share, change in zip(maps[:, :2].split(1, 1), changes, strict=True):
+        picture = photo + maps[:, 2:MAPS]
+        shares = torch.cat([maps[:, :2], maps[:, MAPS:]], 1)
+        for share, change in zip(shares.split(1, 1), changes, strict=True):
             picture = picture + share * change.clamp(-1, 1)
         return picture, self.align(features[0]), features

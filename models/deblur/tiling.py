@@ -12,7 +12,8 @@ from models.arrays import to_array
 from models.deblur.guard import Guard, Tally
 from models.deblur.motion import CELL
 from models.deblur.network import SIDE, Deblur
-from models.geometry import with_halo
+from models.deblur.undone import Undone, region_of
+from models.geometry import Box, pad_to, with_halo
 from models.tiles import Tile, TilePlan, run_tiled
 
 TILE, OVERLAP = 640, 64
@@ -42,14 +43,18 @@ class TiledRun:
         self.pictures: np.ndarray
         self.cells = np.zeros((-(-plan.height // CELL), -(-plan.width // CELL), 3), np.float32)
         self.tally = Tally()
+        self.undone: Undone | None = None
 
     def go(self, diffuse: bool, progress: Callable[[int, int], None] | None) -> TiledRun:
         """Run every tile; without ``diffuse`` as far as the pre-reconstruction."""
+        if self.network.config.kernel:
+            whole = self.to_tensor(self.photo)
+            self.undone = self.network.undo(whole, region_of(whole))
 
         def restore(_: np.ndarray, where: Tile) -> np.ndarray:
             box, inner = with_halo(where, HALO, self.plan.height, self.plan.width)
             part = self.photo[box.top : box.top + box.height, box.left : box.left + box.width]
-            pictures, field = self._restore(self.to_tensor(part), diffuse)
+            pictures, field = self._restore(self.to_tensor(part), self._undone(box), diffuse)
             self._keep(field, where, inner)
             return to_array(pictures)[inner]
 
@@ -57,10 +62,17 @@ class TiledRun:
         np.clip(self.pictures, 0, 1, out=self.pictures)  # blending weights sum to 1 but for rounding
         return self
 
-    def _restore(self, photo: Tensor, diffuse: bool) -> tuple[Tensor, Tensor]:
+    def _undone(self, box: Box) -> Undone | None:
+        """The part over ``box``, as large as the network takes that part of the photo."""
+        if self.undone is None:
+            return None
+        part = self.undone.pictures[..., box.top : box.top + box.height, box.left : box.left + box.width]
+        return Undone(self.undone.kernel, pad_to(part, self.network.multiple))
+
+    def _restore(self, photo: Tensor, undone: Undone | None, diffuse: bool) -> tuple[Tensor, Tensor]:
         """One tile's pictures over channels, and its blur field."""
-        latent, known = self.network.encode(photo) if diffuse else (None, self.network.prepare(photo))
-        guard = Guard(self.network.wiener, photo, known.blur, self.tally)
+        latent, known = self.network.encode(photo, undone) if diffuse else (None, self.network.prepare(photo, undone))
+        guard = Guard(self.network.wiener, photo, known.blur, self.tally, known.undone.kernel if known.undone else None)
         pictures = [guard.admit("pre-reconstruction", known.prerestored)]
         if latent is not None:
             output = self.network.decode(self.network.step(latent, self.tokens), known)

@@ -43,7 +43,7 @@ def test_tokens_guide_and_none_are_the_null_token():
 
 def test_the_gradient_reaches_every_parameter():
     """But those no step at timestep 0 with a latent added uses: there are none."""
-    network, photo = perturbed("far", "lift"), torch.rand(1, 3, 128, 128)
+    network, photo = perturbed(*Deblur.grows), torch.rand(1, 3, 128, 128)
     latent, known = network.encode(photo)
     loss = network.decode(network.step(latent), known).square().mean() + known.prerestored.square().mean()
     loss = loss + sum(part.square().mean() for part in known.blur.values())
@@ -100,8 +100,8 @@ def test_what_is_added_to_a_network_changes_nothing_until_it_is_trained(part, tm
     for parameter in network.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.2)
-    if part == "far":  # new channels of a layer that was there
-        torch.nn.init.normal_(network.motion.read[0].weight, std=0.2)
+    for layer in {"far": [network.motion.read[0]], "kernel": [network.prior.stem, network.prior.head]}.get(part, []):
+        torch.nn.init.normal_(layer.weight, std=0.2)  # new channels of a layer that was there
     after = network.restore(photo)
     assert (after - before).abs().max() > 1e-4
     network.save_pretrained(tmp_path)

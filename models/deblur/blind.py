@@ -1,0 +1,169 @@
+"""The kernel of a photo that is blurred alike everywhere, found blindly: any shape, where the motion estimator knows
+lines and discs alone.
+
+From coarse to fine, in turn: the scene under the kernel, by L0-regularised gradients (Xu, Zheng and Jia, CVPR 2013: few
+edges, but those sharp); then the kernel that leads from its gradients to the photo's, by least squares (Cho and Lee,
+SIGGRAPH Asia 2009). What is ours: the blur that the motion estimator found bounds the kernel, without which small
+blur comes out wide.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.deblur.windows import mirrored
+
+SUPPORT = 55  # px; sides of a kernel
+RATIO = 2**0.5  # between scales
+SMALLEST = 5  # px; sides of the kernel at the coarsest scale
+TURNS = 3  # at each scale
+EDGE, EASE = 0.03, 0.8  # weight of an edge, for light of a deviation of CONTRAST; of that at each finer scale
+CONTRAST = 0.25
+SHARPEN, SHARPEST = 4.0, 1e3  # growth and limit of the splitting's weight
+RIDGE = 0.1  # of the mean power of the gradients
+FAINT = 0.05  # of the kernel's peak: what is less is noise
+REACH, FLOOR = 3.0, 2.5  # deviations of the blur that was found, and px besides, that the kernel may spread
+RIM = 0.1  # of each side, faded out
+
+
+def estimate_kernel(light: Tensor, spread: Tensor) -> Tensor:
+    """``light``, B x H x W, linear, sides of `SUPPORT` or more; ``spread``, B x 2 x 2, the covariance in px² (x, y) of
+    the blur that may be expected. Returns B x `SUPPORT` x `SUPPORT`, not negative, of sum 1, centred on its centroid
+    to a pixel."""
+    light = light - light.mean((1, 2), keepdim=True)
+    light = light / light.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-6) * CONTRAST
+    spread = spread.nan_to_num(0.0, 0.0, 0.0).float()
+    scales = [1.0]
+    while SUPPORT * scales[0] / RATIO >= SMALLEST:
+        scales.insert(0, scales[0] / RATIO)
+    kernel, edge = None, EDGE
+    for scale in scales:
+        size = tuple(round(side * scale / 2) * 2 if scale < 1 else side for side in light.shape[-2:])
+        support = max(3, round(SUPPORT * scale) // 2 * 2 + 1)
+        photo = light if scale == 1 else _resized(light, size, antialias=True)
+        spectrum = torch.fft.rfft2(photo * rim(size, RIM).to(photo))
+        bound = _bound(spread, scale, support)
+        kernel = _unit(bound if kernel is None else _resized(kernel, (support, support)).clamp(min=0))
+        for _ in range(TURNS):
+            kernel = _kernel(spectrum, _edges(spectrum, kernel, size, edge), bound, size)
+        edge *= EASE
+    assert kernel is not None
+    return kernel
+
+
+def spread_of(double: Tensor, radius: Tensor) -> Tensor:
+    """The mean covariance, B x 2 x 2 in px², of the blur of windows (`models.deblur.blur_field`): ``double``
+    B x rows x columns x 2, ``radius`` B x rows x columns."""
+    c, s = double.float().unbind(-1)
+    length = torch.sqrt(c**2 + s**2 + 1e-12)
+    round_part = length**2 / 24 + radius.float() ** 2 / 4
+    along, across = length * c / 24, length * s / 24
+    parts = [round_part + along, across, across, round_part - along]
+    return torch.stack([part.mean((1, 2)) for part in parts], -1).unflatten(-1, (2, 2))
+
+
+def response_of(kernel: Tensor, size: tuple[int, ...]) -> Tensor:
+    """The kernel's transfer function at the frequencies of ``rfft2`` over ``size``, its centroid at the origin."""
+    support = kernel.shape[-1]
+    at = torch.arange(support, device=kernel.device, dtype=kernel.dtype) - support // 2
+    wide = F.pad(kernel, (0, size[1] - support, 0, size[0] - support))
+    fy, fx = torch.fft.fftfreq(size[0]).to(kernel)[:, None], torch.fft.rfftfreq(size[1]).to(kernel)
+    y, x = ((kernel.sum(dim) * at).sum(1)[:, None, None] + support // 2 for dim in (2, 1))
+    turn = 2 * torch.pi * (fy * y + fx * x)
+    return torch.fft.rfft2(wide) * torch.complex(turn.cos(), turn.sin())
+
+
+def rim(size: tuple[int, ...], share: float) -> Tensor:
+    """H x W weights, 1 inside and falling to 0 over ``share`` of each side (Tukey)."""
+    lines = []
+    for side in size[-2:]:
+        middle = (torch.arange(side) + 0.5) / side
+        near = torch.minimum(middle, 1 - middle)
+        lines.append(0.5 - 0.5 * torch.cos(torch.pi * (near / share).clamp(max=1)))
+    return lines[0][:, None] * lines[1]
+
+
+def deconvolve(light: Tensor, kernel: Tensor, noise: float) -> Tensor:
+    """``light``, B x H x W, under a Wiener filter of ``kernel``; ``noise``: noise over signal at 1 cycle a pixel, which
+    grows as f² since a natural picture's spectrum falls as 1/f². Beyond its edge the picture is mirrored and fades."""
+    height, width = light.shape[-2:]
+    margin = SUPPORT + 9
+    # Sizes without large prime factors: their transform is much faster.
+    size = tuple(-(-(side + 2 * margin) // 32) * 32 for side in (height, width))
+    y, x = (mirrored(side, margin, whole - side - margin) for side, whole in zip((height, width), size, strict=True))
+    mean = light.mean((1, 2), keepdim=True)
+    wide = (light - mean)[..., y.to(light.device), :][..., x.to(light.device)]
+    for dim, side, whole in ((-2, height, size[0]), (-1, width, size[1])):
+        at = torch.arange(whole, device=light.device)
+        off = torch.maximum(margin - at, at - margin - side + 1).clamp(min=0) / margin
+        fade = 0.5 + 0.5 * torch.cos(torch.pi * off.clamp(max=1))
+        wide = wide * (fade[:, None] if dim == -2 else fade)
+    response = response_of(kernel, size)
+    fy, fx = torch.fft.fftfreq(size[0]).to(light)[:, None], torch.fft.rfftfreq(size[1]).to(light)
+    inverse = response.conj() / (response.abs() ** 2 + noise * (fy**2 + fx**2) + 1e-4)
+    result = torch.fft.irfft2(torch.fft.rfft2(wide) * inverse, s=size)
+    return result[..., margin : margin + height, margin : margin + width] + mean
+
+
+def _edges(spectrum: Tensor, kernel: Tensor, size: tuple[int, ...], edge: float) -> tuple[Tensor, Tensor]:
+    """Horizontal and vertical gradients of the scene with the fewest edges, by half-quadratic splitting."""
+    response = response_of(kernel, size)
+    given, power = response.conj() * spectrum, response.abs() ** 2
+    laplacian = sum(g.abs() ** 2 for g in _derivatives(size, spectrum))
+    scene = torch.fft.irfft2(spectrum, s=size)
+    weight = 2 * edge
+    while True:
+        across, down = scene.roll(-1, 2) - scene, scene.roll(-1, 1) - scene
+        if weight >= SHARPEST:
+            return across, down
+        kept = across**2 + down**2 >= edge / weight
+        across, down = across * kept, down * kept
+        curl = torch.fft.rfft2(across.roll(1, 2) - across + down.roll(1, 1) - down)
+        scene = torch.fft.irfft2((given + weight * curl) / (power + weight * laplacian), s=size)
+        weight *= SHARPEN
+
+
+def _kernel(spectrum: Tensor, edges: tuple[Tensor, Tensor], bound: Tensor, size: tuple[int, ...]) -> Tensor:
+    """The kernel that leads from the gradients ``edges`` to those of the photo, within ``bound``, centred."""
+    top, power = torch.zeros_like(spectrum), torch.zeros_like(spectrum.real)
+    for gradient, derivative in zip(edges, _derivatives(size, spectrum), strict=True):
+        scene = torch.fft.rfft2(gradient)
+        top, power = top + scene.conj() * derivative * spectrum, power + scene.abs() ** 2
+    ridge = RIDGE * power.mean((1, 2), keepdim=True) + 1e-12
+    support = bound.shape[-1]
+    whole = torch.fft.irfft2(top / (power + ridge), s=size).roll((support // 2, support // 2), (1, 2))
+    kernel = whole[:, :support, :support] * bound
+    kernel = _unit(kernel * (kernel >= FAINT * kernel.amax((1, 2), keepdim=True)))
+    at = torch.arange(support, device=kernel.device, dtype=kernel.dtype) - support // 2
+    shifts = [(kernel.sum(dim) * at).sum(1).round().int().tolist() for dim in (2, 1)]
+    return torch.stack([k.roll((-y, -x), (0, 1)) for k, y, x in zip(kernel, *shifts, strict=True)])
+
+
+def _derivatives(size: tuple[int, ...], like: Tensor) -> tuple[Tensor, Tensor]:
+    """Transfer functions of the differences to the right and lower neighbours."""
+    fy = 2 * torch.pi * torch.fft.fftfreq(size[0], device=like.device)[:, None]
+    fx = 2 * torch.pi * torch.fft.rfftfreq(size[1], device=like.device)[None]
+    return torch.complex(fx.cos() - 1, fx.sin()), torch.complex(fy.cos() - 1, fy.sin())
+
+
+def _bound(spread: Tensor, scale: float, support: int) -> Tensor:
+    """A Gaussian of the blur that may be expected, widened, its peak 1: B x support x support."""
+    round_part = torch.eye(2, device=spread.device) * ((FLOOR * scale) ** 2 + 0.5)
+    inverse = torch.linalg.inv(spread * (REACH * scale) ** 2 + round_part)
+    at = torch.arange(support, device=spread.device, dtype=spread.dtype) - support // 2
+    places = torch.stack(torch.meshgrid(at, at, indexing="xy"), -1)
+    return torch.exp(-0.5 * torch.einsum("yxi,bij,yxj->byx", places, inverse, places))
+
+
+def _unit(kernel: Tensor) -> Tensor:
+    """Of sum 1; a point where nothing is left."""
+    total = kernel.sum((1, 2), keepdim=True)
+    point = torch.zeros_like(kernel)
+    point[:, kernel.shape[-1] // 2, kernel.shape[-1] // 2] = 1
+    return torch.where(total > 0, kernel / total.clamp(min=1e-12), point)
+
+
+def _resized(x: Tensor, size: tuple[int, ...], antialias: bool = False) -> Tensor:
+    return F.interpolate(x[:, None], size, mode="bilinear", antialias=antialias)[:, 0]

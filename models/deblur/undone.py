@@ -1,0 +1,59 @@
+"""A whole photo as one kernel undoes it, before it is cut into tiles: these share the kernel, and agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.deblur.blind import SUPPORT, deconvolve, estimate_kernel, spread_of
+from models.deblur.wiener import to_light, to_picture
+from models.deblur.windows import mirrored
+
+NOISE = (1.0, 10.0)  # over signal at 1 cycle a pixel: keen, and calm
+UNDONE = len(NOISE)  # pictures
+REGION = 512  # px; sides of the part of a photo in which the kernel is looked for
+
+
+@dataclass
+class Undone:
+    """``kernel``: B x `SUPPORT` x `SUPPORT`; ``pictures``: B x 3 `UNDONE` x H x W, not clipped."""
+
+    kernel: Tensor
+    pictures: Tensor
+
+
+def undo(photo: Tensor, blur: dict[str, Tensor], region: Tensor | None = None) -> Undone:
+    """``photo``, B x 3 x H x W in [0, 1], under the kernel found in it, or in its part ``region``. ``blur``: what the
+    motion estimator found there, which bounds the kernel."""
+    seen = photo if region is None else region
+    kernel = estimate_kernel(_large_enough(to_light(seen.float()).mean(1)), spread_of(blur["double"], blur["radius"]))
+    pictures = photo.new_empty(photo.shape[0], 3 * UNDONE, *photo.shape[-2:])
+    for channel in range(3):  # one by one: a large photo's spectra are larger
+        light = to_light(photo[:, channel].float())
+        for place, noise in enumerate(NOISE):
+            pictures[:, 3 * place + channel] = to_picture(deconvolve(light, kernel, noise))
+    return Undone(kernel, pictures)
+
+
+def region_of(photo: Tensor) -> Tensor:
+    """The part of up to `REGION` px a side, of 1 x 3 x H x W, that shows most of a blur: where gradients are
+    greatest."""
+    gray = photo.mean(1, keepdim=True)
+    power = F.pad(gray.diff(dim=-1), (0, 1)).square() + F.pad(gray.diff(dim=-2), (0, 0, 0, 1)).square()
+    step = REGION // 4
+    cells = F.avg_pool2d(power.float(), min(step, *gray.shape[-2:]), ceil_mode=True)
+    means = F.avg_pool2d(cells, tuple(min(4, side) for side in cells.shape[-2:]), stride=1)
+    row, column = divmod(int(means.flatten().argmax()), means.shape[-1])
+    top, left = (
+        max(0, min(place * step, side - REGION)) for place, side in zip((row, column), photo.shape[-2:], strict=True)
+    )
+    return photo[..., top : top + REGION, left : left + REGION]
+
+
+def _large_enough(light: Tensor) -> Tensor:
+    """Mirrored beyond its edge where it is smaller than a kernel."""
+    height, width = light.shape[-2:]
+    y, x = (mirrored(side, 0, max(0, SUPPORT + 9 - side)).to(light.device) for side in (height, width))
+    return light[:, y][..., x] if min(height, width) < SUPPORT + 9 else light
