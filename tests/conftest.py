@@ -54,11 +54,13 @@ def tiny_deblur(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     torch.manual_seed(0)
     network = Deblur.tiny()
+    network.grow("kernel")
     for parameter in network.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.005)
     network.motion.coarse.bias.data[0] = 0.5  # horizontal, about 5 px
     network.prior.head.bias.data[:8] = 0.3  # a share of the deconvolved photo
+    network.prior.head.bias.data[-8:] = 0.1  # and as one kernel undoes it
     folder = tmp_path_factory.mktemp("tiny-deblur")
     DeblurPipeline(network.eval()).save_pretrained(folder, dtype="float32")
     return folder

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from models.deblur.blind import SUPPORT, response_of
 from models.deblur.guard import CELL, Guard, Tally, cell_rms, noise_level
 from models.deblur.wiener import WienerStep
 from models.deblur.windows import grid_size
@@ -110,6 +111,19 @@ def test_a_blur_that_is_no_number_leaves_the_photo(case, wiener):
     blur["double"] = blur["double"] * float("nan")
     guard = Guard(wiener, photo, blur, Tally())
     assert torch.equal(guard.admit(PRE, fair), photo) and torch.equal(guard.admit(OUT, sharp), photo)
+
+
+def test_a_kernel_is_enough_where_the_blur_found_window_by_window_is_wrong(wiener):
+    sharp = scene()
+    kernel = torch.zeros(1, SUPPORT, SUPPORT)
+    middle = SUPPORT // 2
+    kernel[0, middle - 8 : middle + 9, middle] = 1 / 17
+    photo = wiener.respond(sharp, response_of(kernel, (128, 128))[:, None, None, None])
+    wrong = blur_of(sharp, 0.0)
+    assert not torch.equal(Guard(wiener, photo, wrong, Tally()).admit(PRE, sharp), sharp)
+    guard = Guard(wiener, photo, wrong, tally := Tally(), kernel)
+    assert torch.equal(guard.admit(PRE, sharp), sharp) and not tally.failed
+    assert torch.equal(guard.admit(OUT, brighter(sharp)), sharp)  # against both
 
 
 def test_noise_is_measured_where_there_is_no_texture():

@@ -1,0 +1,96 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from models.deblur.blind import SUPPORT, deconvolve, estimate_kernel, response_of, spread_of
+
+HALF = SUPPORT // 2
+
+
+def scene(height: int = 192, width: int = 224) -> torch.Tensor:
+    """Light of patches with round outlines, 1 x height x width."""
+    draw = torch.Generator().manual_seed(0)
+    light = torch.full((1, 1, height, width), 0.2)
+    for side in (16, 32):
+        heights = torch.rand(1, 1, height // side + 1, width // side + 1, generator=draw)
+        light += 0.35 * (F.interpolate(heights, (height, width), mode="bicubic") > 0.5)
+    return light[:, 0]
+
+
+def hook() -> torch.Tensor:
+    """A trajectory that turns a corner, which is no line; its centroid in the middle."""
+    kernel = torch.zeros(1, SUPPORT, SUPPORT)
+    kernel[0, HALF - 6 : HALF + 3, HALF - 2] = 1
+    kernel[0, HALF + 2, HALF - 1 : HALF + 7] = 1
+    return kernel / kernel.sum()
+
+
+def blurred(light: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+    wide = F.pad(light[:, None], (HALF,) * 4, mode="reflect")
+    photo = F.conv2d(wide, kernel.flip(1, 2)[:, None])[:, 0]
+    return photo + 0.003 * torch.randn(photo.shape, generator=torch.Generator().manual_seed(1))
+
+
+def spread(kernel: torch.Tensor) -> torch.Tensor:
+    at = torch.arange(SUPPORT) - HALF
+    y, x = torch.meshgrid(at, at, indexing="ij")
+    y, x = y - (kernel * y).sum(), x - (kernel * x).sum()
+    return torch.stack([(kernel * a * b).sum() for a, b in ((x, x), (x, y), (y, x), (y, y))]).view(1, 2, 2)
+
+
+def decibels(a: torch.Tensor, b: torch.Tensor) -> float:
+    inside = (..., slice(16, -16), slice(16, -16))
+    return float(-10 * torch.log10((a[inside].clamp(0, 1) - b[inside]).square().mean()))
+
+
+def test_a_kernel_that_is_no_line_is_found_and_undone():
+    light, true = scene(), hook()
+    photo = blurred(light, true)
+    found = estimate_kernel(photo, spread(true))
+    assert found.shape == true.shape and found.min() >= 0
+    torch.testing.assert_close(found.sum(), torch.tensor(1.0))
+    size = (128, 128)
+    alike = F.cosine_similarity(*(response_of(k, size).real.flatten() for k in (found, true)), dim=0)
+    assert alike > 0.9
+    assert decibels(deconvolve(photo, found, 1.0), light) > decibels(photo, light) + 4
+
+
+def test_the_bound_keeps_small_blur_small():
+    """Of a sharp photo: next to nothing is left of a kernel that may be 55 px wide."""
+    light = blurred(scene(), F.pad(torch.ones(1, 1, 1), (HALF,) * 4))
+    found = estimate_kernel(light, torch.zeros(1, 2, 2))
+    assert decibels(deconvolve(light, found, 10.0), light) > 25
+    assert spread(found).diagonal(dim1=1, dim2=2).amax() < 3
+
+
+def test_a_sample_does_not_depend_on_its_batch():
+    photos = torch.cat([blurred(scene(), hook()), scene()])
+    wide = torch.cat([spread(hook()), torch.zeros(1, 2, 2)])
+    together = estimate_kernel(photos, wide)
+    for i in range(2):
+        torch.testing.assert_close(
+            estimate_kernel(photos[i : i + 1], wide[i : i + 1])[0], together[i], atol=1e-3, rtol=0
+        )
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), 1e9])
+def test_what_tells_nothing_gives_a_kernel_all_the_same(broken):
+    for light in (torch.full((1, 64, 64), 0.5), scene()):
+        found = estimate_kernel(light, torch.full((1, 2, 2), broken) * torch.eye(2).nan_to_num())
+        assert found.isfinite().all() and abs(float(found.sum()) - 1) < 1e-4
+        assert deconvolve(light, found, 1.0).isfinite().all()
+
+
+def test_a_point_leaves_the_light_as_it_is():
+    point = torch.zeros(1, SUPPORT, SUPPORT)
+    point[0, HALF + 3, HALF - 2] = 1  # wherever it lies: a kernel has no position of its own
+    light = scene(100, 90)
+    torch.testing.assert_close(deconvolve(light, point, 0.0), light, atol=1e-3, rtol=0)
+
+
+def test_the_spread_is_that_of_lines_and_discs():
+    double = torch.tensor([[[[12.0, 0.0]]]])  # 12 px along x
+    expected = torch.tensor([[[144 / 12 + 1.0, 0.0], [0.0, 1.0]]])
+    torch.testing.assert_close(spread_of(double, torch.full((1, 1, 1), 2.0)), expected)
+    diagonal = spread_of(torch.tensor([[[[0.0, 12.0]]]]), torch.zeros(1, 1, 1))
+    torch.testing.assert_close(diagonal, torch.full((1, 2, 2), 6.0), atol=1e-4, rtol=0)

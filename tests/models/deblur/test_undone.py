@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from models.deblur.undone import REGION, UNDONE, region_of, undo
+
+
+def blur(length: float) -> dict[str, torch.Tensor]:
+    double = torch.zeros(1, 2, 2, 2)
+    double[..., 0] = length
+    return {"double": double, "radius": torch.zeros(1, 2, 2)}
+
+
+@pytest.mark.parametrize("size", [(8, 8), (16, 700), (96, 64)])
+def test_it_has_the_size_of_the_photo_and_never_fails(size):
+    photo = torch.rand(1, 3, *size)
+    done = undo(photo, blur(5.0))
+    assert done.pictures.shape == (1, 3 * UNDONE, *size) and done.pictures.isfinite().all()
+
+
+def test_half_precision_goes_through():
+    done = undo(torch.rand(1, 3, 64, 96).bfloat16(), blur(5.0))
+    assert done.pictures.dtype == torch.bfloat16 and done.kernel.dtype == torch.float32
+
+
+def test_the_region_is_where_there_is_most_to_see():
+    photo = torch.full((1, 3, 900, 2000), 0.5)
+    photo[..., 300:700, 1200:1600] = torch.rand(1, 3, 400, 400)
+    region = region_of(photo)
+    assert region.shape == (1, 3, REGION, REGION)
+    assert region.std() > 0.7 * photo[..., 300:700, 1200:1600].std()
+    small = photo[..., :100, :640]
+    assert region_of(small).shape == (1, 3, 100, REGION)
+    assert torch.equal(region_of(photo[..., :512, :512]), photo[..., :512, :512])
+
+
+def test_a_region_tells_of_the_whole():
+    photo = torch.rand(1, 3, 64, 200)
+    part = photo[..., :128]
+    done = undo(photo, blur(5.0), part)
+    assert torch.equal(done.kernel, undo(part, blur(5.0)).kernel) and done.pictures.shape[-1] == 200
