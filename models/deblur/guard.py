@@ -83,19 +83,20 @@ class Guard:
         finite = picture.isfinite().all(1, keepdim=True)
         picture = torch.where(finite, picture.float(), self.stands).clamp(0, 1)
         off = self._off(picture)
+        # Written so that an estimate which is not finite fails what rests on it.
+        agrees = off <= FACTOR * torch.maximum(self.off, self.noise) + MARGIN
         failed = torch.zeros_like(self.noise, dtype=torch.bool)
         for fault, cells in (
             ("finite", F.max_pool2d((~finite).float(), CELL, ceil_mode=True) > 0),
             ("departure", cell_rms(picture - self.stands) > DEPARTURE),
-            # Written so that an estimate which is not finite fails what rests on it.
-            ("reblur", ~(off <= FACTOR * torch.maximum(self.off, self.noise) + MARGIN).any(0)),
+            ("reblur", ~agrees.any(0)),
         ):
             self.tally.failed[name, fault] += int((cells & ~failed).sum())
             failed |= cells
         if failed.any():
             picture = torch.lerp(picture, self.stands, fade(failed, picture.shape[-2:]))
-            off = torch.where(failed, self.off, off)
-        self.stands, self.off = picture, off
+        # A blur that the picture contradicts allows no more than before.
+        self.stands, self.off = picture, torch.where(agrees & ~failed, off, self.off)
         return picture
 
     def _off(self, picture: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ def test_a_kernel_is_enough_where_the_blur_found_window_by_window_is_wrong(wiene
     wrong = blur_of(sharp, 0.0)
     assert not torch.equal(Guard(wiener, photo, wrong, Tally()).admit(PRE, sharp), sharp)
     guard = Guard(wiener, photo, wrong, tally := Tally(), kernel)
-    assert torch.equal(guard.admit(PRE, sharp), sharp) and not tally.failed
+    assert torch.equal(guard.admit(PRE, sharp), sharp) and not tally.record()
     assert torch.equal(guard.admit(OUT, brighter(sharp)), sharp)  # against both
 
 
