@@ -56,6 +56,35 @@ class TagTokens(nn.Module):
         return scores, unknown, [self.names[place] for place in order[SLOTS:] if scores[0, place] > 0]
 
 
+class Modulation(nn.Module):
+    """Scale and shift of features by what the tokens say beyond the null token (FiLM, Perez et al., AAAI 2018).
+
+    Cross-attention is in the diffusion step, which the small networks hardly need: this is how guidance comes to the
+    layers that do the work. Without biases: no guidance, and tags whose vectors are zero, change nothing.
+    """
+
+    def __init__(self, dim: int, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(nn.Linear(dim, 2 * count, bias=False) for count in channels)
+
+    def forward(self, tokens: Tensor, null: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """``tokens``, B x N x dim, and the null token to each level's scale and shift, B x channels x 1 x 1."""
+        said = (tokens - null).to(null.dtype).sum(1)
+        pairs = (level(said)[..., None, None].chunk(2, 1) for level in self.levels)
+        return [(1 + scale, shift) for scale, shift in pairs]
+
+
+Modulations = Sequence[tuple[Tensor, Tensor]]
+
+
+def modulated(x: Tensor, by: Modulations | None, level: int) -> Tensor:
+    """Features under the scale and shift of one level; None: as they are."""
+    if by is None:
+        return x
+    scale, shift = by[level]
+    return x * scale.to(x.dtype) + shift.to(x.dtype)
+
+
 if TYPE_CHECKING:
     from diffusers import ConfigMixin, ModelMixin
 
@@ -67,16 +96,27 @@ else:
 
 
 class Guided(_Network):
-    """What networks share that tags may guide. ``guide`` is None in a checkpoint that was trained without."""
+    """What networks share that tags may guide. ``guide`` and ``modulation`` are None in a checkpoint that was trained
+    without; ``modulated_channels``: of the features that the latter acts on, in order."""
 
     guide: TagTokens | None
+    modulation: Modulation | None
+    modulated_channels: Sequence[int]
 
     def add_tags(self, names: Sequence[str]) -> None:
-        """Give the network a table for tags; until it is trained they change nothing. ValueError where it has one."""
+        """Give the network a table for tags, and what they act by; until it is trained they change nothing. ValueError
+        where it has one."""
         if self.guide is not None:
             raise ValueError(f"this network has its tags already: {', '.join(self.guide.names)}")
         self.guide = TagTokens(names, self.token_dim).to(self.null_token)
+        self.modulation = Modulation(self.token_dim, self.modulated_channels).to(self.null_token)
         self.register_to_config(tags=tuple(names))
+
+    def modulations(self, tokens: Tensor | None) -> Modulations | None:
+        """What tokens do to features; None without tokens, and for a network without tags."""
+        if tokens is None or self.modulation is None:
+            return None
+        return self.modulation(tokens, self.null_token)
 
     def tokens(self, scores: Tensor | None) -> Tensor | None:
         """Scores, B x tags in [0, 1], to guidance tokens, B x N x token_dim; None stays None. All zero: no guidance."""

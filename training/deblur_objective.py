@@ -33,14 +33,15 @@ from training.losses import combine
 
 STEPPED = {"latent", "output", "reblur"}  # parts that need the diffusion step
 LATENT = STEPPED | {"autoencoder", "energy"}
+TOLD = ("guide.", "modulation.")
 
 
 def unused(parts: Collection[str]) -> tuple[str, ...]:
     """Prefixes of the parameters that have no share in any of the parts."""
     if set(parts) == {"motion"}:
-        return ("wiener.", "prior.", "autoencoder.", "transformer.", "details.", "null_token", "guide.", "lifts.")
+        return ("wiener.", "prior.", "autoencoder.", "transformer.", "details.", "null_token", "lifts.") + TOLD
     stepped = STEPPED & set(parts)
-    names: tuple[str, ...] = () if stepped else ("transformer.", "null_token", "guide.")
+    names: tuple[str, ...] = () if stepped else ("transformer.", "null_token")
     names += () if stepped or "alignment" in parts else ("prior.align.",)
     names += () if stepped or {"autoencoder", "energy"} & set(parts) else ("autoencoder.encoder.",)
     decoded = {"autoencoder", "output", "reblur"} & set(parts)
@@ -71,7 +72,12 @@ class DeblurObjective(Objective):
         target = batch["target"]
         if parts == {"motion"}:
             return self._sum({"motion": blur_field_error(net.motion(photo), batch)})
-        latent, known = net.encode(photo) if parts & LATENT else (None, net.prepare(photo))
+        tokens = net.tokens(batch.get("tags"))
+        latent = None
+        if parts & LATENT:
+            latent, known = net.encode(photo, tokens=tokens)
+        else:
+            known = net.prepare(photo, tokens=tokens)
         each = {"prerestored": self._differ(known.prerestored, target)}
         if "motion" in parts:
             each["motion"] = blur_field_error(known.blur, batch)
@@ -88,7 +94,7 @@ class DeblurObjective(Objective):
                 )
                 each["autoencoder"] = self._differ(net.decode(clean, given), target)
         if latent is not None and parts & STEPPED:
-            stepped = net.step(latent, net.tokens(batch.get("tags")))
+            stepped = net.step(latent, tokens)
             if "latent" in parts:
                 each["latent"] = (stepped - clean.detach()).abs().mean((1, 2, 3)) / unit
             if parts & {"output", "reblur"}:

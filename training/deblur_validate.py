@@ -72,12 +72,12 @@ class DeblurValidator:
         told: Sequence[Tensor | None] = [None] * len(photos) if tags is None else tags.to(device).split(self.chunk)
         for part, shows in zip(photos.split(self.chunk), told, strict=False):
             photo = part.to(device).contiguous(memory_format=torch.channels_last)
+            tokens = objective.network.tokens(shows)
             if self.latent:
-                latent, known = objective.network.encode(photo)
-                tokens = objective.network.tokens(shows)
+                latent, known = objective.network.encode(photo, tokens=tokens)
                 after.append(objective.network.decode(objective.network.step(latent, tokens), known).float().cpu())
             else:
-                known = objective.network.prepare(photo)
+                known = objective.network.prepare(photo, tokens=tokens)
             before.append(known.prerestored.float().cpu())
         return torch.cat(before), torch.cat(after or before)
 

@@ -46,9 +46,9 @@ class Task:
 
 
 def _untold(config: RunConfig) -> tuple[str, ...]:
-    """The table of tags, where the samples have none."""
+    """The table of tags and what they act by, where the samples have none."""
     assert isinstance(config.data, PhotoConfig)
-    return () if config.data.guidance else ("guide.",)
+    return () if config.data.guidance else deblur_objective.TOLD
 
 
 TASKS = {

@@ -26,7 +26,7 @@ from models.deblur.motion import CELL, MotionEstimator, in_units
 from models.deblur.prior import PreReconstruction
 from models.deblur.undone import Undone, undo
 from models.deblur.wiener import WienerStep
-from models.guidance import Guided, TagTokens
+from models.guidance import Guided
 
 SIDE = 128  # of the windows in which a blur is taken for one
 MOTION = 3  # channels of the blur field
@@ -92,7 +92,10 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
             in_channels=2 * latent + MOTION, out_channels=latent, caption_channels=token_dim, **step
         )
         self.null_token = nn.Parameter(torch.zeros(1, 1, token_dim))
-        self.guide = TagTokens(tags, token_dim) if tags else None
+        self.modulated_channels = tuple(reversed(widths))
+        self.guide = self.modulation = None
+        if tags:
+            self.add_tags(tags)
         levels = self.autoencoder.decoder.up_blocks  # fine to coarse
         self.compression = 2 ** (len(levels) - 1)
         self.multiple = max(CELL, 2 ** len(widths), self.compression)
@@ -159,9 +162,9 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
             return None
         return undo(photo, blur or self.motion(photo if region is None else region), region)
 
-    def prepare(self, photo: Tensor, undone: Undone | None = None) -> Prepared:
+    def prepare(self, photo: Tensor, undone: Undone | None = None, tokens: Tensor | None = None) -> Prepared:
         """The blur of a photo, the pre-reconstruction under it, and the aligned latent. ``undone``: where the photo is
-        part of another, that one's (:meth:`undo`), of the same part."""
+        part of another, that one's (:meth:`undo`), of the same part. ``tokens``: where tags guide the network."""
         blur = self.motion(photo)
         undone = undone or self.undo(photo, blur=blur)
         # Its gradient costs as much as all the rest: where the Wiener step is not trained, none passes it.
@@ -169,14 +172,17 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         with torch.set_grad_enabled(through):
             variants = self.wiener(photo, blur["double"], blur["radius"], blur["noise"])
         shown = None if undone is None else undone.pictures.to(photo.dtype)
-        picture, aligned, features = self.prior(photo, variants.to(photo.dtype), blur["field"], shown)
+        by = self.modulations(tokens)
+        picture, aligned, features = self.prior(photo, variants.to(photo.dtype), blur["field"], shown, by)
         size = (photo.shape[-2] // self.compression, photo.shape[-1] // self.compression)
         return Prepared(picture, features, F.adaptive_avg_pool2d(aligned, size), blur, undone)
 
-    def encode(self, photo: Tensor, undone: Undone | None = None) -> tuple[Tensor, Prepared]:
+    def encode(
+        self, photo: Tensor, undone: Undone | None = None, tokens: Tensor | None = None
+    ) -> tuple[Tensor, Prepared]:
         """Latent of the photo, aligned latent and motion (B x (2 latent + 3) x h x w); and what is known
         (:meth:`prepare`)."""
-        known = self.prepare(photo, undone)
+        known = self.prepare(photo, undone, tokens)
         latent = self.encode_latent(photo)
         motion = F.adaptive_avg_pool2d(in_units(known.blur["field"]), (latent.shape[-2], latent.shape[-1]))
         return torch.cat([latent, known.aligned, motion.to(latent.dtype)], 1), known
@@ -241,7 +247,7 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
 
     def restore(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
         """``decode(step(encode(photo)))``."""
-        latent, known = self.encode(photo)
+        latent, known = self.encode(photo, tokens=tokens)
         return self.decode(self.step(latent, tokens), known)
 
 

@@ -109,8 +109,8 @@ class DeblurPipeline(GuidedPipeline):
         notes: list[str] = []
         if tokens is None and (tags is not None or caption):
             tokens, notes = self.guidance_tokens(tags or {}, caption)
-            if not detail and tokens is not None:
-                notes.append("Guidance acts in the diffusion step, which a detail of 0 leaves out.")
+            if not detail and tokens is not None and self.network.modulation is None:
+                notes.append("This model's guidance acts in the diffusion step, which a detail of 0 leaves out.")
         diffuse = detail > 0 and self.network.decodes
         if detail > 0 and not diffuse:
             notes.append("This model's diffusion step is untrained and was passed over: its detail has no effect yet.")

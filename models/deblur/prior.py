@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from models.blocks import Down, Pointwise, Up, residuals, widened, zero_conv
 from models.deblur.motion import in_units
 from models.deblur.undone import UNDONE
+from models.guidance import Modulations, modulated
 
 MAPS = 5  # a share of each variant of the Wiener step, and what is added besides
 
@@ -42,11 +43,17 @@ class PreReconstruction(nn.Module):
         self.head = widened(self.head, 0, 4 * UNDONE)
 
     def forward(
-        self, photo: Tensor, variants: Tensor, field: Tensor, undone: Tensor | None = None
+        self,
+        photo: Tensor,
+        variants: Tensor,
+        field: Tensor,
+        undone: Tensor | None = None,
+        by: Modulations | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """``variants`` from :class:`WienerStep`, ``field`` from the motion estimator, ``undone`` (B x 3 `UNDONE` x H x
-        W, where it takes that) from `models.deblur.undone`. Returns the picture (B x 3 x H x W, not clipped), the
-        aligned latent, and features, coarse to fine, the last at 1/2."""
+        W, where it takes that) from `models.deblur.undone`, ``by`` what guidance does to each level on the way up.
+        Returns the picture (B x 3 x H x W, not clipped), the aligned latent, and features, coarse to fine, the last at
+        1/2."""
         blur = F.interpolate(in_units(field), photo.shape[-2:], mode="bilinear")
         first, second = variants.chunk(2, 1)
         changes = [first[:, :3] - photo, second[:, :3] - photo]
@@ -59,9 +66,10 @@ class PreReconstruction(nn.Module):
         for level, blocks in enumerate(self.down_blocks):
             x = blocks(self.down[level - 1](x) if level else x)
             skips.append(x)
+        x = modulated(x, by, 0)
         features = [x]
-        for up, blocks, skip in zip(self.up, self.up_blocks, skips[-2::-1], strict=True):
-            x = blocks(up(x) + skip)
+        for level, (up, blocks, skip) in enumerate(zip(self.up, self.up_blocks, skips[-2::-1], strict=True), 1):
+            x = blocks(modulated(up(x) + skip, by, level))
             features.append(x)
         maps = F.pixel_shuffle(self.head(x), 2)
         picture = photo + maps[:, 2:MAPS]

@@ -71,7 +71,8 @@ class TiledRun:
 
     def _restore(self, photo: Tensor, undone: Undone | None, diffuse: bool) -> tuple[Tensor, Tensor]:
         """One tile's pictures over channels, and its blur field."""
-        latent, known = self.network.encode(photo, undone) if diffuse else (None, self.network.prepare(photo, undone))
+        given = (photo, undone, self.tokens)
+        latent, known = self.network.encode(*given) if diffuse else (None, self.network.prepare(*given))
         guard = Guard(self.network.wiener, photo, known.blur, self.tally, known.undone.kernel if known.undone else None)
         pictures = [guard.admit("pre-reconstruction", known.prerestored)]
         if latent is not None:

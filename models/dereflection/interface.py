@@ -16,7 +16,8 @@ class RestorationNetwork(Protocol):
     """Pictures are B x 3 x H x W, sRGB in [0, 1]. Sizes must be multiples of ``multiple``.
 
     ``restore(photo, tokens) == decode(step(latent, tokens), skips)`` with ``latent, skips = encode(photo)``.
-    ``tokens`` are B x N x ``token_dim`` guidance tokens; None stands for "no guidance".
+    ``tokens`` are B x N x ``token_dim`` guidance tokens; None stands for "no guidance". A network that tags guide wants
+    them for ``decode`` too.
     """
 
     multiple: int

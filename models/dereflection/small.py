@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from models.blocks import Down, Pointwise, Up, residuals, stack, zero_conv
 from models.dereflection.interface import Processing
 from models.geometry import Box, enlarge_part, pad_to
-from models.guidance import Guided, TagTokens
+from models.guidance import Guided, Modulations, modulated
 
 Sizes = tuple[int, ...]
 Skips = tuple[Tensor, ...]
@@ -77,11 +77,12 @@ class Decoder(nn.Module):
         self.gates = nn.ModuleList(Gate(width) for width in above) if gates else None
         self.head = zero_conv(widths[0], 24, 3)
 
-    def forward(self, latent: Tensor, skips: Skips) -> Tensor:
-        x = self.blocks[0](self.from_latent(latent))
+    def forward(self, latent: Tensor, skips: Skips, by: Modulations | None = None) -> Tensor:
+        x = self.blocks[0](modulated(self.from_latent(latent), by, 0))
         for level, photo in enumerate(reversed(skips[1:])):
             x, skip = self.up[level](x), self.skips[level](photo)
-            x = self.blocks[level + 1](x + (skip if self.gates is None else self.gates[level](skip, x)))
+            x = x + (skip if self.gates is None else self.gates[level](skip, x))
+            x = self.blocks[level + 1](modulated(x, by, level + 1))
         return F.pixel_shuffle(self.head(x), 2)
 
 
@@ -201,7 +202,10 @@ class SmallDereflection(Guided, ModelMixin, ConfigMixin):
         nn.init.zeros_(self.unet.conv_out.weight)
         nn.init.zeros_(self.unet.conv_out.bias)
         self.null_token = nn.Parameter(torch.zeros(1, 1, token_dim))
-        self.guide = TagTokens(tags, token_dim) if tags else None
+        self.modulated_channels = tuple(reversed(widths))
+        self.guide = self.modulation = None
+        if tags:
+            self.add_tags(tags)
         self.decoder = Decoder(tuple(widths), tuple(depths), latent_channels, skip_gates, blocks)
         self.local = Local(tuple(local_widths), local_depth)  # type: ignore[arg-type]
 
@@ -221,19 +225,19 @@ class SmallDereflection(Guided, ModelMixin, ConfigMixin):
         tokens = tokens.to(latent.dtype)
         return latent + self.unet(latent, 0, encoder_hidden_states=tokens, return_dict=False)[0]
 
-    def decode(self, latent: Tensor, skips: Skips) -> Tensor:
+    def decode(self, latent: Tensor, skips: Skips, tokens: Tensor | None = None) -> Tensor:
         """Clean latent to the picture at the size that was encoded."""
-        return apply_tone(skips[0], self.decoder(latent, skips))
+        return apply_tone(skips[0], self.decoder(latent, skips, self.modulations(tokens)))
 
     def restore(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
         """``decode(step(encode(photo)))`` at the size given; the local network has no part in it."""
         latent, skips = self.encode(photo)
-        return self.decode(self.step(latent, tokens), skips)
+        return self.decode(self.step(latent, tokens), skips, tokens)
 
     def tone_maps(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
         """The whole photo's tone maps, B x 6 x H x W, at the size given."""
         latent, skips = self.encode(photo)
-        return self.decoder(self.step(latent, tokens), skips)
+        return self.decoder(self.step(latent, tokens), skips, self.modulations(tokens))
 
     def finish(self, photo: Tensor, maps: Tensor) -> Tensor:
         """A full-resolution photo (or tile) and its enlarged tone maps to the result; sides multiples of 4."""

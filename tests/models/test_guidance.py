@@ -15,7 +15,7 @@ from models.deblur.pipeline import DeblurPipeline
 from models.dereflection.full import FullDereflection
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
-from models.guidance import SLOTS, TagTokens
+from models.guidance import SLOTS, TagTokens, modulated
 from models.loading import CONFIG
 
 TAGS = ("dog", "cat or fox", "bird", "car", "food", "tree")
@@ -86,7 +86,7 @@ def test_tags_change_the_picture_and_none_is_the_restorer_alone(pipeline, both, 
     network, _ = both
     bare = network.tiny().eval()
     own = pipeline.network.state_dict()
-    bare.load_state_dict({name: value for name, value in own.items() if not name.startswith("guide.")})
+    bare.load_state_dict({k: value for k, value in own.items() if not k.startswith(("guide.", "modulation."))})
     alone = type(pipeline)(bare)
     assert np.array_equal(alone(photo).image, plain.image)
     said = alone(photo, tags={"dog": 1.0}, caption="a dog")
@@ -111,11 +111,31 @@ def test_what_is_not_used_is_said(pipeline, photo):
     assert f"{SLOTS} strongest tags; food, tree had no part" in many.notes[0]
 
 
-def test_guidance_has_no_part_in_the_pre_reconstruction(photo):
+def test_tags_act_on_the_pre_reconstruction_and_text_in_the_step_alone(photo):
     pipeline = DeblurPipeline(make(Deblur))
-    output = pipeline(photo, tags={"dog": 1.0}, detail=0.0)
-    assert np.array_equal(output.image, pipeline(photo, detail=0.0).image)
-    assert "a detail of 0 leaves out" in output.notes[0]
+    output, plain = pipeline(photo, tags={"dog": 1.0}, detail=0.0), pipeline(photo, detail=0.0)
+    assert not np.array_equal(output.image, plain.image) and output.notes == plain.notes
+    by_text = DeblurPipeline(Deblur.tiny())
+    by_text.text_model = "sana-text"
+    by_text.text_encoder = lambda text: torch.ones(1, 3, by_text.network.token_dim)
+    said = by_text(photo, caption="a dog", detail=0.0)
+    assert np.array_equal(said.image, by_text(photo, detail=0.0).image)
+    assert "a detail of 0 leaves out" in said.notes[0]
+
+
+@pytest.mark.parametrize("kind", [SmallDereflection, Deblur])
+def test_every_level_is_modulated_by_what_is_said_beyond_the_null_token(kind):
+    network = make(kind)
+    null = network.null_token.expand(2, 3, -1)
+    assert network.modulations(None) is None
+    for scale, shift in network.modulations(null):
+        assert torch.equal(scale, torch.ones_like(scale)) and not shift.any()
+    pairs = network.modulations(null + torch.randn(2, 1, network.token_dim))
+    assert [scale.shape[1] for scale, _ in pairs] == list(network.modulated_channels)
+    x = torch.rand(2, network.modulated_channels[-1], 4, 5)
+    assert torch.equal(modulated(x, None, -1), x)
+    scale, shift = pairs[-1]
+    torch.testing.assert_close(modulated(x, pairs, len(pairs) - 1), x * scale + shift)
 
 
 def test_the_tags_are_part_of_the_checkpoint(pipeline, photo, tmp_path):
