@@ -12,7 +12,7 @@ from models.arrays import to_array
 from models.deblur.guard import Guard, Tally
 from models.deblur.motion import CELL
 from models.deblur.network import SIDE, Deblur
-from models.deblur.undone import Undone, region_of
+from models.deblur.undone import REGION, Undone, region_of
 from models.geometry import Box, pad_to, with_halo
 from models.tiles import Tile, TilePlan, run_tiled
 
@@ -47,7 +47,8 @@ class TiledRun:
 
     def go(self, diffuse: bool, progress: Callable[[int, int], None] | None) -> TiledRun:
         """Run every tile; without ``diffuse`` as far as the pre-reconstruction."""
-        if self.network.config.kernel:
+        # A photo that is one tile and one region is undone with what is known of it then.
+        if self.network.config.kernel and (len(self.plan.tiles) > 1 or max(self.photo.shape[:2]) > REGION):
             whole = self.to_tensor(self.photo)
             self.undone = self.network.undo(whole, region_of(whole))
 
