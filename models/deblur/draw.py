@@ -11,10 +11,12 @@ from PIL import Image, ImageDraw
 ACROSS = 24  # marks along the longer side
 CANVAS = 2048  # its pixels; marks are drawn at this size, whatever the photo's
 LEAST = 6.0  # pixels; where all blur is less, it is not drawn as if it were that much
+INSET = 5  # the kernel's side is a fifth of the shorter side
 
 
-def draw_blur(photo: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """H x W x 3 float32 in [0, 1]. ``photo``: of that kind; ``cells``: its blur as in `DeblurOutput`.
+def draw_blur(photo: np.ndarray, cells: np.ndarray, kernel: np.ndarray | None = None) -> np.ndarray:
+    """H x W x 3 float32 in [0, 1]. ``photo``: of that kind; ``cells``: its blur, and ``kernel``, which is drawn white
+    on black in the lower left corner, as in `DeblurOutput`.
 
     A line shows a motion's direction, its colour too (horizontal is red, vertical cyan); a ring, white, a defocus;
     a dot no blur. All are magnified alike, so that the longest about fill the space between marks.
@@ -40,6 +42,10 @@ def draw_blur(photo: np.ndarray, cells: np.ndarray) -> np.ndarray:
     gray = photo.mean(2, keepdims=True)
     pale = 0.45 + 0.5 * (0.3 * photo + 0.7 * gray)
     result: np.ndarray = pale * (1 - drawn[..., 3:]) + drawn[..., :3] * drawn[..., 3:]
+    if kernel is not None and min(height, width) >= 2 * INSET:
+        side = min(height, width) // INSET
+        shown = Image.fromarray(np.sqrt(kernel / max(float(kernel.max()), 1e-12)).astype(np.float32))
+        result[-side:, :side] = np.asarray(shown.resize((side, side), Image.Resampling.BOX))[..., None]
     return result.astype(np.float32)
 
 

@@ -17,6 +17,7 @@ from models.deblur.motion import CELL
 class DeblurOutput:
     """``image`` and ``prerestored``: H x W x 3 float32, sRGB in [0, 1]. ``cells``: the blur of each cell of 8 px,
     ceil(H/8) x ceil(W/8) x 3 float32: motion at twice its angle, and the defocus disc's radius, in pixels.
+    ``kernel``: that of the whole photo, K x K float32 of sum 1, or None where the network looks for none.
     ``plan``: the tiles; ``notes``: sentences; ``info``: JSON, the dial and the guard's counts."""
 
     image: np.ndarray
@@ -25,6 +26,7 @@ class DeblurOutput:
     plan: dict[str, Any]
     notes: list[str] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
+    kernel: np.ndarray | None = None
 
     @property
     def motion(self) -> np.ndarray:

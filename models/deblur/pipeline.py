@@ -130,7 +130,7 @@ class DeblurPipeline(GuidedPipeline):
         if diffuse:
             image = done.pictures[..., 3:]
             info["held"] = round(blend(prerestored, image, detail), 4)
-        return DeblurOutput(image, prerestored, done.cells, done.plan.record(), notes, info)
+        return DeblurOutput(image, prerestored, done.cells, done.plan.record(), notes, info, done.kernel)
 
     def to_tensor(self, pixels: np.ndarray) -> Tensor:
         """A photo, H x W x 3, as the network takes it: sides padded to a multiple of what it needs."""

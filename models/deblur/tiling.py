@@ -26,7 +26,7 @@ SMALLEST_TILE = 2 * GRID
 
 class TiledRun:
     """All tiles of one photo. After :meth:`go`: ``pictures``, H x W x 3, or x 6 with the diffusion output, in [0, 1];
-    ``cells``, the blur (see `DeblurOutput`); ``tally`` of the guard.
+    ``cells`` and ``kernel``, the blur (see `DeblurOutput`); ``tally`` of the guard.
 
     ``to_tensor`` gives part of the photo as the network takes it, padded on the right and at the bottom.
     """
@@ -44,6 +44,7 @@ class TiledRun:
         self.cells = np.zeros((-(-plan.height // CELL), -(-plan.width // CELL), 3), np.float32)
         self.tally = Tally()
         self.undone: Undone | None = None
+        self.kernel: np.ndarray | None = None
 
     def go(self, diffuse: bool, progress: Callable[[int, int], None] | None) -> TiledRun:
         """Run every tile; without ``diffuse`` as far as the pre-reconstruction."""
@@ -74,7 +75,10 @@ class TiledRun:
         """One tile's pictures over channels, and its blur field."""
         given = (photo, undone, self.tokens)
         latent, known = self.network.encode(*given) if diffuse else (None, self.network.prepare(*given))
-        guard = Guard(self.network.wiener, photo, known.blur, self.tally, known.undone.kernel if known.undone else None)
+        kernel = known.undone.kernel if known.undone else None
+        if kernel is not None:
+            self.kernel = kernel[0].cpu().numpy()
+        guard = Guard(self.network.wiener, photo, known.blur, self.tally, kernel)
         pictures = [guard.admit("pre-reconstruction", known.prerestored)]
         if latent is not None:
             output = self.network.decode(self.network.step(latent, self.tokens), known)

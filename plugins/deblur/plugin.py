@@ -35,5 +35,8 @@ class Deblurring(Pipelined):
         if params.keep_layers:
             from models.deblur.draw import draw_blur
 
-            layers = {"motion": draw_blur(picture.pixels, output.cells), "prerestored": output.prerestored}
+            layers = {
+                "motion": draw_blur(picture.pixels, output.cells, output.kernel),
+                "prerestored": output.prerestored,
+            }
         return Result(output.image, layers, {"plan": output.plan, "notes": output.notes, **output.info})

@@ -24,7 +24,7 @@ class FakePipeline:
         cells = np.zeros((-(-photo.shape[0] // 8), -(-photo.shape[1] // 8), 3), np.float32)
         layers = {"reflection": photo * 0.1, "prerestored": photo * 0.5, "cells": cells}
         said = {"plan": {"tiles": 2}, "notes": ["note"], "info": {"detail": detail}}
-        return SimpleNamespace(image=photo * 0.9, **layers, **said)
+        return SimpleNamespace(image=photo * 0.9, kernel=None, **layers, **said)
 
     def cost(self, height: int, width: int, **more: Any) -> dict[str, float]:
         return {"seconds": height * width / 1e6, "memory_mb": 100.0, "tiles": 4.0}

@@ -90,6 +90,17 @@ def test_tiles_agree_with_the_whole_and_with_a_shifted_grid(pipeline):
     assert not np.array_equal(tiled.image, shifted.image)
     assert decibels(tiled.image, whole.image) > 50 and decibels(tiled.image, shifted.image) > 50
     assert np.abs(tiled.cells - whole.cells).mean() < 0.05
+    np.testing.assert_allclose(tiled.kernel, whole.kernel, atol=1e-4)
+    assert abs(whole.kernel.sum() - 1) < 1e-4
+
+
+def test_a_large_photo_has_one_kernel_for_all_its_tiles(pipeline, monkeypatch):
+    monkeypatch.setattr("models.deblur.tiling.REGION", 128)
+    monkeypatch.setattr("models.deblur.undone.REGION", 128)
+    photo = photo_of(230, 400)
+    whole, tiled = pipeline(photo), pipeline(photo, tile=192)
+    assert np.array_equal(whole.kernel, tiled.kernel)
+    assert decibels(tiled.image, whole.image) > 50
 
 
 def test_progress_counts_tiles_and_can_stop_the_run(pipeline):

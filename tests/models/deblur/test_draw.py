@@ -36,3 +36,14 @@ def test_any_size_stays_in_range(size):
     picture = draw_blur(np.random.default_rng(1).random((*size, 3), dtype=np.float32), cells)
     assert picture.shape == (*size, 3) and picture.dtype == np.float32
     assert 0 <= picture.min() and picture.max() <= 1
+
+
+def test_the_kernel_stands_in_the_lower_left_corner():
+    photo, cells = np.full((100, 150, 3), 0.5, np.float32), np.zeros((13, 19, 3), np.float32)
+    kernel = np.zeros((5, 5), np.float32)
+    kernel[2, 1:4] = 1 / 3
+    plain, shown = draw_blur(photo, cells), draw_blur(photo, cells, kernel)
+    inset = shown[80:, :20]
+    assert (inset[8:12, 4:16] == 1).all() and (inset[:8] == 0).all() and (inset[12:] == 0).all()
+    assert np.array_equal(shown[:80], plain[:80]) and np.array_equal(shown[:, 20:], plain[:, 20:])
+    assert np.array_equal(draw_blur(photo[:3], cells[:1], kernel), draw_blur(photo[:3], cells[:1]))  # no room
