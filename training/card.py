@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from models.catalog import CatalogEntry
-from training.card_texts import LOCAL, STEP, TEXTS
+from training.card_texts import LOCAL, STEP, TEXTS, TOLD, UNDONE
 from training.report import Summary, markdown
 
 Record = dict[str, Any]
@@ -56,6 +56,8 @@ def model_card(
     configs = [r["config"] for r in [record, *ancestors]]
     local = LOCAL[any(config.get("objective") == "local" for config in configs)]
     step = STEP[any("output" in config.get("parts", {}) for config in configs)]
+    count = len(network.get("tags") or [])
+    said = {"told": TOLD[bool(count)].format(count=count), "undone": UNDONE[bool(network.get("kernel"))]}
     # Headings of the reports become rows of this page.
     reports = "\n\n".join(markdown(s).replace("# ", "### ", 1).strip() for s in summaries) or "Not measured yet."
     runs = "\n".join(describe_run(r) for r in [*ancestors, record])
@@ -64,7 +66,7 @@ def model_card(
         command=TEXTS[entry.task].get("command", "training.evaluate"),
         summary=entry.summary,
         use=TEXTS[entry.task]["use"],
-        how=TEXTS[entry.task]["how"].format(**network, local=local, step=step, count=len(network.get("tags") or [])),
+        how=TEXTS[entry.task]["how"].format(**network, **said, local=local, step=step, count=count),
         reports=reports,
         training=runs + describe_calibration(record.get("calibration")),
         terms=RESEARCH_ONLY if "nc" in entry.licence.split("-") else f"Licence of the weights: {entry.licence}.",

@@ -15,7 +15,7 @@ purpose. It changes the tone of a picture a little even where there is nothing t
         "how": """One trained encoder gives latent and skips of the whole photo at {working_size} px; a small
 `UNet2DConditionModel` takes **one** diffusion-style step on the photo's own latent, under cross-attention to
 guidance tokens (a learned null token stands for none); the decoder gives a gain and an offset per pixel, which
-are enlarged and applied to the photo at its own size. {local}""",
+are enlarged and applied to the photo at its own size. {local}{told}""",
     },
     "deblur": {
         "tag": "deblurring",
@@ -27,11 +27,11 @@ enough for any CPU.
 generative prior. Long, winding motion stays in part. It is not for measuring, for evidence, or for making out what
 somebody hid on purpose.""",
         "how": """A motion estimator reads the blur of each place off the spectra of overlapping windows and off the
-picture; a Wiener step undoes that blur, in the photo's light and in learned features of it; a convolutional network
-without any mean over the picture joins what is right in both (the pre-reconstruction) and aligns what it
+picture; a Wiener step undoes that blur, in the photo's light and in learned features of it;{undone} a convolutional
+network without any mean over the picture joins what is right in each (the pre-reconstruction) and aligns what it
 knows with a latent. The photo's latent, the aligned latent and the blur field pass a few blocks of SANA's linear
 transformer in **one** step, under cross-attention to guidance tokens (a learned null token stands for none); the
-decoder takes detail from the pre-reconstruction and adds to it.{step}""",
+decoder takes detail from the pre-reconstruction and adds to it.{step}{told}""",
     },
     "semantics": {
         "tag": "image-tagging",
@@ -63,4 +63,15 @@ STEP = {
     " `detail` goes from the pre-reconstruction (0) to all of that (1).",
     False: " Transformer and decoder were not trained yet and are passed over: the result is the pre-reconstruction,"
     " and `detail` has no effect.",
+}
+
+UNDONE = {
+    True: " besides, one kernel of any shape is looked for blindly in the whole photo (L0-regularised gradients and"
+    " least squares, from coarse to fine) and undone;",
+    False: "",
+}
+
+TOLD = {
+    True: " {count} tags may guide it: they scale and shift its features. Without them nothing of that has a part.",
+    False: "",
 }
