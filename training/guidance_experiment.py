@@ -3,7 +3,8 @@
 Photos of the classes that the guide holds out for testing, and that no run behind the restorer trained on, are
 degraded mildly and severely (`training.guidance_samples`) and restored through the code that ships: told nothing, what
 the guide says of the degraded photo, the true tag, and a wrong one. Differences are paired, their intervals are
-bootstrapped over photos. Deblurring is also measured with its motion field replaced by zero. Says what it finds.
+bootstrapped over photos. Deblurring is also measured with its motion field replaced by zero, and without its kernel.
+Says what it finds.
 """
 
 from __future__ import annotations
@@ -69,9 +70,8 @@ def measure_guidance(restorer: Restorer, guide: Guide | None, drawn: Sequence[Sa
 
 def measure_motion(pipeline: DeblurPipeline, drawn: Sequence[Sample]) -> tuple[Any, list[Row]]:
     """The same for the arms of `training.motion_ablation`."""
-    return _measure(
-        drawn, lambda sample: (restore_arms(pipeline, sample.photo), {}), [("with", "step"), ("with", "without")]
-    )
+    arms = [name for name in ARMS if name != "with" and (name != "kernel" or pipeline.network.config.kernel)]
+    return _measure(drawn, lambda sample: (restore_arms(pipeline, sample.photo), {}), [("with", name) for name in arms])
 
 
 def _measure(

@@ -178,7 +178,7 @@ def _guidance(summary: Summary) -> list[str]:
         else:
             lines += ["It was trained without guidance: tags have no part in it.", ""]
         if "motion" in part:
-            lines += ["Its motion field replaced by zero, without the guard:", ""]
+            lines += ["Its motion field replaced by zero, or its kernel left out, without the guard:", ""]
             lines += _versions(part["motion"], TOLD | summary["arms"])
     guide = f"Predicted: the {summary['best']} strongest tags of {summary['guide']} ({summary['guide_revision']}). "
     return [

@@ -84,7 +84,7 @@ def test_the_command_measures_every_condition(guided, guide, test_photos, tmp_pa
         assert gain["low"] <= gain["mean"] <= gain["high"]
         assert len({round(value, 9) for value in mean.values()}) == 5  # each tells the network something else
         assert part["mild"]["scores"]["input"]["psnr"]["mean"] > mean["input"] + 1
-    assert list(blur["motion"]["all"]["scores"]) == ["input", "with", "step", "without"]
+    assert list(blur["motion"]["all"]["scores"]) == ["input", "with", "step", "without", "kernel"]
     with (tmp_path / "a" / "images.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {(row["measured"], row["level"]) for row in rows} == {
