@@ -154,7 +154,6 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
             self.lifts = zero_conv(_last(self.autoencoder.decoder.conv_out).in_channels, BANDS, 3).to(self.null_token)
         self.register_to_config(**{part: True})
 
-    @torch.no_grad()
     def undo(self, photo: Tensor, region: Tensor | None = None, blur: dict[str, Tensor] | None = None) -> Undone | None:
         """A whole photo as one kernel undoes it, found in its part ``region``; None for a network that asks for none.
         ``blur``: that of the region, where it is known."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -24,11 +25,14 @@ class Undone:
     pictures: Tensor
 
 
+@torch.no_grad()
 def undo(photo: Tensor, blur: dict[str, Tensor], region: Tensor | None = None) -> Undone:
     """``photo``, B x 3 x H x W in [0, 1], under the kernel found in it, or in its part ``region``. ``blur``: what the
     motion estimator found there, which bounds the kernel."""
     seen = photo if region is None else region
-    kernel = estimate_kernel(_large_enough(to_light(seen.float()).mean(1)), spread_of(blur["double"], blur["radius"]))
+    with torch.autocast(photo.device.type, enabled=False):  # spectra are not for half precision
+        light = _large_enough(to_light(seen.float()).mean(1))
+        kernel = estimate_kernel(light, spread_of(blur["double"], blur["radius"]))
     pictures = photo.new_empty(photo.shape[0], 3 * UNDONE, *photo.shape[-2:])
     for channel in range(3):  # one by one: a large photo's spectra are larger
         light = to_light(photo[:, channel].float())

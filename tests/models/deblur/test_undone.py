@@ -22,6 +22,13 @@ def test_half_precision_goes_through():
     assert done.pictures.dtype == torch.bfloat16 and done.kernel.dtype == torch.float32
 
 
+def test_autocast_leaves_the_spectra_alone():
+    photo = torch.rand(1, 3, 64, 96)
+    with torch.autocast("cpu", torch.bfloat16):
+        done = undo(photo, blur(5.0))
+    assert torch.equal(done.kernel, undo(photo, blur(5.0)).kernel)
+
+
 def test_the_region_is_where_there_is_most_to_see():
     photo = torch.full((1, 3, 900, 2000), 0.5)
     photo[..., 300:700, 1200:1600] = torch.rand(1, 3, 400, 400)
