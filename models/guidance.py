@@ -19,7 +19,8 @@ TextEncoder = Callable[[str], Tensor]
 
 class TagTokens(nn.Module):
     """A table of one vector a tag, ``names`` in order. It starts at zero, where every tag is the null token, and is
-    scaled by the root of ``dim`` (Vaswani et al., 2017): small tokens hardly teach the attention that reads them."""
+    scaled by the root of ``dim`` (Vaswani et al., 2017): small tokens hardly teach the attention that reads them. From
+    each the mean of all is taken away, or what the photos of a stage have in common is learnt as what tags say."""
 
     def __init__(self, names: Sequence[str], dim: int) -> None:
         super().__init__()
@@ -36,7 +37,7 @@ class TagTokens(nn.Module):
         values = values * null.shape[-1] ** 0.5
         # A product instead of indexing, whose gradient is summed in no fixed order on a GPU.
         weights = F.one_hot(places, len(self.names)).to(null.dtype) * values[..., None].to(null.dtype)
-        return null + weights @ self.table
+        return null + weights @ (self.table - self.table.mean(0))
 
     def read(self, tags: Mapping[str, float]) -> tuple[Tensor, list[str], list[str]]:
         """Names (any case) with scores to 1 x tags; then the names it does not know, and those beyond its slots.

@@ -57,8 +57,12 @@ def test_tokens_are_the_null_token_plus_vectors_by_score():
     assert torch.equal(table(scores, null), null.expand(2, SLOTS, 8))  # untrained, tags change nothing
     torch.nn.init.normal_(table.table)
     tokens = table(scores, null)
-    torch.testing.assert_close(tokens[0, 0], null[0, 0] + 8**0.5 * table.table[1])
-    torch.testing.assert_close(tokens[0, 1], null[0, 0] + 0.5 * 8**0.5 * table.table[2])
+    vectors = table.table - table.table.mean(0)
+    torch.testing.assert_close(tokens[0, 0], null[0, 0] + 8**0.5 * vectors[1])
+    torch.testing.assert_close(tokens[0, 1], null[0, 0] + 0.5 * 8**0.5 * vectors[2])
+    every = TagTokens(TAGS[:SLOTS], 8)
+    torch.nn.init.normal_(every.table)  # all tags together say nothing
+    torch.testing.assert_close(every(torch.ones(1, SLOTS), null).sum(1), SLOTS * null[:, 0])
     assert torch.equal(tokens[0, 2:], null[0].expand(SLOTS - 2, 8)) and torch.equal(
         tokens[1], tokens[0, 2:3].expand(SLOTS, 8)
     )
