@@ -49,4 +49,5 @@ def load_part(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
     wrong = [key for fault in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in info[fault]]
     if wrong:
         raise ModelError(f"{what} does not fit its configuration ({len(wrong)} names, '{wrong[0]}' first); {cure}.")
+    part.register_to_config(_name_or_path="")  # where it lay on this machine is nobody's business when it is saved
     return part

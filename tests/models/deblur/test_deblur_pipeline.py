@@ -168,6 +168,11 @@ def test_save_and_load_give_the_same_result(pipeline, tmp_path):
     assert told == {"_class_name": "DeblurPipeline"}
 
 
+def test_a_saved_model_does_not_say_where_it_was_loaded_from(tiny_deblur, tmp_path):
+    DeblurPipeline.from_pretrained(tiny_deblur).save_pretrained(tmp_path)
+    assert str(tiny_deblur) not in (tmp_path / "network" / "config.json").read_text()
+
+
 def test_bad_photos_folders_and_dials_are_refused(pipeline, tiny_pipeline, tmp_path):
     with pytest.raises(ValueError, match="H x W x 3"):
         pipeline(np.zeros((4, 4), np.float32))
