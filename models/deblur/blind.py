@@ -9,6 +9,8 @@ blur comes out wide.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -85,9 +87,10 @@ def rim(size: tuple[int, ...], share: float) -> Tensor:
     return lines[0][:, None] * lines[1]
 
 
-def deconvolve(light: Tensor, kernel: Tensor, noise: float) -> Tensor:
-    """``light``, B x H x W, under a Wiener filter of ``kernel``; ``noise``: noise over signal at 1 cycle a pixel, which
-    grows as f² since a natural picture's spectrum falls as 1/f². Beyond its edge the picture is mirrored and fades."""
+def deconvolve(light: Tensor, kernel: Tensor, noises: Sequence[float]) -> list[Tensor]:
+    """``light``, B x H x W, under a Wiener filter of ``kernel`` for each of ``noises``: noise over signal at 1 cycle a
+    pixel, which grows as f² since a natural picture's spectrum falls as 1/f². Beyond its edge the picture is mirrored
+    and fades."""
     height, width = light.shape[-2:]
     margin = SUPPORT + 9
     # Sizes without large prime factors: their transform is much faster.
@@ -102,9 +105,12 @@ def deconvolve(light: Tensor, kernel: Tensor, noise: float) -> Tensor:
         wide = wide * (fade[:, None] if dim == -2 else fade)
     response = response_of(kernel, size)
     fy, fx = torch.fft.fftfreq(size[0]).to(light)[:, None], torch.fft.rfftfreq(size[1]).to(light)
-    inverse = response.conj() / (response.abs() ** 2 + noise * (fy**2 + fx**2) + 1e-4)
-    result = torch.fft.irfft2(torch.fft.rfft2(wide) * inverse, s=size)
-    return result[..., margin : margin + height, margin : margin + width] + mean
+    spectrum, results = torch.fft.rfft2(wide), []
+    for noise in noises:
+        inverse = response.conj() / (response.abs() ** 2 + noise * (fy**2 + fx**2) + 1e-4)
+        result = torch.fft.irfft2(spectrum * inverse, s=size)
+        results.append(result[..., margin : margin + height, margin : margin + width] + mean)
+    return results
 
 
 def _edges(spectrum: Tensor, kernel: Tensor, size: tuple[int, ...], edge: float) -> tuple[Tensor, Tensor]:

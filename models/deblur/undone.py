@@ -36,8 +36,8 @@ def undo(photo: Tensor, blur: dict[str, Tensor], region: Tensor | None = None) -
     pictures = photo.new_empty(photo.shape[0], 3 * UNDONE, *photo.shape[-2:])
     for channel in range(3):  # one by one: a large photo's spectra are larger
         light = to_light(photo[:, channel].float())
-        for place, noise in enumerate(NOISE):
-            pictures[:, 3 * place + channel] = to_picture(deconvolve(light, kernel, noise))
+        for place, result in enumerate(deconvolve(light, kernel, NOISE)):
+            pictures[:, 3 * place + channel] = to_picture(result)
     return Undone(kernel, pictures)
 
 
