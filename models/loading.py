@@ -33,7 +33,7 @@ def write_config(folder: Path, pipeline: type, **more: str) -> None:
 
 
 def load_part(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
-    """The part ``folder/name`` as the diffusers class ``kind``; ModelError where it is missing or does not fit."""
+    """The part ``folder/name`` as ``kind``, of diffusers or transformers; ModelError where it is missing or unfit."""
     what = f"The part '{name}' of the model folder '{folder.name}'"
     cure = "restore the folder, or download, convert or export the model again"
     if not (folder / name / "config.json").is_file():
@@ -49,5 +49,6 @@ def load_part(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
     wrong = [key for fault in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in info[fault]]
     if wrong:
         raise ModelError(f"{what} does not fit its configuration ({len(wrong)} names, '{wrong[0]}' first); {cure}.")
-    part.register_to_config(_name_or_path="")  # where it lay on this machine is nobody's business when it is saved
+    if hasattr(part, "register_to_config"):  # diffusers keeps the folder's path in what it saves; transformers does not
+        part.register_to_config(_name_or_path="")
     return part
