@@ -2,9 +2,8 @@
 
 Three things are asked of each cell of 64 px, on a grid that tiles share: are all values finite; is the change one
 that undoing a blur can make; does the picture, blurred as the photo was found to be, window by window or by one kernel,
-give the photo again. The
-pre-reconstruction is held against the photo, and the diffusion output against what stands after that. A cell that
-fails gives way whole and fades out over its neighbours.
+give the photo again. The pre-reconstruction is held against the photo, and the diffusion output against what stands
+after that. A cell that fails gives way whole and fades out over its neighbours.
 """
 
 from __future__ import annotations
