@@ -8,7 +8,7 @@ python -m training.evaluate --model dereflection-small --data sharp_photos/ --po
 
 python -m training.evaluate --make-blur-test --data sharp_photos/ --kernels kernels/ --out blur-test/
 python -m training.evaluate --model deblur-small --data blur-test/ --sets --worse 0.3 --out report/
-python -m training.evaluate --model deblur-small --data levin09/ --protocol levin09 --worse 0.3 --out report/
+python -m training.evaluate --model deblur-small --data levin09/ --protocol levin09 --linear --worse 0.3 --out report/
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from training.protocol import (
     spread,
 )
 from training.report import write_report
-from training.restorer import Restorer, load_restorer
+from training.restorer import Restorer, load_restorer, told_linear
 from training.scoring import WORSE_DB, Measured, check_tiling, look, measure_harm, score_pairs, train_constant
 from training.sets import find_sets, join_sets
 
@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     add("--scenes", type=int, default=48, help="scenes of --poses")
     add("--protocol", choices=sorted(PROTOCOLS), default=NATIVE, help="how pairs are scored")
     add("--worse", type=float, default=WORSE_DB, help="dB lost from which an image counts as made worse")
+    add("--linear", action="store_true", help="pictures are in proportion to light: tell the model (of deblurring)")
     add("--train-pairs", type=Path, nargs="+", default=[], help="training pairs, for the best constant")
     add("--scene-pattern", default=SCENE_PATTERN, help="regex on the stem; its first group is the scene")
     add("--limit", type=int, help="at most so many images, evenly spread over the set")
@@ -74,6 +75,8 @@ def evaluate(args: argparse.Namespace, restorer: Restorer) -> str:
     """Runs the asked-for measurement, writes the report and returns its Markdown."""
     if not (math.isfinite(args.worse) and args.worse >= 0):
         raise EvaluationError(f"--worse is {args.worse:g}: give a loss in dB, 0 or more.")
+    if args.linear:
+        restorer = told_linear(restorer)
     if not args.sets:
         return _write(args, restorer, args.data, args.out, _measure(args, restorer))
     measured = {}

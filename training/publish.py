@@ -47,7 +47,8 @@ def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Pa
     shutil.copytree(run, partial)
     (partial / "evaluation").mkdir()
     for summary in summaries:
-        file = partial / "evaluation" / f"{summary['kind']}-{summary['data']}-{summary['protocol']}.json"
+        light = "-linear" if summary.get("light") == "linear" else ""
+        file = partial / "evaluation" / f"{summary['kind']}-{summary['data']}-{summary['protocol']}{light}.json"
         file.write_text(json.dumps(summary, indent=2) + "\n")
     (partial / "quality.json").write_text(json.dumps(figures, indent=2) + "\n")
     (partial / "README.md").write_text(card)
@@ -79,7 +80,9 @@ def quality(summaries: list[Summary]) -> dict[str, dict[str, float | str]]:
     for summary in summaries:
         if summary["kind"] == "pairs":
             output, given = summary["scores"]["output"], summary["scores"]["input"]
-            other = "" if summary["protocol"] == NATIVE else f" ({summary['protocol']})"
+            said = [summary["protocol"]] if summary["protocol"] != NATIVE else []
+            said += ["told it is linear"] if summary.get("light") == "linear" else []
+            other = f" ({', '.join(said)})" if said else ""
             shown[summary["data"] + other] = {
                 "PSNR": round(output["psnr"]["mean"], 2),
                 "input's": round(given["psnr"]["mean"], 2),

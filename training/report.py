@@ -66,7 +66,7 @@ def markdown(summary: Summary) -> str:
 
         return table(summary)
     body = (bodies | {"sets": _sets, "baselines": _baselines, "guidance": _guidance})[summary["kind"]]
-    known = ("protocol", "images", "scenes", "revision", "device", "dtype", "attention", "seconds_per_image")
+    known = ("protocol", "images", "scenes", "revision", "light", "device", "dtype", "attention", "seconds_per_image")
     facts = [f"{key.replace('_', ' ')} {summary[key]}" for key in known if key in summary]
     title = f"# {summary.get('model', 'model')} on {summary.get('data', 'data')}"
     return "\n".join([title, "", "; ".join(facts) + ".", "", *body(summary)]) + "\n"

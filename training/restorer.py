@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import time
 from dataclasses import dataclass, field
@@ -68,11 +69,12 @@ class Restorer:
 
     pipeline: Pipeline
     identity: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)  # for every call
 
     def __call__(self, photo: np.ndarray) -> Prediction:
         """uint8 H x W x 3 -> the restored picture and what comes with it, pictures rounded to 8 bits."""
         start = time.perf_counter()
-        output = self.pipeline(as_float(photo))
+        output = self.pipeline(as_float(photo), **self.options)
         seconds = time.perf_counter() - start
         if output.image.shape != photo.shape:
             raise EvaluationError(
@@ -87,7 +89,7 @@ class Restorer:
         self, photo: np.ndarray, tile: int | None, offset: tuple[int, int] = (0, 0)
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """The restored picture, float32 and unrounded, in tiles (None: the pipeline's own); and the plan."""
-        output = self.pipeline(as_float(photo), tile=tile, tile_offset=offset)
+        output = self.pipeline(as_float(photo), tile=tile, tile_offset=offset, **self.options)
         return output.image, output.plan
 
 
@@ -108,6 +110,17 @@ def load_restorer(model: str, device: str | None = None, dtype: str | None = Non
     pipeline = kind.from_pretrained(folder, device=live.device, dtype=live.dtype, attention=live.attention)
     identity = {"model": name, "revision": revision, "device": live.device, "dtype": live.dtype}
     return Restorer(pipeline, identity | {"attention": live.attention})
+
+
+def told_linear(restorer: Restorer) -> Restorer:
+    """The same, told that the values of pictures are in proportion to light. EvaluationError where it has no ear for
+    that."""
+    call = type(restorer.pipeline).__call__
+    if "linear" not in inspect.signature(call).parameters:
+        raise EvaluationError(
+            f"--linear is for models of deblurring: {restorer.identity.get('model')} takes no such option."
+        )
+    return Restorer(restorer.pipeline, restorer.identity | {"light": "linear"}, restorer.options | {"linear": True})
 
 
 def pipeline_class(folder: Path) -> Any:

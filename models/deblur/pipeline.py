@@ -16,6 +16,7 @@ from models.deblur.detail import blend
 from models.deblur.network import Deblur
 from models.deblur.output import DeblurOutput
 from models.deblur.tiling import GRID, HALO, OVERLAP, SMALLEST_TILE, TILE, TiledRun
+from models.deblur.wiener import GAMMA
 from models.errors import ModelError
 from models.geometry import pad_to
 from models.guidance import GuidedPipeline
@@ -86,6 +87,7 @@ class DeblurPipeline(GuidedPipeline):
         photo: np.ndarray,
         *,
         detail: float = 1.0,
+        linear: bool = False,
         tags: Mapping[str, float] | None = None,
         caption: str = "",
         tokens: Tensor | None = None,
@@ -93,12 +95,14 @@ class DeblurPipeline(GuidedPipeline):
         tile_offset: tuple[int, int] = (0, 0),
         progress: Callable[[int, int], None] | None = None,
     ) -> DeblurOutput:
-        """Restore ``photo``, H x W x 3 float32, sRGB in [0, 1].
+        """Restore ``photo``, H x W x 3 float32 in [0, 1], sRGB unless ``linear``.
 
         ``detail``: 0 gives the pre-reconstruction (and leaves the diffusion step out), 1 the diffusion output, see
-        `models.deblur.detail`; a diffusion step that was not trained is passed over, and the notes say so. ``tags``
-        (names with scores in [0, 1]) and ``caption``: what the photo shows, where it is known; what of it the model
-        does not take is in the notes. ``tokens``: in their place, 1 x N x token_dim guidance tokens. ``tile``: largest
+        `models.deblur.detail`; a diffusion step that was not trained is passed over, and the notes say so.
+        ``linear``: the values of the photo, and so of the result, are in proportion to light, without the camera's
+        curve of sRGB; blur adds up light, and is not undone well where this is taken wrongly. ``tags`` (names with
+        scores in [0, 1]) and ``caption``: what the photo shows, where it is known; what of it the model does not take
+        is in the notes. ``tokens``: in their place, 1 x N x token_dim guidance tokens. ``tile``: largest
         side of a tile in pixels (halved by itself where memory is short). ``progress(done, total)`` counts tiles; what
         it raises ends the run. Raises ValueError for a photo of another shape or with values that are not finite, for
         a ``detail`` outside [0, 1], and for a score that is no number.
@@ -114,6 +118,8 @@ class DeblurPipeline(GuidedPipeline):
         diffuse = detail > 0 and self.network.decodes
         if detail > 0 and not diffuse:
             notes.append("This model's diffusion step is untrained and was passed over: its detail has no effect yet.")
+        if linear:  # networks know photos as they look on a screen
+            photo = photo.clip(0) ** np.float32(1 / GAMMA)
         height, width = photo.shape[:2]
 
         def run(size: int) -> TiledRun:
@@ -125,11 +131,13 @@ class DeblurPipeline(GuidedPipeline):
         size = max(SMALLEST_TILE, min(tile or TILE, longest))
         done = with_shrinking(run, size, notes=notes)
         notes += done.tally.notes()
-        info: dict[str, Any] = {"detail": detail, "left_out": done.tally.record()}
+        info: dict[str, Any] = {"detail": detail, "linear": linear, "left_out": done.tally.record()}
         prerestored = image = done.pictures[..., :3]
         if diffuse:
             image = done.pictures[..., 3:]
             info["held"] = round(blend(prerestored, image, detail), 4)
+        if linear:
+            image, prerestored = image**GAMMA, prerestored**GAMMA
         return DeblurOutput(image, prerestored, done.cells, done.plan.record(), notes, info, done.kernel)
 
     def to_tensor(self, pixels: np.ndarray) -> Tensor:

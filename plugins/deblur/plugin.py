@@ -28,9 +28,15 @@ class Deblurring(Pipelined):
         keep_layers: bool = Field(
             True, description="Also return the blur that was found, drawn over the photo, and the picture at detail 0."
         )
+        linear: bool = Field(
+            False,
+            description="The photo's values are in proportion to light, as those of many scientific cameras and raw "
+            "files: no camera's curve was put on them.",
+        )
 
     def run(self, picture: Picture, params: Params, ctx: RunContext) -> Result:
-        output = self._pipeline(picture.pixels, detail=params.detail, progress=tile_progress(ctx), **said_by(ctx))
+        options = {"detail": params.detail, "linear": params.linear}
+        output = self._pipeline(picture.pixels, **options, progress=tile_progress(ctx), **said_by(ctx))
         layers = {}
         if params.keep_layers:
             from models.deblur.draw import draw_blur

@@ -39,7 +39,7 @@ def test_endpoints_are_those_of_the_design(client: Client) -> None:
         "/restore", "/plugins", "/models", "/health"}  # fmt: skip
     assert not listed["unnamed_endpoints"]
     assert list(arguments(client, "/dereflection")) == ["image", "keep_layer", "processing", *HOST_ARGUMENTS]
-    assert list(arguments(client, "/deblur")) == ["image", "detail", "keep_layers", *HOST_ARGUMENTS]
+    assert list(arguments(client, "/deblur")) == ["image", "detail", "keep_layers", "linear", *HOST_ARGUMENTS]
     assert list(arguments(client, "/restore")) == ["image", "steps", "params", *HOST_ARGUMENTS]
     for endpoint in ("/dereflection", "/deblur", "/restore", "/invert"):
         required = [name for name, one in arguments(client, endpoint).items() if not one["parameter_has_default"]]

@@ -29,6 +29,9 @@ def test_layers_are_kept_on_request_and_the_dial_is_passed_on(plugin):
     assert np.allclose(result.image, 0.45) and np.allclose(result.layers["prerestored"], 0.25)
     assert result.layers["motion"].shape == (8, 9, 3)
     assert result.info == {"plan": {"tiles": 2}, "notes": ["note"], "detail": 0.25}
+    assert plugin._pipeline.told == {"linear": False}
+    plugin.run(picture, Deblurring.Params(linear=True), RunContext())
+    assert plugin._pipeline.told == {"linear": True}
     assert told == [(0.0, "tile 1 of 2"), (0.5, "tile 2 of 2"), (1.0, "tile 2 of 2")]
     assert plugin.run(picture, Deblurring.Params(keep_layers=False), RunContext()).layers == {}
 
@@ -64,7 +67,7 @@ def test_without_a_model_it_is_disabled_with_its_reason(no_model):
 def test_a_model_in_a_catalog_of_ones_own_enables_it(catalog):
     registry = Registry.discover(catalog=catalog)
     assert "deblur" in registry.enabled
-    assert [one.name for one in registry.enabled["deblur"].fields] == ["detail", "keep_layers"]
+    assert [one.name for one in registry.enabled["deblur"].fields] == ["detail", "keep_layers", "linear"]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (20, 600), (90, 130)])

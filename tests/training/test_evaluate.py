@@ -273,6 +273,22 @@ def test_the_levin09_protocol_looks_for_the_shift(tmp_path: Path) -> None:
     assert native["scores"]["input"]["psnr"]["mean"] < 30
 
 
+def test_a_model_is_told_that_pictures_are_in_proportion_to_light(pairs: Path, tmp_path: Path) -> None:
+    class Linear(SharpPipeline):
+        def __call__(self, photo: np.ndarray, *, linear: bool = False, **options: Any) -> SimpleNamespace:
+            self.step = 5 if linear else 0
+            return super().__call__(photo, **options)
+
+    told, _, text = run(Linear(), tmp_path / "a", "--data", pairs, "--linear")
+    untold, _, _ = run(Linear(), tmp_path / "b", "--data", pairs)
+    assert told["light"] == "linear" and "light linear" in text and "light" not in untold
+    assert told["scores"]["output"]["psnr"]["mean"] < untold["scores"]["output"]["psnr"]["mean"]
+    told, _, _ = run(Linear(), tmp_path / "c", "--data", pairs / "input", "--no-harm", "--linear")
+    assert told["psnr"]["mean"] < 60
+    with pytest.raises(LimpidError, match="--linear is for models of deblurring: fake takes no such option"):
+        run(FakePipeline(), tmp_path / "d", "--data", pairs, "--linear")
+
+
 def test_motion_is_compared_where_set_and_pipeline_have_it(tmp_path: Path) -> None:
     off_by(tmp_path / "moved", 10, motion=(3, 4))
     summary, rows, text = run(SharpPipeline(10, (-3, -2)), tmp_path / "a", "--data", tmp_path / "moved")

@@ -75,6 +75,15 @@ def test_the_dial_goes_from_the_pre_reconstruction_to_the_diffusion_output(pipel
     assert np.array_equal(pipeline(photo, detail=0.0).image, outputs[0].image)
 
 
+def test_a_photo_in_proportion_to_light_is_restored_as_it_looks_and_handed_back_as_it_came(pipeline):
+    photo = photo_of(70, 90)
+    linear, shown = pipeline(photo, linear=True), pipeline(photo ** np.float32(1 / 2.2))
+    np.testing.assert_allclose(linear.image, shown.image**2.2, atol=1e-6)
+    np.testing.assert_allclose(linear.prerestored, shown.prerestored**2.2, atol=1e-6)
+    assert linear.info["linear"] and not shown.info["linear"] and linear.image.dtype == np.float32
+    assert np.abs(linear.image - pipeline(photo).image).max() > 1e-3
+
+
 def test_tokens_reach_the_step(pipeline):
     photo = photo_of(64, 64)
     guided = pipeline(photo, tokens=torch.randn(1, 4, pipeline.network.token_dim) * 9)
