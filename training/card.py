@@ -8,7 +8,7 @@ import yaml
 
 from models.catalog import CatalogEntry
 from training.card_texts import LOCAL, STEP, TEXTS, TOLD, UNDONE
-from training.report import Summary, markdown
+from training.report import Summary, markdown, protocol_of
 
 Record = dict[str, Any]
 
@@ -76,7 +76,7 @@ def model_card(
 
 def results(summary: Summary, task: str) -> list[dict[str, Any]]:
     """Entries of the model-index for a report over pairs, or over sets of pairs; other reports have none."""
-    protocol = summary.get("protocol", "")
+    protocol = protocol_of(summary)
     if summary["kind"] == "sets":
         rows = {name: {"PSNR, dB": row["output"]["mean"]} for name, row in summary["sets"].items()}
     elif summary["kind"] == "pairs":

@@ -20,7 +20,7 @@ from models.integrity import SUMS, find_alteration, fingerprint, read_sums, writ
 from training.card import model_card
 from training.config import SemanticRun, make_run
 from training.protocol import NATIVE
-from training.report import Summary
+from training.report import Summary, protocol_of
 from training.restorer import load_restorer
 from training.showcase import showcase
 from training.upload import upload_checkpoint, upload_space
@@ -80,9 +80,8 @@ def quality(summaries: list[Summary]) -> dict[str, dict[str, float | str]]:
     for summary in summaries:
         if summary["kind"] == "pairs":
             output, given = summary["scores"]["output"], summary["scores"]["input"]
-            said = [summary["protocol"]] if summary["protocol"] != NATIVE else []
-            said += ["told it is linear"] if summary.get("light") == "linear" else []
-            other = f" ({', '.join(said)})" if said else ""
+            protocol = protocol_of(summary)
+            other = "" if protocol == NATIVE else f" ({protocol})"
             shown[summary["data"] + other] = {
                 "PSNR": round(output["psnr"]["mean"], 2),
                 "input's": round(given["psnr"]["mean"], 2),

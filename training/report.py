@@ -58,6 +58,12 @@ def write_report(out: Path, summary: Summary, rows: Sequence[Row], sheet: Sequen
     return text
 
 
+def protocol_of(summary: Summary) -> str:
+    """The protocol, and what the model was told of the pictures."""
+    told = ", told it is linear" if summary.get("light") == "linear" else ""
+    return f"{summary.get('protocol', '')}{told}"
+
+
 def markdown(summary: Summary) -> str:
     """The report as a page: what was measured and how, then the table."""
     bodies = {"pairs": _pairs, "no-harm": _harm, "look": _look, "tiling": _tiling, "poses": _poses}
