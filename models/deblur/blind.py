@@ -24,9 +24,11 @@ TURNS, LAST = 3, 2  # at each scale; at the finest, where a third changes nothin
 EDGE, EASE = 0.03, 0.8  # weight of an edge, for light of a deviation of CONTRAST; of that at each finer scale
 CONTRAST = 0.25
 SHARPEN, SHARPEST = 4.0, 1e3  # growth and limit of the splitting's weight
-RIDGE = 0.1  # of the mean power of the gradients
-FAINT = 0.05  # of the kernel's peak: what is less is noise
-REACH, FLOOR = 3.0, 2.5  # deviations of the blur that was found, and px besides, that the kernel may spread
+RIDGE = 0.05  # of the mean power of the gradients
+SMOOTH = 0.01  # the same for a kernel's gradients, for each px² of variance of a blur across its narrow side
+FAINT = 0.08  # of the kernel's peak: what is less is noise
+ALONE, NEAR = 0.1, 1.5  # and what is alone: less around it, with a deviation of NEAR px, than ALONE of the most
+REACH, FLOOR = 3.5, 4.0  # deviations of the blur that was found, and px besides, that the kernel may spread
 RIM = 0.1  # of each side, faded out
 
 
@@ -40,17 +42,19 @@ def estimate_kernel(light: Tensor, spread: Tensor) -> Tensor:
     scales = [1.0]
     while SUPPORT * scales[0] / RATIO >= SMALLEST:
         scales.insert(0, scales[0] / RATIO)
+    narrow = torch.linalg.eigvalsh(spread)[:, :1, None].clamp(min=0)
     kernel, edge = None, EDGE
     for scale in scales:
         size = tuple(round(side * scale / 2) * 2 if scale < 1 else side for side in light.shape[-2:])
         support = max(3, round(SUPPORT * scale) // 2 * 2 + 1)
         photo = light if scale == 1 else _resized(light, size, antialias=True)
         spectrum = torch.fft.rfft2(photo * rim(size, RIM).to(photo))
-        bound = _bound(spread, scale, support)
+        bound, smooth = _bound(spread, scale, support), SMOOTH * narrow * scale**2
         kernel = _unit(bound if kernel is None else _resized(kernel, (support, support)).clamp(min=0))
         derivatives = _derivatives(size, spectrum)
         for _ in range(TURNS if scale < 1 else LAST):
-            kernel = _kernel(spectrum, _edges(spectrum, kernel, size, edge, derivatives), bound, size, derivatives)
+            edges = _edges(spectrum, kernel, size, edge, derivatives)
+            kernel = _kernel(spectrum, edges, bound, smooth, size, derivatives)
         edge *= EASE
     assert kernel is not None
     return kernel
@@ -137,21 +141,33 @@ def _kernel(
     spectrum: Tensor,
     edges: tuple[Tensor, Tensor],
     bound: Tensor,
+    smooth: Tensor,
     size: tuple[int, ...],
     derivatives: tuple[Tensor, Tensor],
 ) -> Tensor:
-    """The kernel that leads from the gradients ``edges`` to those of the photo, within ``bound``, centred."""
+    """The kernel that leads from the gradients ``edges`` to those of the photo, within ``bound``, centred. ``smooth``,
+    B x 1 x 1: the weight of its own gradients."""
     top, power = torch.zeros_like(spectrum), torch.zeros_like(spectrum.real)
     for gradient, derivative in zip(edges, derivatives, strict=True):
         scene = torch.fft.rfft2(gradient)
         top, power = top + scene.conj() * derivative * spectrum, power + scene.abs() ** 2
-    ridge = RIDGE * power.mean((1, 2), keepdim=True) + 1e-12
+    steep = sum(d.abs() ** 2 for d in derivatives)
+    ridge = (RIDGE + smooth * steep) * power.mean((1, 2), keepdim=True) + 1e-12
     support = bound.shape[-1]
     whole = torch.fft.irfft2(top / (power + ridge), s=size).roll((support // 2, support // 2), (1, 2))
-    kernel = whole[:, :support, :support] * bound
-    kernel = _unit(kernel * (kernel >= FAINT * kernel.amax((1, 2), keepdim=True)))
+    kernel = _cleared((whole[:, :support, :support] * bound).clamp(min=0))
     shifts = [at.round().int().tolist() for at in _centroid(kernel)]
     return torch.stack([k.roll((-y, -x), (0, 1)) for k, y, x in zip(kernel, *shifts, strict=True)])
+
+
+def _cleared(kernel: Tensor) -> Tensor:
+    """Without what is faint, and without specks, which noise makes; of sum 1."""
+    at = torch.arange(-4, 5, device=kernel.device, dtype=kernel.dtype)
+    line = torch.exp(-0.5 * (at / NEAR) ** 2)
+    around = F.conv2d(kernel[:, None], line[None, None, None], padding=(0, 4))
+    around = F.conv2d(around, line[None, None, :, None], padding=(4, 0))[:, 0]
+    kernel = kernel * (around >= ALONE * around.amax((1, 2), keepdim=True))
+    return _unit(kernel * (kernel >= FAINT * kernel.amax((1, 2), keepdim=True)))
 
 
 def _centroid(kernel: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from models.deblur.blind import SUPPORT, deconvolve, estimate_kernel, spread_of
 from models.deblur.wiener import to_light, to_picture
 from models.deblur.windows import mirrored
 
-NOISE = (1.0, 10.0)  # over signal at 1 cycle a pixel: keen, and calm
+NOISE = (0.5, 3.0)  # over signal at 1 cycle a pixel: keen, and calm
 UNDONE = len(NOISE)  # pictures
 REGION = 512  # px; sides of the part of a photo in which the kernel is looked for
 
