@@ -14,7 +14,7 @@ from models.deblur.windows import mirrored
 
 NOISE = (0.5, 3.0)  # over signal at 1 cycle a pixel: keen, and calm
 UNDONE = len(NOISE)  # pictures
-REGION = 512  # px; sides of the part of a photo in which the kernel is looked for
+REGION = 768  # px; sides of the part of a photo in which the kernel is looked for
 
 
 @dataclass
