@@ -25,10 +25,10 @@ def hook() -> torch.Tensor:
     return kernel / kernel.sum()
 
 
-def blurred(light: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+def blurred(light: torch.Tensor, kernel: torch.Tensor, noise: float = 0.003) -> torch.Tensor:
     wide = F.pad(light[:, None], (HALF,) * 4, mode="reflect")
     photo = F.conv2d(wide, kernel.flip(1, 2)[:, None])[:, 0]
-    return photo + 0.003 * torch.randn(photo.shape, generator=torch.Generator().manual_seed(1))
+    return photo + noise * torch.randn(photo.shape, generator=torch.Generator().manual_seed(1))
 
 
 def spread(kernel: torch.Tensor) -> torch.Tensor:
@@ -53,6 +53,14 @@ def test_a_kernel_that_is_no_line_is_found_and_undone():
     alike = F.cosine_similarity(*(response_of(k, size).real.flatten() for k in (found, true)), dim=0)
     assert alike > 0.9
     assert decibels(deconvolve(photo, found, [1.0])[0], light) > decibels(photo, light) + 4
+
+
+def test_noise_leaves_no_specks():
+    y, x = torch.meshgrid(torch.arange(SUPPORT) - HALF, torch.arange(SUPPORT) - HALF, indexing="ij")
+    disc = (x**2 + y**2 <= 36).float()[None]
+    found = estimate_kernel(blurred(scene(), disc / disc.sum(), noise=0.03), 2 * spread(disc / disc.sum()))
+    assert found[(x**2 + y**2 > 144)[None]].sum() < 0.02
+    assert (found > 0).sum() > 0.5 * disc.sum()
 
 
 def test_the_bound_keeps_small_blur_small():
