@@ -49,12 +49,14 @@ def estimate_kernel(light: Tensor, spread: Tensor) -> Tensor:
         support = max(3, round(SUPPORT * scale) // 2 * 2 + 1)
         photo = light if scale == 1 else _resized(light, size, antialias=True)
         spectrum = torch.fft.rfft2(photo * rim(size, RIM).to(photo))
-        bound, smooth = _bound(spread, scale, support), SMOOTH * narrow * scale**2
+        bound = _bound(spread, scale, support)
         kernel = _unit(bound if kernel is None else _resized(kernel, (support, support)).clamp(min=0))
         derivatives = _derivatives(size, spectrum)
+        laplacian = derivatives[0].abs() ** 2 + derivatives[1].abs() ** 2
+        ridge = RIDGE + SMOOTH * narrow * scale**2 * laplacian
         for _ in range(TURNS if scale < 1 else LAST):
-            edges = _edges(spectrum, kernel, size, edge, derivatives)
-            kernel = _kernel(spectrum, edges, bound, smooth, size, derivatives)
+            edges = _edges(spectrum, kernel, size, edge, laplacian)
+            kernel = _kernel(spectrum, edges, bound, ridge, size, derivatives)
         edge *= EASE
     assert kernel is not None
     return kernel
@@ -118,12 +120,11 @@ def deconvolve(light: Tensor, kernel: Tensor, noises: Sequence[float]) -> list[T
 
 
 def _edges(
-    spectrum: Tensor, kernel: Tensor, size: tuple[int, ...], edge: float, derivatives: tuple[Tensor, Tensor]
+    spectrum: Tensor, kernel: Tensor, size: tuple[int, ...], edge: float, laplacian: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Horizontal and vertical gradients of the scene with the fewest edges, by half-quadratic splitting."""
     response = response_of(kernel, size)
     given, power = response.conj() * spectrum, response.abs() ** 2
-    laplacian = sum(g.abs() ** 2 for g in derivatives)
     scene = torch.fft.irfft2(spectrum, s=size)
     weight = 2 * edge
     while True:
@@ -141,18 +142,17 @@ def _kernel(
     spectrum: Tensor,
     edges: tuple[Tensor, Tensor],
     bound: Tensor,
-    smooth: Tensor,
+    ridge: Tensor,
     size: tuple[int, ...],
     derivatives: tuple[Tensor, Tensor],
 ) -> Tensor:
-    """The kernel that leads from the gradients ``edges`` to those of the photo, within ``bound``, centred. ``smooth``,
-    B x 1 x 1: the weight of its own gradients."""
+    """The kernel that leads from the gradients ``edges`` to those of the photo, within ``bound``, centred. ``ridge``:
+    of each frequency, in units of the mean power of those gradients."""
     top, power = torch.zeros_like(spectrum), torch.zeros_like(spectrum.real)
     for gradient, derivative in zip(edges, derivatives, strict=True):
         scene = torch.fft.rfft2(gradient)
         top, power = top + scene.conj() * derivative * spectrum, power + scene.abs() ** 2
-    steep = sum(d.abs() ** 2 for d in derivatives)
-    ridge = (RIDGE + smooth * steep) * power.mean((1, 2), keepdim=True) + 1e-12
+    ridge = ridge * power.mean((1, 2), keepdim=True) + 1e-12
     support = bound.shape[-1]
     whole = torch.fft.irfft2(top / (power + ridge), s=size).roll((support // 2, support // 2), (1, 2))
     kernel = _cleared((whole[:, :support, :support] * bound).clamp(min=0))
@@ -164,8 +164,8 @@ def _cleared(kernel: Tensor) -> Tensor:
     """Without what is faint, and without specks, which noise makes; of sum 1."""
     at = torch.arange(-4, 5, device=kernel.device, dtype=kernel.dtype)
     line = torch.exp(-0.5 * (at / NEAR) ** 2)
-    around = F.conv2d(kernel[:, None], line[None, None, None], padding=(0, 4))
-    around = F.conv2d(around, line[None, None, :, None], padding=(4, 0))[:, 0]
+    around = F.conv2d(kernel[:, None], line.expand(1, 1, 1, -1), padding="same")
+    around = F.conv2d(around, line[:, None].expand(1, 1, -1, 1), padding="same")[:, 0]
     kernel = kernel * (around >= ALONE * around.amax((1, 2), keepdim=True))
     return _unit(kernel * (kernel >= FAINT * kernel.amax((1, 2), keepdim=True)))
 
