@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import Down, Pointwise, residuals, widened
+from models.blocks import Down, Pointwise, ResidualBlock, residuals, widened
 from models.deblur.blur_field import double_angle
 from models.deblur.spectra import CHANNELS, FAR, describe
 from models.deblur.windows import cut
@@ -34,9 +34,12 @@ class MotionEstimator(nn.Module):
     then features of the picture itself say where one blur ends and another begins.
     """
 
-    def __init__(self, side: int, widths: tuple[int, int, int], code: int, fine: int, far: bool = False) -> None:
+    def __init__(
+        self, side: int, widths: tuple[int, int, int], code: int, fine: int, far: bool = False, deep: bool = False
+    ) -> None:
         super().__init__()
         self.side, self.far = side, far
+        self.widths, self.code = widths, code
         a, b, c = widths
         self.read = nn.Sequential(
             nn.Conv2d(CHANNELS + FAR * far, a, 3, padding=1), *residuals(a, 1), Down(a, b),
@@ -52,19 +55,42 @@ class MotionEstimator(nn.Module):
         for last in (self.coarse, self.fine):
             for parameter in last.parameters():
                 nn.init.zeros_(parameter)
+        self.more: nn.ModuleDict | None = None
+        if deep:
+            self.look_deeper()
 
     def look_far(self) -> None:
         """From now on read the maps of longer blur too; what was found without them is found still."""
         self.read[0], self.far = widened(cast(nn.Conv2d, self.read[0]), FAR, 0), True
+
+    def look_deeper(self) -> None:
+        """From now on read windows by more layers, and ask neighbours twice as far off; what was found stays until
+        these are trained."""
+        _, b, c = self.widths
+        self.more = nn.ModuleDict({"3": residuals(b, 1), "5": residuals(c, 2), "ask": residuals(self.code, 1, False)})
+        self.more.to(self.sum_up.weight)
+        for block in self.more.modules():
+            if isinstance(block, ResidualBlock):
+                nn.init.zeros_(block.conv2.weight)
+                nn.init.zeros_(cast(Tensor, block.conv2.bias))
+
+    def _read(self, x: Tensor) -> Tensor:
+        for place, layer in enumerate(self.read):
+            x = layer(x)
+            if self.more is not None and str(place) in self.more:
+                x = self.more[str(place)](x)
+        return x
 
     def forward(self, photo: Tensor) -> dict[str, Tensor]:
         """``double`` (B x rows x columns x 2), ``radius`` and ``noise`` (B x rows x columns) of the windows, and
         ``field``, B x 3 x H/8 x W/8: motion at twice its angle and radius, in pixels. Sides: multiples of 8."""
         windows = cut(photo, self.side)
         batch, rows, columns = windows.shape[:3]
-        read = self.read(describe(windows.flatten(0, 2), self.far).to(photo.dtype))
+        read = self._read(describe(windows.flatten(0, 2), self.far).to(photo.dtype))
         code = self.sum_up(read.flatten(1)).view(batch, rows, columns, -1).permute(0, 3, 1, 2)
         code = self.ask(code)
+        if self.more is not None:
+            code = self.more["ask"](code)
         raw = self.coarse(code)
         double, radius = in_pixels(raw)
         seen = self.look(F.pixel_unshuffle(photo * 2 - 1, CELL))

@@ -51,14 +51,14 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
     ``SanaTransformer2DModel`` (but for its channels and its tokens' width, which follow). ``token_dim``: width of
     guidance tokens; a learned null token stands for "no guidance". ``tags``: those it can be guided by
     (`models.guidance`); none: it was trained without. ``far``: the motion estimator reads longer blur
-    (`models.deblur.spectra`). ``lift``: the decoder says besides, for each pixel, by how much to raise what the
+    (`models.deblur.spectra`). ``deep``: it reads by more layers. ``lift``: the decoder says besides, for each pixel, by how much to raise what the
     pre-reconstruction has in each of some bands of scale. ``kernel``: the pre-reconstruction is shown besides the photo
     as one kernel, found blindly, undoes it (`models.deblur.undone`). Pictures are B x 3 x H x W, sRGB in [0, 1], sides
     multiples of ``multiple``.
     """
 
     config_name = "config.json"
-    grows = ("far", "lift", "kernel")  # what a warm start may add, see :meth:`grow`
+    grows = ("far", "lift", "kernel", "deep")  # what a warm start may add, see :meth:`grow`
     _supports_gradient_checkpointing = True
 
     @register_to_config
@@ -77,6 +77,7 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         far: bool = False,
         lift: bool = False,
         kernel: bool = False,
+        deep: bool = False,
     ) -> None:
         super().__init__()
         coder = SMALL_AUTOENCODER | (autoencoder_config or {})
@@ -84,7 +85,7 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         latent = coder["latent_channels"]
         self.token_dim, self.latent_channels = token_dim, latent
         self.scale: float = coder.get("scaling_factor", 1.0)  # latents times this have a variance of about 1
-        self.motion = MotionEstimator(SIDE, tuple(motion_widths), motion_code, motion_fine, far)  # type: ignore[arg-type]
+        self.motion = MotionEstimator(SIDE, tuple(motion_widths), motion_code, motion_fine, far, deep)  # type: ignore[arg-type]
         self.wiener = WienerStep(extra, SIDE)
         self.prior = PreReconstruction(tuple(widths), tuple(depths), extra, latent)
         self.autoencoder = AutoencoderDC(**coder)
@@ -148,6 +149,8 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         """Add one of ``grows`` to a network made without it; what it gives stays the same until it is trained."""
         if part == "far":
             self.motion.look_far()
+        elif part == "deep":
+            self.motion.look_deeper()
         elif part == "kernel":
             self.prior.take_undone()
         else:
