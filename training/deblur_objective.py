@@ -2,7 +2,8 @@
 
 ``prerestored``  the pre-reconstruction against the target (the configuration's ``losses``);
 ``motion``       the blur field of cells and of windows against the simulator's, L1, in units of what an output of 1
-                 stands for; real pairs, whose motion nobody knows, are left out;
+                 stands for, and the logarithm of the whole photo's mean covariance (`SPREAD`); real pairs, whose motion
+                 nobody knows, are left out;
 ``alignment``    the aligned latent against the autoencoder's latent of the target (GLOWDeblur's domain alignment);
 ``latent``       the diffusion step's result against the same latent;
 ``autoencoder``  the target's own latent, decoded, against the target: what latent and decoder can carry;
@@ -24,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.deblur.blur_field import double_angle, log_of, spread_of
 from models.deblur.motion import field_of, in_units
 from models.deblur.network import Deblur
 from training.config import DeblurRun
@@ -31,6 +33,7 @@ from training.data.sources import Batch
 from training.engine import Objective
 from training.losses import combine
 
+SPREAD = 0.5
 STEPPED = {"latent", "output", "reblur"}  # parts that need the diffusion step
 LATENT = STEPPED | {"autoencoder", "energy"}
 TOLD = ("guide.", "modulation.")
@@ -115,13 +118,16 @@ class DeblurObjective(Objective):
 
 
 def blur_field_error(blur: dict[str, Tensor], batch: Batch) -> Tensor:
-    """L1 of both fields (`models.deblur.motion.in_units`); 0 for real pairs (B)."""
+    """L1 of both fields (`models.deblur.motion.in_units`) and of the spread; 0 for real pairs (B)."""
     known = torch.isfinite(batch["defocus"]).all(-1).all(-1).all(-1)
-    truth = field_of(batch["motion"].nan_to_num(), batch["defocus"].nan_to_num())
+    motion, defocus = batch["motion"].nan_to_num(), batch["defocus"].nan_to_num()
+    truth = field_of(motion, defocus)
     fine = in_units(blur["field"].float() - truth).abs().mean((1, 2, 3))
     rows, columns = blur["radius"].shape[1:]
     step = truth.shape[-1] // max(1, columns - 1)
     windows = F.avg_pool2d(F.pad(truth, (step,) * 4, mode="replicate"), 2 * step, stride=step)
     coarse = torch.cat([blur["double"].permute(0, 3, 1, 2), blur["radius"][:, None]], 1).float()
     wide = in_units(coarse - windows[..., :rows, :columns]).abs().mean((1, 2, 3))
-    return (fine + wide) * known
+    spread = spread_of(double_angle(motion).permute(0, 2, 3, 1), defocus[:, 0])
+    whole = (log_of(blur["spread"]) - log_of(spread)).abs().mean(1)
+    return (fine + wide + SPREAD * whole) * known

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from models.deblur.blur_field import to_vector
+from models.deblur.blur_field import double_angle, log_of, spread_of, to_vector
 from models.deblur.motion import field_of
 from training.config import DeblurRun
 from training.data.blurred import Blurs
@@ -20,9 +20,10 @@ from training.validate import held_out_pictures, psnr
 
 class DeblurValidator:
     """Fixed samples of the held-out split. ``run`` gives, in dB, the gain of the pre-reconstruction and of the
-    result over the input, on simulated blur and on real pairs, and what sharp photos keep; and the motion's mean
-    end-point error over that of predicting no motion, sign-free. Of a stage with guidance all this without it, and
-    what true and wrong tags add to the result on simulated samples that have tags."""
+    result over the input, on simulated blur and on real pairs, and what sharp photos keep; the motion's mean
+    end-point error over that of predicting no motion, sign-free; and the mean error of the logarithm of its spread
+    (`models.deblur.blur_field.log_of`). Of a stage with guidance all this without it, and what true and wrong tags add
+    to the result on simulated samples that have tags."""
 
     def __init__(self, config: DeblurRun) -> None:
         settings = config.data.model_copy(update={"pair_share": 0.0, "blur": replace(config.data.blur, clean=0.0)})
@@ -38,7 +39,7 @@ class DeblurValidator:
     def run(self, objective: DeblurObjective, device: torch.device) -> dict[str, float]:
         row: dict[str, float] = {}
         if self.simulated:
-            row["motion"] = self._motion(objective, device)
+            row |= self._motion(objective, device)
             if not self.pictures:
                 return row
             row |= self._gains(objective, self.simulated["input"], self.simulated["target"], device, "simulated")
@@ -92,15 +93,16 @@ class DeblurValidator:
 
         return {f"{name}_prerestored": gain(before)} | ({name: gain(after)} if self.latent else {})
 
-    def _motion(self, objective: DeblurObjective, device: torch.device) -> float:
-        truth = to_vector(field_of(self.simulated["motion"], self.simulated["defocus"])[:, :2])
-        found = torch.cat(
-            [
-                objective.network.motion(part.to(device))["field"].cpu()
-                for part in self.simulated["input"].split(self.chunk)
-            ]
-        )
-        return motion_error(to_vector(found[:, :2]), truth).share
+    def _motion(self, objective: DeblurObjective, device: torch.device) -> dict[str, float]:
+        motion, defocus = self.simulated["motion"], self.simulated["defocus"]
+        truth = to_vector(field_of(motion, defocus)[:, :2])
+        parts = [objective.network.motion(part.to(device)) for part in self.simulated["input"].split(self.chunk)]
+        found, spread = (torch.cat([part[name].cpu() for part in parts]) for name in ("field", "spread"))
+        expected = spread_of(double_angle(motion).permute(0, 2, 3, 1), defocus[:, 0])
+        return {
+            "motion": motion_error(to_vector(found[:, :2]), truth).share,
+            "spread": float((log_of(spread) - log_of(expected)).abs().mean()),
+        }
 
 
 def _mean(values: list[float]) -> float:

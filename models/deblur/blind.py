@@ -62,17 +62,6 @@ def estimate_kernel(light: Tensor, spread: Tensor) -> Tensor:
     return kernel
 
 
-def spread_of(double: Tensor, radius: Tensor) -> Tensor:
-    """The mean covariance, B x 2 x 2 in px², of the blur of windows (`models.deblur.blur_field`): ``double``
-    B x rows x columns x 2, ``radius`` B x rows x columns."""
-    c, s = double.float().unbind(-1)
-    length = torch.sqrt(c**2 + s**2 + 1e-12)
-    round_part = length**2 / 24 + radius.float() ** 2 / 4
-    along, across = length * c / 24, length * s / 24
-    parts = [round_part + along, across, across, round_part - along]
-    return torch.stack([part.mean((1, 2)) for part in parts], -1).unflatten(-1, (2, 2))
-
-
 def response_of(kernel: Tensor, size: tuple[int, ...]) -> Tensor:
     """The kernel's transfer function at the frequencies of ``rfft2`` over ``size``, its centroid at the origin."""
     support = kernel.shape[-1]

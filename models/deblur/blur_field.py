@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+LEAST = 0.5  # px², added to a variance for its logarithm
+
 
 def double_angle(motion: Tensor) -> Tensor:
     """B x 2 x ... vectors (dx, dy) in pixels to (L cos 2a, L sin 2a): the same for a vector and its opposite."""
@@ -24,6 +26,42 @@ def to_vector(double: Tensor) -> Tensor:
     c, s = double.unbind(1)
     length, angle = torch.sqrt(c**2 + s**2), torch.atan2(s, c) / 2
     return torch.stack([length * torch.cos(angle), length * torch.sin(angle)], 1)
+
+
+def spread_of(double: Tensor, radius: Tensor) -> Tensor:
+    """The mean covariance, B x 2 x 2 in px², of blur at places: ``double`` is B x rows x columns x 2,
+    ``radius`` B x rows x columns."""
+    c, s = double.float().unbind(-1)
+    length = torch.sqrt(c**2 + s**2 + 1e-12)
+    round_part = length**2 / 24 + radius.float() ** 2 / 4
+    along, across = length * c / 24, length * s / 24
+    parts = [round_part + along, across, across, round_part - along]
+    return torch.stack([part.mean((1, 2)) for part in parts], -1).unflatten(-1, (2, 2))
+
+
+def log_of(spread: Tensor) -> Tensor:
+    """A covariance, B x 2 x 2 in px², as its matrix logarithm [[u + v, w], [w, u - v]]: B x 3, any numbers. A variance
+    is taken for `LEAST` more than it is."""
+    half, differ, across = (spread[:, 0, 0] + spread[:, 1, 1]) / 2, *_deviator(spread)
+    size = torch.sqrt(differ**2 + across**2 + 1e-12)
+    large, small = torch.log(half + size + LEAST), torch.log((half - size).clamp(min=0) + LEAST)
+    length = (large - small) / 2
+    return torch.stack([(large + small) / 2, length * differ / size, length * across / size], 1)
+
+
+def from_log(log: Tensor) -> Tensor:
+    """The inverse of :func:`log_of`; variances up to e^8 px²."""
+    u, v, w = log.unbind(1)
+    size = torch.sqrt(v**2 + w**2 + 1e-12)
+    large, small = (torch.exp((u + sign * size).clamp(max=8)) - LEAST for sign in (1, -1))
+    large, small = large.clamp(min=0), small.clamp(min=0)
+    half, differ = (large + small) / 2, (large - small) / 2
+    parts = [half + differ * v / size, differ * w / size, differ * w / size, half - differ * v / size]
+    return torch.stack(parts, -1).unflatten(-1, (2, 2))
+
+
+def _deviator(spread: Tensor) -> tuple[Tensor, Tensor]:
+    return (spread[:, 0, 0] - spread[:, 1, 1]) / 2, spread[:, 0, 1]
 
 
 def transfer(double: Tensor, radius: Tensor, fy: Tensor, fx: Tensor, smooth: bool) -> Tensor:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.blocks import Down, Pointwise, ResidualBlock, residuals, widened
-from models.deblur.blur_field import double_angle
+from models.deblur.blur_field import double_angle, from_log, log_of, spread_of
 from models.deblur.spectra import CHANNELS, FAR, describe
 from models.deblur.windows import cut
 
@@ -56,6 +56,7 @@ class MotionEstimator(nn.Module):
             for parameter in last.parameters():
                 nn.init.zeros_(parameter)
         self.more: nn.ModuleDict | None = None
+        self.whole: WholeSpread | None = None
         if deep:
             self.look_deeper()
 
@@ -64,8 +65,8 @@ class MotionEstimator(nn.Module):
         self.read[0], self.far = widened(cast(nn.Conv2d, self.read[0]), FAR, 0), True
 
     def look_deeper(self) -> None:
-        """From now on read windows by more layers, and ask neighbours twice as far off; what was found stays until
-        these are trained."""
+        """From now on read windows by more layers, ask neighbours twice as far off, and ask all windows together of the
+        photo's spread; what was found stays until these are trained."""
         _, b, c = self.widths
         self.more = nn.ModuleDict({"3": residuals(b, 1), "5": residuals(c, 2), "ask": residuals(self.code, 1, False)})
         self.more.to(self.sum_up.weight)
@@ -73,6 +74,7 @@ class MotionEstimator(nn.Module):
             if isinstance(block, ResidualBlock):
                 nn.init.zeros_(block.conv2.weight)
                 nn.init.zeros_(cast(Tensor, block.conv2.bias))
+        self.whole = WholeSpread(self.code).to(self.sum_up.weight)
 
     def _read(self, x: Tensor) -> Tensor:
         for place, layer in enumerate(self.read):
@@ -82,8 +84,9 @@ class MotionEstimator(nn.Module):
         return x
 
     def forward(self, photo: Tensor) -> dict[str, Tensor]:
-        """``double`` (B x rows x columns x 2), ``radius`` and ``noise`` (B x rows x columns) of the windows, and
-        ``field``, B x 3 x H/8 x W/8: motion at twice its angle and radius, in pixels. Sides: multiples of 8."""
+        """``double`` (B x rows x columns x 2), ``radius`` and ``noise`` (B x rows x columns) of the windows; ``field``,
+        B x 3 x H/8 x W/8: motion at twice its angle and radius, in pixels; ``spread``, B x 2 x 2: the mean covariance
+        of the photo's blur (x, y), px². Sides: multiples of 8."""
         windows = cut(photo, self.side)
         batch, rows, columns = windows.shape[:3]
         read = self._read(describe(windows.flatten(0, 2), self.far).to(photo.dtype))
@@ -93,16 +96,40 @@ class MotionEstimator(nn.Module):
             code = self.more["ask"](code)
         raw = self.coarse(code)
         double, radius = in_pixels(raw)
+        double = double.permute(0, 2, 3, 1)
+        spread = spread_of(double, radius).detach()
+        if self.whole is not None:
+            spread = self.whole(spread, code)
         seen = self.look(F.pixel_unshuffle(photo * 2 - 1, CELL))
-        spread = spread_nodes(torch.cat([raw[:, :3], self.told(code)], 1), self.side // 2 // CELL, seen.shape[-2:])
-        field = spread[:, :3] + self.fine(self.places(seen + spread[:, 3:]))
+        nodes = spread_nodes(torch.cat([raw[:, :3], self.told(code)], 1), self.side // 2 // CELL, seen.shape[-2:])
+        field = nodes[:, :3] + self.fine(self.places(seen + nodes[:, 3:]))
         motion, defocus = in_pixels(field)
         return {
-            "double": double.permute(0, 2, 3, 1),
+            "double": double,
             "radius": radius,
             "noise": raw[:, 3],
             "field": torch.cat([motion, defocus[:, None]], 1),
+            "spread": spread,
         }
+
+
+class WholeSpread(nn.Module):
+    """What all windows together say of the mean covariance of a photo's blur. Each window's own blur is a median of
+    what it may be, and short where its angle is in doubt: their mean is too small."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__()
+        self.value, self.weight = Pointwise(code, code), Pointwise(code, 1)
+        self.join, self.change = nn.Linear(2 * code, code), nn.Linear(code, 3)
+        for parameter in self.change.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, spread: Tensor, code: Tensor) -> Tensor:
+        """``spread``: of the windows' own blur, B x 2 x 2; ``code``: B x C x rows x columns."""
+        value, weight = F.silu(self.value(code)).flatten(2), self.weight(code).flatten(2).softmax(-1)
+        joint = torch.cat([value.mean(-1), (value * weight).sum(-1)], 1)
+        change = self.change(F.silu(self.join(joint)))
+        return from_log(log_of(spread) + change.float())
 
 
 def spread_nodes(nodes: Tensor, step: int, size: tuple[int, ...]) -> Tensor:

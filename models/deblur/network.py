@@ -51,10 +51,10 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
     ``SanaTransformer2DModel`` (but for its channels and its tokens' width, which follow). ``token_dim``: width of
     guidance tokens; a learned null token stands for "no guidance". ``tags``: those it can be guided by
     (`models.guidance`); none: it was trained without. ``far``: the motion estimator reads longer blur
-    (`models.deblur.spectra`). ``deep``: it reads by more layers. ``lift``: the decoder says besides, for each pixel, by how much to raise what the
-    pre-reconstruction has in each of some bands of scale. ``kernel``: the pre-reconstruction is shown besides the photo
-    as one kernel, found blindly, undoes it (`models.deblur.undone`). Pictures are B x 3 x H x W, sRGB in [0, 1], sides
-    multiples of ``multiple``.
+    (`models.deblur.spectra`). ``deep``: it reads by more layers. ``lift``: the decoder says besides, for each pixel, by
+    how much to raise what the pre-reconstruction has in each of some bands of scale. ``kernel``: the pre-reconstruction
+    is shown besides the photo as one kernel, found blindly, undoes it (`models.deblur.undone`). Pictures are
+    B x 3 x H x W, sRGB in [0, 1], sides multiples of ``multiple``.
     """
 
     config_name = "config.json"
@@ -162,7 +162,8 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         ``blur``: that of the region, where it is known."""
         if not self.config.kernel:
             return None
-        return undo(photo, blur or self.motion(photo if region is None else region), region)
+        blur = blur or self.motion(photo if region is None else region)
+        return undo(photo, blur["spread"], region)
 
     def prepare(self, photo: Tensor, undone: Undone | None = None, tokens: Tensor | None = None) -> Prepared:
         """The blur of a photo, the pre-reconstruction under it, and the aligned latent. ``undone``: where the photo is

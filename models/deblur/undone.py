@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.deblur.blind import SUPPORT, deconvolve, estimate_kernel, spread_of
+from models.deblur.blind import SUPPORT, deconvolve, estimate_kernel
 from models.deblur.wiener import to_light, to_picture
 from models.deblur.windows import mirrored
 
@@ -26,13 +26,13 @@ class Undone:
 
 
 @torch.no_grad()
-def undo(photo: Tensor, blur: dict[str, Tensor], region: Tensor | None = None) -> Undone:
-    """``photo``, B x 3 x H x W in [0, 1], under the kernel found in it, or in its part ``region``. ``blur``: what the
-    motion estimator found there, which bounds the kernel."""
+def undo(photo: Tensor, spread: Tensor, region: Tensor | None = None) -> Undone:
+    """``photo``, B x 3 x H x W in [0, 1], under the kernel found in it, or in its part ``region``. ``spread``: the
+    covariance of its blur, B x 2 x 2 in px², which bounds the kernel."""
     seen = photo if region is None else region
     with torch.autocast(photo.device.type, enabled=False):  # spectra are not for half precision
         light = _large_enough(to_light(seen.float()).mean(1))
-        kernel = estimate_kernel(light, spread_of(blur["double"], blur["radius"]))
+        kernel = estimate_kernel(light, spread)
     pictures = photo.new_empty(photo.shape[0], 3 * UNDONE, *photo.shape[-2:])
     for channel in range(3):  # one by one: a large photo's spectra are larger
         light = to_light(photo[:, channel].float())

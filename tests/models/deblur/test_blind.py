@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.deblur.blind import SUPPORT, deconvolve, estimate_kernel, response_of, spread_of
+from models.deblur.blind import SUPPORT, deconvolve, estimate_kernel, response_of
 
 HALF = SUPPORT // 2
 
@@ -94,11 +94,3 @@ def test_a_point_leaves_the_light_as_it_is():
     point[0, HALF + 3, HALF - 2] = 1  # wherever it lies: a kernel has no position of its own
     light = scene(100, 90)
     torch.testing.assert_close(deconvolve(light, point, [0.0])[0], light, atol=1e-3, rtol=0)
-
-
-def test_the_spread_is_that_of_lines_and_discs():
-    double = torch.tensor([[[[12.0, 0.0]]]])  # 12 px along x
-    expected = torch.tensor([[[144 / 12 + 1.0, 0.0], [0.0, 1.0]]])
-    torch.testing.assert_close(spread_of(double, torch.full((1, 1, 1), 2.0)), expected)
-    diagonal = spread_of(torch.tensor([[[[0.0, 12.0]]]]), torch.zeros(1, 1, 1))
-    torch.testing.assert_close(diagonal, torch.full((1, 2, 2), 6.0), atol=1e-4, rtol=0)

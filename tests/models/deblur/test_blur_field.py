@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.special import j1
 
-from models.deblur.blur_field import double_angle, jinc, to_vector, transfer
+from models.deblur.blur_field import LEAST, double_angle, from_log, jinc, log_of, spread_of, to_vector, transfer
 
 
 def test_a_vector_and_its_opposite_are_one_blur_in_one_half_plane():
@@ -67,3 +67,21 @@ def test_the_transfer_function_has_a_gradient_where_there_is_no_blur():
         transfer(double, radius, torch.fft.fftfreq(16)[:, None], torch.fft.rfftfreq(16), smooth).sum().backward()
         assert double.grad is not None and radius.grad is not None
         assert double.grad.isfinite().all() and radius.grad.isfinite().all()
+
+
+def test_the_spread_is_that_of_lines_and_discs():
+    double = torch.tensor([[[[12.0, 0.0]]]])  # 12 px along x
+    expected = torch.tensor([[[144 / 12 + 1.0, 0.0], [0.0, 1.0]]])
+    torch.testing.assert_close(spread_of(double, torch.full((1, 1, 1), 2.0)), expected)
+    diagonal = spread_of(torch.tensor([[[[0.0, 12.0]]]]), torch.zeros(1, 1, 1))
+    torch.testing.assert_close(diagonal, torch.full((1, 2, 2), 6.0), atol=1e-4, rtol=0)
+
+
+def test_a_covariance_comes_back_from_its_logarithm():
+    spread = torch.tensor([[[4.0, 1.0], [1.0, 2.0]], [[0.0, 0.0], [0.0, 0.0]], [[100.0, -5.0], [-5.0, 0.5]]])
+    log = log_of(spread)
+    torch.testing.assert_close(from_log(log), spread, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(log[1], torch.tensor([math.log(LEAST), 0.0, 0.0]), atol=1e-4, rtol=0)
+    whole = torch.linalg.eigvalsh(spread[0]) + LEAST
+    assert float(log[0, 0]) == pytest.approx(float(whole.log().mean()), abs=1e-4)
+    assert from_log(torch.full((1, 3), 99.0)).isfinite().all()
