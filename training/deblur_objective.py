@@ -45,6 +45,7 @@ def unused(parts: Collection[str]) -> tuple[str, ...]:
         return ("wiener.", "prior.", "autoencoder.", "transformer.", "details.", "null_token", "lifts.") + TOLD
     stepped = STEPPED & set(parts)
     names: tuple[str, ...] = () if stepped else ("transformer.", "null_token")
+    names += () if "motion" in parts else ("motion.whole.",)  # no gradient passes the kernel that it bounds
     names += () if stepped or "alignment" in parts else ("prior.align.",)
     names += () if stepped or {"autoencoder", "energy"} & set(parts) else ("autoencoder.encoder.",)
     decoded = {"autoencoder", "output", "reblur"} & set(parts)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from models.deblur.blur_field import to_vector
+from models.deblur.blur_field import double_angle, spread_of, to_vector
 from models.deblur.network import Deblur
 from training.config import DeblurRun
 from training.data.blur import BlurConfig, draw_blur, simulate_blur
@@ -27,6 +27,7 @@ def blurred(count: int = 2) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("parts", [["motion"], *(["prerestored", name] for name in EVERY), list(EVERY)])
 def test_every_parameter_but_those_named_unused_gets_a_gradient(parts):
     network = Deblur.tiny()
+    network.grow("deep")
     for parameter in network.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.05)
@@ -57,10 +58,12 @@ def test_the_true_field_has_the_least_blur_field_error_and_real_pairs_have_none(
     batch = blurred()
     field = field_of(batch["motion"], batch["defocus"])
     windows = field.mean((2, 3))[:, :, None, None].expand(-1, -1, 2, 2)
-    blur = {"field": field, "double": windows[:, :2].permute(0, 2, 3, 1), "radius": windows[:, 2]}
+    spread = spread_of(double_angle(batch["motion"]).permute(0, 2, 3, 1), batch["defocus"][:, 0])
+    blur = {"field": field, "double": windows[:, :2].permute(0, 2, 3, 1), "radius": windows[:, 2], "spread": spread}
     right = blur_field_error(blur, batch)
     wrong = blur_field_error({**blur, "field": -field}, batch)
-    assert (right < 0.05).all() and (wrong > right + 0.05).all()
+    wide = blur_field_error({**blur, "spread": 4 * spread}, batch)
+    assert (right < 0.05).all() and (wrong > right + 0.05).all() and (wide > right).all()
     assert (to_vector(field[:, :2])[:, 0] >= -1e-4).all()
     unknown = {**batch, "motion": batch["motion"] * torch.nan, "defocus": batch["defocus"] * torch.nan}
     assert blur_field_error(blur, unknown).tolist() == [0.0, 0.0]

@@ -1,7 +1,9 @@
+import copy
+
 import pytest
 import torch
 
-from models.deblur.blur_field import double_angle
+from models.deblur.blur_field import double_angle, log_of, spread_of
 from models.deblur.motion import CELL, MotionEstimator, field_of, spread_nodes
 from models.deblur.windows import grid_size
 
@@ -23,6 +25,20 @@ def test_each_window_and_each_cell_has_a_blur(estimator, size):
     assert found["radius"].shape == found["noise"].shape == grid
     assert found["field"].shape == (2, 3, size[0] // CELL, size[1] // CELL)
     assert (found["radius"] > 0).all() and (found["field"][:, 2] > 0).all()
+    assert found["spread"].shape == (2, 2, 2) and (torch.linalg.eigvalsh(found["spread"]) > -1e-4).all()
+
+
+def test_the_spread_is_that_of_the_windows_until_all_are_asked_together(estimator):
+    photo = torch.rand(2, 3, 128, 192)
+    found = estimator(photo)
+    torch.testing.assert_close(found["spread"], spread_of(found["double"], found["radius"]), atol=1e-3, rtol=1e-3)
+    taught = copy.deepcopy(estimator)
+    taught.whole.change.bias.data[0] = 1.0
+    wider = taught(photo)
+    assert torch.equal(wider["double"], found["double"]) and torch.equal(wider["field"], found["field"])
+    torch.testing.assert_close(
+        log_of(wider["spread"]), log_of(found["spread"]) + torch.tensor([1.0, 0, 0]), atol=1e-2, rtol=1e-2
+    )
 
 
 def test_before_training_there_is_no_motion_and_little_defocus():
@@ -32,10 +48,10 @@ def test_before_training_there_is_no_motion_and_little_defocus():
 
 
 def test_away_from_its_edge_a_tile_finds_what_the_whole_photo_finds(estimator):
-    photo = torch.rand(1, 3, 128, 640)
+    photo = torch.rand(1, 3, 128, 768)
     whole, tile = estimator(photo)["field"], estimator(photo[..., 64:])["field"]
-    # A window that is cut asks two neighbours each way, and its own reaches half a window further.
-    torch.testing.assert_close(tile[..., 32:], whole[..., 40:], atol=1e-4, rtol=1e-4)
+    # A window that is cut asks four neighbours each way, and its own reaches half a window further.
+    torch.testing.assert_close(tile[..., 40:], whole[..., 48:], atol=1e-4, rtol=1e-4)
 
 
 def test_nodes_are_spread_bilinearly_to_the_centres_of_cells():

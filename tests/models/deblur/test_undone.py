@@ -3,7 +3,6 @@ import torch
 
 from models.deblur.undone import REGION, UNDONE, region_of, undo
 
-
 SPREAD = torch.diag(torch.tensor([25.0 / 12, 0.0]))[None]  # of 5 px along x
 
 
