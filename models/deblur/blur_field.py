@@ -42,7 +42,8 @@ def spread_of(double: Tensor, radius: Tensor) -> Tensor:
 def log_of(spread: Tensor) -> Tensor:
     """A covariance, B x 2 x 2 in px², as its matrix logarithm [[u + v, w], [w, u - v]]: B x 3, any numbers. A variance
     is taken for `LEAST` more than it is."""
-    half, differ, across = (spread[:, 0, 0] + spread[:, 1, 1]) / 2, *_deviator(spread)
+    half, differ = (spread[:, 0, 0] + spread[:, 1, 1]) / 2, (spread[:, 0, 0] - spread[:, 1, 1]) / 2
+    across = spread[:, 0, 1]
     size = torch.sqrt(differ**2 + across**2 + 1e-12)
     large, small = torch.log(half + size + LEAST), torch.log((half - size).clamp(min=0) + LEAST)
     length = (large - small) / 2
@@ -58,10 +59,6 @@ def from_log(log: Tensor) -> Tensor:
     half, differ = (large + small) / 2, (large - small) / 2
     parts = [half + differ * v / size, differ * w / size, differ * w / size, half - differ * v / size]
     return torch.stack(parts, -1).unflatten(-1, (2, 2))
-
-
-def _deviator(spread: Tensor) -> tuple[Tensor, Tensor]:
-    return (spread[:, 0, 0] - spread[:, 1, 1]) / 2, spread[:, 0, 1]
 
 
 def transfer(double: Tensor, radius: Tensor, fy: Tensor, fx: Tensor, smooth: bool) -> Tensor:

@@ -114,8 +114,8 @@ class MotionEstimator(nn.Module):
 
 
 class WholeSpread(nn.Module):
-    """What all windows together say of the mean covariance of a photo's blur. Each window's own blur is a median of
-    what it may be, and short where its angle is in doubt: their mean is too small."""
+    """What all windows together say of the mean covariance of a photo's blur: one alone often shows too little, and
+    the mean of what each found is off by what they have in common."""
 
     def __init__(self, code: int) -> None:
         super().__init__()
