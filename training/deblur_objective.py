@@ -25,13 +25,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.deblur.blur_field import double_angle, log_of, spread_of
 from models.deblur.motion import field_of, in_units
 from models.deblur.network import Deblur
 from training.config import DeblurRun
 from training.data.sources import Batch
 from training.engine import Objective
 from training.losses import combine
+from training.motion_error import spread_error
 
 SPREAD = 0.5
 STEPPED = {"latent", "output", "reblur"}  # parts that need the diffusion step
@@ -129,6 +129,4 @@ def blur_field_error(blur: dict[str, Tensor], batch: Batch) -> Tensor:
     windows = F.avg_pool2d(F.pad(truth, (step,) * 4, mode="replicate"), 2 * step, stride=step)
     coarse = torch.cat([blur["double"].permute(0, 3, 1, 2), blur["radius"][:, None]], 1).float()
     wide = in_units(coarse - windows[..., :rows, :columns]).abs().mean((1, 2, 3))
-    spread = spread_of(double_angle(motion).permute(0, 2, 3, 1), defocus[:, 0])
-    whole = (log_of(blur["spread"]) - log_of(spread)).abs().mean(1)
-    return (fine + wide + SPREAD * whole) * known
+    return (fine + wide + SPREAD * spread_error(blur["spread"], motion, defocus)) * known

@@ -8,13 +8,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from models.deblur.blur_field import double_angle, log_of, spread_of, to_vector
+from models.deblur.blur_field import to_vector
 from models.deblur.motion import field_of
 from training.config import DeblurRun
 from training.data.blurred import Blurs
 from training.data.tags import wrong_tags
 from training.deblur_objective import LATENT, DeblurObjective
-from training.motion_error import motion_error
+from training.motion_error import motion_error, spread_error
 from training.validate import held_out_pictures, psnr
 
 
@@ -22,7 +22,7 @@ class DeblurValidator:
     """Fixed samples of the held-out split. ``run`` gives, in dB, the gain of the pre-reconstruction and of the
     result over the input, on simulated blur and on real pairs, and what sharp photos keep; the motion's mean
     end-point error over that of predicting no motion, sign-free; and the mean error of the logarithm of its spread
-    (`models.deblur.blur_field.log_of`). Of a stage with guidance all this without it, and what true and wrong tags add
+    (`training.motion_error`). Of a stage with guidance all this without it, and what true and wrong tags add
     to the result on simulated samples that have tags."""
 
     def __init__(self, config: DeblurRun) -> None:
@@ -98,10 +98,9 @@ class DeblurValidator:
         truth = to_vector(field_of(motion, defocus)[:, :2])
         parts = [objective.network.motion(part.to(device)) for part in self.simulated["input"].split(self.chunk)]
         found, spread = (torch.cat([part[name].cpu() for part in parts]) for name in ("field", "spread"))
-        expected = spread_of(double_angle(motion).permute(0, 2, 3, 1), defocus[:, 0])
         return {
             "motion": motion_error(to_vector(found[:, :2]), truth).share,
-            "spread": float((log_of(spread) - log_of(expected)).abs().mean()),
+            "spread": float(spread_error(spread, motion, defocus).mean()),
         }
 
 

@@ -1,4 +1,5 @@
-"""How far an estimated motion field is from the true one: end-point error, in pixels, without sign."""
+"""How far an estimated motion field is from the true one: end-point error, in pixels, without sign; and the spread of
+its blur."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+
+from models.deblur.blur_field import double_angle, log_of, spread_of
 
 
 @dataclass(frozen=True)
@@ -50,3 +53,11 @@ def motion_error(predicted: Tensor, true: Tensor) -> MotionError:
     if not apart.isfinite().all():
         raise ValueError("the predicted field has values that are not finite.")
     return MotionError(float(apart.double().mean()), float(true.norm(dim=1)[known].double().mean()))
+
+
+def spread_error(found: Tensor, motion: Tensor, defocus: Tensor) -> Tensor:
+    """How far the covariance ``found`` of a photo's blur (B x 2 x 2, px²) is from the mean of the true one: of the
+    logarithm (`models.deblur.blur_field.log_of`), the mean of the differences' sizes (B). ``motion`` (B x 2 x H x W)
+    and ``defocus`` (B x 1 x H x W), in pixels: the simulator's."""
+    true = spread_of(double_angle(motion).permute(0, 2, 3, 1), defocus[:, 0])
+    return (log_of(found) - log_of(true)).abs().mean(1)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import Down, Pointwise, ResidualBlock, residuals, widened
+from models.blocks import Down, Pointwise, ResidualBlock, residuals, widened, zero_conv
 from models.deblur.blur_field import double_angle, from_log, log_of, spread_of
 from models.deblur.spectra import CHANNELS, FAR, describe
 from models.deblur.windows import cut
@@ -69,11 +69,10 @@ class MotionEstimator(nn.Module):
         photo's spread; what was found stays until these are trained."""
         _, b, c = self.widths
         self.more = nn.ModuleDict({"3": residuals(b, 1), "5": residuals(c, 2), "ask": residuals(self.code, 1, False)})
-        self.more.to(self.sum_up.weight)
         for block in self.more.modules():
             if isinstance(block, ResidualBlock):
-                nn.init.zeros_(block.conv2.weight)
-                nn.init.zeros_(cast(Tensor, block.conv2.bias))
+                block.conv2 = zero_conv(block.conv2.in_channels, block.conv2.out_channels, 3)
+        self.more.to(self.sum_up.weight)
         self.whole = WholeSpread(self.code).to(self.sum_up.weight)
 
     def _read(self, x: Tensor) -> Tensor:

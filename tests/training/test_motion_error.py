@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from training.motion_error import MotionError, motion_error
+from models.deblur.blur_field import LEAST
+from training.motion_error import MotionError, motion_error, spread_error
 
 
 def field(*vectors: tuple[float, float]) -> torch.Tensor:
@@ -51,3 +52,11 @@ def test_wrong_fields_are_named() -> None:
         motion_error(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4))
     with pytest.raises(ValueError, match="not finite"):
         motion_error(field((math.nan, 0)), field((1, 1)))
+
+
+def test_a_spread_is_wrong_by_the_logarithm_of_its_covariance() -> None:
+    motion, defocus = torch.tensor([12.0, 0.0])[None, :, None, None].expand(1, 2, 3, 3), torch.full((1, 1, 3, 3), 2.0)
+    true = torch.diag(torch.tensor([13.0, 1.0]))[None]  # 144 / 12 along the motion, and 1 each way of the disc
+    assert spread_error(true, motion, defocus).item() == pytest.approx(0, abs=1e-5)
+    wider = (math.e * (true + LEAST * torch.eye(2)) - LEAST * torch.eye(2)).expand(1, 2, 2)
+    assert spread_error(wider, motion, defocus).item() == pytest.approx(1 / 3, abs=1e-4)  # in one of three parts
