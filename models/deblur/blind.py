@@ -4,7 +4,7 @@ lines and discs alone.
 From coarse to fine, in turn: the scene under the kernel, by L0-regularised gradients (Xu, Zheng and Jia, CVPR 2013: few
 edges, but those sharp); then the kernel that leads from its gradients to the photo's, by least squares (Cho and Lee,
 SIGGRAPH Asia 2009). What is ours: the blur that the motion estimator found bounds the kernel, without which small
-blur comes out wide.
+blur comes out wide; what a coarser scale found has a half share in that bound.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.deblur.blur_field import from_log, log_of
 from models.deblur.windows import mirrored
 
 SUPPORT = 55  # px; sides of a kernel
@@ -43,13 +44,13 @@ def estimate_kernel(light: Tensor, spread: Tensor) -> Tensor:
     while SUPPORT * scales[0] / RATIO >= SMALLEST:
         scales.insert(0, scales[0] / RATIO)
     narrow = torch.linalg.eigvalsh(spread)[:, :1, None].clamp(min=0)
-    kernel, edge = None, EDGE
+    kernel, edge, expected = None, EDGE, spread
     for scale in scales:
         size = tuple(round(side * scale / 2) * 2 if scale < 1 else side for side in light.shape[-2:])
         support = max(3, round(SUPPORT * scale) // 2 * 2 + 1)
         photo = light if scale == 1 else _resized(light, size, antialias=True)
         spectrum = torch.fft.rfft2(photo * rim(size, RIM).to(photo))
-        bound = _bound(spread, scale, support)
+        bound = _bound(expected, scale, support)
         kernel = _unit(bound if kernel is None else _resized(kernel, (support, support)).clamp(min=0))
         derivatives = _derivatives(size, spectrum)
         laplacian = derivatives[0].abs() ** 2 + derivatives[1].abs() ** 2
@@ -58,6 +59,7 @@ def estimate_kernel(light: Tensor, spread: Tensor) -> Tensor:
             edges = _edges(spectrum, kernel, size, edge, laplacian)
             kernel = _kernel(spectrum, edges, bound, ridge, size, derivatives)
         edge *= EASE
+        expected = from_log((log_of(spread) + log_of(_covariance(kernel) / scale**2)) / 2)
     assert kernel is not None
     return kernel
 
@@ -163,6 +165,16 @@ def _centroid(kernel: Tensor) -> tuple[Tensor, Tensor]:
     """y and x from the middle, in pixels, B each, of kernels of sum 1."""
     at = torch.arange(kernel.shape[-1], device=kernel.device, dtype=kernel.dtype) - kernel.shape[-1] // 2
     return (kernel.sum(2) * at).sum(1), (kernel.sum(1) * at).sum(1)
+
+
+def _covariance(kernel: Tensor) -> Tensor:
+    """Of kernels of sum 1, in their own pixels (x, y), B x 2 x 2."""
+    at = torch.arange(kernel.shape[-1], device=kernel.device, dtype=kernel.dtype)
+    rows, columns = kernel.sum(2), kernel.sum(1)
+    y, x = ((line * at).sum(1) for line in (rows, columns))
+    across = torch.einsum("byx,y,x->b", kernel, at, at) - y * x
+    parts = [(columns * at**2).sum(1) - x**2, across, across, (rows * at**2).sum(1) - y**2]
+    return torch.stack(parts, -1).unflatten(-1, (2, 2))
 
 
 def _derivatives(size: tuple[int, ...], like: Tensor) -> tuple[Tensor, Tensor]:

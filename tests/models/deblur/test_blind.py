@@ -55,6 +55,13 @@ def test_a_kernel_that_is_no_line_is_found_and_undone():
     assert decibels(deconvolve(photo, found, [1.0])[0], light) > decibels(photo, light) + 4
 
 
+def test_a_blur_taken_for_half_as_long_is_found_all_the_same():
+    light, true = scene(), hook()
+    photo = blurred(light, true)
+    found = estimate_kernel(photo, spread(true) / 4)
+    assert decibels(deconvolve(photo, found, [1.0])[0], light) > decibels(photo, light) + 4
+
+
 def test_noise_leaves_no_specks():
     y, x = torch.meshgrid(torch.arange(SUPPORT) - HALF, torch.arange(SUPPORT) - HALF, indexing="ij")
     disc = (x**2 + y**2 <= 36).float()[None]
