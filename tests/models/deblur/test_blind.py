@@ -62,6 +62,15 @@ def test_a_blur_taken_for_half_as_long_is_found_all_the_same():
     assert decibels(deconvolve(photo, found, [1.0])[0], light) > decibels(photo, light) + 4
 
 
+def test_sides_that_are_prime_numbers_serve_as_well():
+    light, true = scene(), hook()
+    photo, light = blurred(light, true)[:, :191, :223], light[:, :191, :223]
+    found = estimate_kernel(photo, spread(true))
+    result = deconvolve(photo, found, [1.0])[0]
+    assert result.shape == light.shape
+    assert decibels(result, light) > decibels(photo, light) + 4
+
+
 def test_noise_leaves_no_specks():
     y, x = torch.meshgrid(torch.arange(SUPPORT) - HALF, torch.arange(SUPPORT) - HALF, indexing="ij")
     disc = (x**2 + y**2 <= 36).float()[None]
