@@ -43,29 +43,51 @@ def read_curve(file: Path) -> list[dict[str, float]]:
 
 
 def plot_curves(folder: Path) -> Path | None:
-    """Draw ``loss.csv`` and ``validation.csv`` of a run as ``curves.png``; None where there is nothing yet."""
+    """Draw ``loss.csv`` and each measure of ``validation.csv`` of a run as ``curves.png``; None where there is nothing
+    yet."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    files = [f for f in (folder / "loss.csv", folder / "validation.csv") if f.exists()]
-    if not files:
+    panels = [
+        (file.stem, name, read_curve(file))
+        for file in (folder / "loss.csv", folder / "validation.csv")
+        if file.exists()
+        for name in _drawn(file)
+    ]
+    if not panels:
         return None
-    figure, axes = plt.subplots(1, len(files), figsize=(5.5 * len(files), 3.6), squeeze=False)
-    for axis, file in zip(axes[0], files, strict=True):
-        rows = read_curve(file)
-        steps = [r["step"] for r in rows]
-        names = ["loss"] if file.stem == "loss" else [n for n in rows[0] if n not in ("step", "seconds")]
-        for name in names:
-            axis.plot(steps, [r[name] for r in rows], label=name.replace("_", " "), linewidth=1.2)
-        axis.set_xlabel("step")
-        axis.set_title("training loss" if file.stem == "loss" else "validation")
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize=7)
-        if file.stem == "loss":
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 2.9 * rows), squeeze=False)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_axis_off()
+    for axis, (stem, name, curve) in zip(axes.flat, panels, strict=False):
+        steps, values = ([row[key] for row in curve] for key in ("step", name))
+        if stem == "loss":  # a batch's is its samples' more than its step's
+            axis.plot(steps, values, linewidth=0.6, alpha=0.4)
+            axis.plot(steps, _smooth(values), color="C0", linewidth=1.6)
             axis.set_yscale("log")
+        else:
+            axis.plot(steps, values, marker=".", linewidth=1.2)
+        axis.set_title("training loss" if stem == "loss" else f"validation: {name.replace('_', ' ')}", fontsize=10)
+        axis.set_xlabel("step")
+        axis.grid(alpha=0.3, which="both")
     figure.tight_layout()
     figure.savefig(folder / "curves.png", dpi=110)
     plt.close(figure)
     return folder / "curves.png"
+
+
+def _drawn(file: Path) -> list[str]:
+    """The columns of a curve that have a panel: measures have units of their own."""
+    if file.stem == "loss":
+        return ["loss"]
+    return [name for name in read_curve(file)[0] if name not in ("step", "seconds")]
+
+
+def _smooth(values: list[float]) -> list[float]:
+    """The mean of each value and those before it, of a twentieth of all."""
+    count = max(1, len(values) // 20)
+    return [sum(values[max(0, at - count + 1) : at + 1]) / min(at + 1, count) for at in range(len(values))]
