@@ -50,12 +50,12 @@ def plot_curves(folder: Path) -> Path | None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    panels = [
-        (file.stem, name, read_curve(file))
-        for file in (folder / "loss.csv", folder / "validation.csv")
-        if file.exists()
-        for name in _drawn(file)
-    ]
+    panels = []  # measures have units of their own
+    for file in (folder / "loss.csv", folder / "validation.csv"):
+        if file.exists():
+            curve = read_curve(file)
+            names = ["loss"] if file.stem == "loss" else [n for n in curve[0] if n not in ("step", "seconds")]
+            panels += [(file.stem, name, curve) for name in names]
     if not panels:
         return None
     columns = min(3, len(panels))
@@ -78,13 +78,6 @@ def plot_curves(folder: Path) -> Path | None:
     figure.savefig(folder / "curves.png", dpi=110)
     plt.close(figure)
     return folder / "curves.png"
-
-
-def _drawn(file: Path) -> list[str]:
-    """The columns of a curve that have a panel: measures have units of their own."""
-    if file.stem == "loss":
-        return ["loss"]
-    return [name for name in read_curve(file)[0] if name not in ("step", "seconds")]
 
 
 def _smooth(values: list[float]) -> list[float]:
