@@ -21,6 +21,7 @@ FREE = (
     "gradient_checkpointing",
     "keep",
     "checkpoint_every",
+    "export_every",
     "validate_every",
     "validation_samples",
     "log_every",

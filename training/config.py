@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar, overload
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from training.data.blend import BlendConfig
 from training.data.blur_config import BlurConfig
 from training.data.glass import GlassConfig
 from training.data.ranges import Chance
@@ -40,6 +41,7 @@ class PhotoConfig(FolderConfig):
 
     pairs: dict[str, float] = {}  # folder with input/ and target/ -> its weight among the real pairs
     unsplit: list[str] = []  # pair folders used for training alone: their scenes repeat under many names
+    held_pairs: dict[str, list[str]] = {}  # pair folder -> beginnings of the names that are held out, not a hash of each
     pair_share: float = Field(0.15, ge=0, le=1)  # share of real pairs in the samples
     hold_out: float = Field(0.1, ge=0, lt=1)  # share of photos and of pairs kept for validation, by name
     guidance: GuidanceConfig | None = None  # null: the network is trained without
@@ -49,11 +51,18 @@ class DataConfig(PhotoConfig):
     """The samples of dereflection."""
 
     layer_share: float = Field(0.0, ge=0, le=1)  # share with a real pair's reflection over a sharp photo
+    blend_share: float = Field(0.0, ge=0, le=1)  # of the simulated rest, share by `blend` instead of `glass`
+    flat_share: float = Field(0.0, ge=0, le=1)  # share of the photos shown as flat pictures (training.data.flat)
+    reflected: list[str] = []  # folders of photos that are reflected, never a target
+    reflected_share: float = Field(0.2, ge=0, le=1)  # share of reflected pictures that are from those
+    pair_tone: float = Field(0.0, ge=0, lt=1)  # how far brightness, contrast and colour of real pairs are varied
+    hint_share: float = Field(0.0, ge=0, le=1)  # share that is told where the reflection is
     crop: int = Field(0, ge=0)  # with objective "local": side of the crops the local network sees
     whole: int = Field(256, ge=1)  # with objective "local": side at which the whole photo is looked at first
     views: int = Field(1, ge=1)  # views of each scene that follow each other, with the pane turned
     rotate: bool = True  # false: such views share the scene alone, each has its own reflection
     glass: GlassConfig = GlassConfig()
+    blend: BlendConfig = BlendConfig()
 
 
 class BlurDataConfig(PhotoConfig):
@@ -93,6 +102,7 @@ class OptimizerConfig(Strict):
     horizon: int | None = Field(None, ge=1)  # steps the schedule is laid out for, where a run ends before (steps)
     clip: float = Field(1.0, gt=0)  # largest norm of the gradient
     ema: float = Field(0.998, ge=0, lt=1)
+    scales: dict[str, float] = {}  # prefix of parameters -> factor on their learning rate
 
 
 class RunConfig(Strict):
@@ -103,17 +113,20 @@ class RunConfig(Strict):
     model: dict[str, Any] = {}  # arguments of the network; with init_from only how it is used (training.networks.USE)
     init_from: str | None = None  # a pipeline folder or a catalog id: a warm start, kept as lineage
     train: list[str] = [""]  # prefixes of the parameters that are trained; "" is all
+    freeze: list[str] = []  # patterns (fnmatch) of parameters that are not, of those
     losses: dict[str, float] = {"charbonnier": 1.0, "gradient": 0.5}
     data: FolderConfig
     optimizer: OptimizerConfig = OptimizerConfig()
     seed: int = 0
     steps: int = Field(1000, ge=1)
+    minutes: float | None = Field(None, gt=0)  # training time after which the run ends, if that comes before steps
     batch: int = Field(8, ge=1)  # effective batch, over all processes and accumulation
     micro_batch: int = Field(8, ge=1)  # what one process holds at once; accumulation is derived
     precision: Literal["no", "bf16", "fp16"] = "bf16"
     gradient_checkpointing: bool = False  # blocks are computed again on the way back: less memory, more time
     checkpoint_every: int = Field(200, ge=1)
     keep: int = Field(2, ge=1)  # checkpoints kept
+    export_every: int | None = Field(None, ge=1)  # steps after which <out>/<name>/model is written on the way
     validate_every: int = Field(200, ge=1)
     validation_size: int = Field(256, ge=16)  # side of a sample in pixels
     validation_samples: int = Field(24, ge=0)  # simulated ones; held-out pairs and sharp photos come on top
@@ -139,6 +152,8 @@ class DereflectionRun(RunConfig):
     tier: Literal["small", "full"] = "small"  # full: Stable Diffusion's networks; init_from says which weights
     objective: Literal["whole", "local", "latent"] = "whole"  # local: small only; latent: full only
     consistency: float = Field(0.0, ge=0)  # weight of losses.consistency, between the views of data.views
+    blind: float = Field(0.0, ge=0, le=1)  # share of a real pair's loss that is blind to gain and offset
+    reflection: float = Field(0.0, ge=0)  # small, whole: weight of the error of the reflection, where it is known
     data: DataConfig = DataConfig()
 
     @property

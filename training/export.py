@@ -22,9 +22,16 @@ CURVES = ("loss.csv", "validation.csv", "curves.png")
 
 
 def export(
-    pipeline: Any, config: RunConfig, out: Path, manifest: str, lineage: dict[str, str] | None, peak_mb: float
+    pipeline: Any,
+    config: RunConfig,
+    out: Path,
+    manifest: str,
+    lineage: dict[str, str] | None,
+    peak_mb: float,
+    step: int,
 ) -> Path:
-    """Write ``<out>/model/``: pipeline, SHA256SUMS, curves and record.json; whole or not at all."""
+    """Write ``<out>/model/``: pipeline, SHA256SUMS, curves and record.json, as of ``step`` steps; whole or not at
+    all."""
     partial, target = out / "model.partial", out / "model"
     shutil.rmtree(partial, ignore_errors=True)
     pipeline.save_pretrained(partial, dtype="float16")
@@ -32,7 +39,11 @@ def export(
     for name in CURVES:
         if (out / name).exists():
             shutil.copy(out / name, partial / name)
-    record = make_record(config, out, manifest, lineage) | {"peak_memory_mb": round(peak_mb)}
+    record = make_record(config, out, manifest, lineage) | {
+        "peak_memory_mb": round(peak_mb),
+        "steps_done": step,
+        "samples_seen": step * config.batch,
+    }
     (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
     if config.init_from:
         keep_ancestors(locate(config.init_from)[0], partial / "lineage")

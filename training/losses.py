@@ -109,6 +109,31 @@ def _standard(picture: Tensor) -> Tensor:
     return (picture - mean) / spread.clamp(min=LEAST_CONTRAST)
 
 
+@torch.no_grad()
+def fit_affine(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Gain and offset of each channel, B x 3 x 1 x 1, that bring the output to the target best (least squares); the gain
+    is kept in 0.3 .. 3. Without gradients: they are taken for given."""
+    o, t = output.flatten(2), target.flatten(2)
+    om, tm = o.mean(2, keepdim=True), t.mean(2, keepdim=True)
+    variance = ((o - om) ** 2).mean(2, keepdim=True)
+    gain = (((o - om) * (t - tm)).mean(2, keepdim=True) / variance.clamp(min=1e-6)).clamp(0.3, 3.0)
+    return gain[..., None], (tm - gain * om)[..., None]
+
+
+def blind_to_tone(
+    output: Tensor, target: Tensor, weights: Mapping[str, float], share: float, rows: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """:func:`combine`, but of the samples in ``rows`` (B, bool) a ``share`` of the loss is that of the output after
+    :func:`fit_affine`: how a set of real pairs was exposed is that set's habit, and not to be learnt."""
+    each, terms = combine(output, target, weights)
+    if share and bool(rows.any()):
+        mine, wanted = output[rows], target[rows]
+        gain, offset = fit_affine(mine, wanted)
+        blind, _ = combine(mine * gain + offset, wanted, weights)
+        each = each.index_put((rows.nonzero()[:, 0],), (1 - share) * each[rows] + share * blind)
+    return each, terms
+
+
 def combine(output: Tensor, target: Tensor, weights: Mapping[str, float]) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted sum, B, and each term's mean for the log. Unknown names are an error that lists the known."""
     unknown = set(weights) - set(LOSSES)

@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.dereflection.small import SmallDereflection
+from models.dereflection.small import SmallDereflection, apply_tone
+from models.geometry import Box
 from training.config import DereflectionRun
 from training.data.draws import Draws
 from training.data.sources import Batch
 from training.engine import Objective
-from training.losses import combine, consistency
+from training.losses import blind_to_tone, charbonnier, consistency
 
 CROP_STREAM = 2
 UNUSED = {  # by tier and objective: parameters without a part in it, for which DDP would wait
@@ -35,6 +36,10 @@ class PictureObjective(Objective):
         """Output and what it should be, of one size. ``tags``: what guides it, B x tags, or None."""
         raise NotImplementedError
 
+    def restore(self, photo: Tensor, hint: Tensor | None = None) -> Tensor:
+        """A whole photo of any size, 1 x 3 x H x W, restored as it is in use."""
+        return self.network.restore(photo)
+
     def learn(
         self, photo: Tensor, target: Tensor, indices: list[int], tags: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -44,13 +49,24 @@ class PictureObjective(Objective):
     def losses(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
         photo = batch["input"].contiguous(memory_format=torch.channels_last)
         output, target = self.learn(photo, batch["target"], indices, batch.get("tags"))
+        return self.weigh(output, target, batch)
+
+    def weigh(self, output: Tensor, target: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The losses of ``output``, B, and the mean of each term."""
         output = output.float()
-        each, terms = combine(output, target, self.config.losses)
+        each, terms = blind_to_tone(output, target, self.config.losses, self.config.blind, batch["real"])
         if self.config.consistency:
             spread = consistency(output, target, self.config.data.views) * (~batch["real"])
             each = each + self.config.consistency * spread
             terms["consistency"] = spread.detach().mean()
         return each, terms
+
+
+def restore_in_tiles(network: SmallDereflection, photo: Tensor, hint: Tensor | None = None) -> Tensor:
+    """What the pipeline does with a photo that fits into one tile, 1 x 3 x H x W."""
+    height, width = photo.shape[-2:]
+    whole = Box(0, 0, height, width, height, width)
+    return network.restore_tiles(photo, network.context(photo, hint=hint), [whole])
 
 
 class WholeObjective(PictureObjective):
@@ -71,6 +87,24 @@ class WholeObjective(PictureObjective):
         """Output and target, B x 3 x H x W."""
         tokens = None if tags is None else self.network.tokens(tags)
         return self.network.restore(photo, tokens), target
+
+
+class SeparationObjective(WholeObjective):
+    """The small tier's whole photo, with the hint of where the reflection is, and with the reflection itself."""
+
+    def restore(self, photo: Tensor, hint: Tensor | None = None) -> Tensor:
+        return restore_in_tiles(self.network, photo, hint)
+
+    def losses(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        net, photo = self.network, batch["input"].contiguous(memory_format=torch.channels_last)
+        tags = batch.get("tags")
+        maps, reflection = net.separate(photo, net.tokens(tags), batch["hint"])
+        each, terms = self.weigh(apply_tone(photo, maps.float()), batch["target"], batch)
+        if self.config.reflection:
+            wrong = charbonnier(reflection.float(), batch["reflection"]) * (~batch["real"])
+            each = each + self.config.reflection * wrong
+            terms["reflection"] = wrong.detach().mean()
+        return each, terms
 
 
 class LatentObjective(WholeObjective):
@@ -107,6 +141,9 @@ class LocalObjective(PictureObjective):
                 f"data.crop {self.crop} does not fit into {smallest} px: enlarge data.sizes or validation_size."
             )
 
+    def restore(self, photo: Tensor, hint: Tensor | None = None) -> Tensor:
+        return restore_in_tiles(self.network, photo, hint)
+
     def compare(
         self, photo: Tensor, target: Tensor, indices: list[int], tags: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -137,4 +174,6 @@ OBJECTIVES: dict[str, type[PictureObjective]] = {
 
 def build_objective(network: Any, config: DereflectionRun) -> PictureObjective:
     """The module for ``config.objective``; ValueError, naming the setting, where sizes do not suit the network."""
+    if config.objective == "whole" and config.tier == "small":
+        return SeparationObjective(network, config)
     return OBJECTIVES[config.objective](network, config)

@@ -11,7 +11,9 @@ import math
 import signal
 import time
 from contextlib import nullcontext
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate.utils import set_seed
@@ -29,12 +31,15 @@ from training.tasks import task_of
 SIZE_STREAM = 3
 
 
-def learning_rate(step: int, config: RunConfig) -> float:
-    """Linear warm-up, constant, then a cosine to zero over the last ``decay`` of the schedule's steps."""
+def learning_rate(step: int, config: RunConfig, seconds: float = 0.0) -> float:
+    """Linear warm-up, constant, then a cosine to zero over the last ``decay`` of the schedule: of its steps, or of its
+    ``minutes`` where the ``seconds`` trained so far are a larger share of those."""
     o = config.optimizer
-    end = o.horizon or config.steps
-    start = end * (1 - o.decay)
-    fall = 1.0 if step < start else 0.5 * (1 + math.cos(math.pi * (step - start) / (end - start)))
+    done = step / (o.horizon or config.steps)
+    if config.minutes is not None:
+        done = max(done, min(1.0, seconds / (60 * config.minutes)))
+    start = 1 - o.decay
+    fall = 1.0 if done < start or not o.decay else 0.5 * (1 + math.cos(math.pi * (done - start) / o.decay))
     return o.lr * min(1.0, (step + 1) / max(1, o.warmup)) * fall
 
 
@@ -51,8 +56,40 @@ def share_of_batch(config: RunConfig, processes: int) -> tuple[int, int]:
     return micro, share // micro
 
 
+def parameters_to_train(network: Any, config: RunConfig, unused: tuple[str, ...]) -> dict[str, torch.nn.Parameter]:
+    """By name, what ``train`` names and ``freeze`` does not, of what has a part in the objective. ValueError where
+    nothing is left, and for a pattern that fits no parameter."""
+    named = dict(network.named_parameters())
+    for pattern in config.freeze:
+        if not any(fnmatchcase(name, pattern) for name in named):
+            raise ValueError(f"freeze: {pattern!r} matches no parameter of the network.")
+    chosen = {
+        name: parameter
+        for name, parameter in named.items()
+        if name.startswith(tuple(config.train))
+        and not name.startswith(unused)
+        and not any(fnmatchcase(name, pattern) for pattern in config.freeze)
+    }
+    if not chosen:
+        raise ValueError(f"train: {config.train} matches no parameter that this stage's objective uses.")
+    return chosen
+
+
+def rate_groups(trained: dict[str, torch.nn.Parameter], scales: dict[str, float]) -> list[dict[str, Any]]:
+    """Parameter groups for an optimizer, each with its factor on the learning rate (``scale``): that of the longest
+    prefix in ``scales`` that fits, or 1. ValueError for a prefix that fits nothing."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name, parameter in trained.items():
+        fits = max((prefix for prefix in scales if name.startswith(prefix)), key=len, default="")
+        group = groups.setdefault(fits, {"params": [], "scale": scales.get(fits, 1.0)})
+        group["params"].append(parameter)
+    if missing := scales.keys() - groups.keys():
+        raise ValueError(f"optimizer.scales: {', '.join(sorted(missing))} match no parameter that is trained.")
+    return list(groups.values())
+
+
 class Trainer:
-    """The state of one run. ``run()`` trains until ``config.steps`` or until asked to stop."""
+    """The state of one run. ``run()`` trains until ``config.steps`` or ``config.minutes``, or until asked to stop."""
 
     def __init__(self, config: RunConfig, cpu: bool = False) -> None:
         self.config = config
@@ -68,15 +105,12 @@ class Trainer:
         self.network.requires_grad_(False)
         if config.gradient_checkpointing:
             save_memory(self.network)
-        prefixes, unused = tuple(config.train), task.unused(config)
-        named = self.network.named_parameters()
-        trained = [p for n, p in named if n.startswith(prefixes) and not n.startswith(unused)]
-        if not trained:
-            raise ValueError(f"train: {config.train} matches no parameter that this stage's objective uses.")
-        for parameter in trained:
+        trained = parameters_to_train(self.network, config, task.unused(config))
+        for parameter in trained.values():
             parameter.requires_grad_(True)
         o = config.optimizer
-        optimizer = torch.optim.AdamW(trained, o.lr, o.betas, weight_decay=o.weight_decay, fused=True)
+        groups = rate_groups(trained, o.scales)
+        optimizer = torch.optim.AdamW(groups, o.lr, o.betas, weight_decay=o.weight_decay, fused=True)
         self.data = task.source(config.data, config.seed)
         if task.prepare and self.lineage is None and not list_checkpoints(self.out):
             task.prepare(self.network, self.data, config)
@@ -117,9 +151,9 @@ class Trainer:
         config, a = self.config, self.accelerator
         sizes = config.data.sizes
         size = sizes[Draws(config.seed, step, SIZE_STREAM).integer(len(sizes))]
-        rate = learning_rate(step, config)
+        rate = learning_rate(step, config, self.seconds)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         logged: dict[str, torch.Tensor] = {}
         for part in range(self.accumulation):
             indices = self.indices(step, part)
@@ -158,8 +192,16 @@ class Trainer:
 
     def must_stop(self) -> bool:
         """Whether any process was asked to stop: all stop at the same step, or they would wait for each other."""
-        asked = torch.tensor(float(self.stop_asked), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(asked, "sum") > 0)
+        return self._any(self.stop_asked)
+
+    def time_is_over(self) -> bool:
+        """Whether the run's minutes have passed, for any process."""
+        minutes = self.config.minutes
+        return minutes is not None and self._any(self.seconds >= 60 * minutes)
+
+    def _any(self, here: bool) -> bool:
+        anywhere = torch.tensor(float(here), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(anywhere, "sum") > 0)
 
     def run(self) -> bool:
         """Train; True when the run is complete, False when it was asked to stop before."""
@@ -175,29 +217,43 @@ class Trainer:
         a.print(f"{config.name}: {a.num_processes} process(es), {len(self.data.photos)} photos, from step {start}")
         if start == 0:
             self.validate(0, curve)
-        for step in range(start, config.steps):
+        done = start
+        for step in range(start, start if self.time_is_over() else config.steps):
             began = time.perf_counter()
             logged = self.train_step(step)
             done = step + 1
             self.seconds += time.perf_counter() - began
-            if losses and (done % config.log_every == 0 or done == config.steps):
+            last = done == config.steps or self.time_is_over()
+            if losses and (done % config.log_every == 0 or last):
                 row = {k: float(v) for k, v in logged.items()}
-                losses.add({"step": done, **row, "lr": learning_rate(step, config), "seconds": self.seconds})
+                rate = self.optimizer.param_groups[0]["lr"]
+                losses.add({"step": done, **row, "lr": rate, "seconds": self.seconds})
                 a.print(
                     f"step {done}: loss {row['loss']:.4f}, {self.seconds / done:.2f} s/step",
                     flush=True,
                 )
-            last, stop = done == config.steps, self.must_stop()
+            stop = self.must_stop()
             # Before the checkpoint: a run killed in between makes the row again, one killed after it has it.
             if done % config.validate_every == 0 or last:
                 self.validate(done, curve)
             if done % config.checkpoint_every == 0 or last or stop:
                 save_checkpoint(a, self.out, done, config.keep)
+            if config.export_every and done % config.export_every == 0 and not last:
+                self.export(done)
             if stop and not last:
                 a.print(f"stopped at step {done}; the same command goes on from there")
                 return False
+            if last:
+                break
         peak = peak_memory_mb(str(a.device))
         a.print(f"peak memory {peak:.0f} MB on {a.device}{f' (of each of {n})' if (n := a.num_processes) > 1 else ''}")
+        self.export(done)
+        return True
+
+    def export(self, step: int) -> None:
+        """Write the model of the averaged weights, as it is after ``step`` steps; training may go on after it."""
+        config, a = self.config, self.accelerator
+        self.ema.store(self.trained)
         self.ema.copy_to(self.trained)
         weights = whole_weights(a, self.objective)
         if a.is_main_process:
@@ -206,10 +262,13 @@ class Trainer:
             if weights is not None:
                 network = build_network(config, self.task.network)[0]
                 network.load_state_dict(weights)
+            training = network.training
             pipeline = self.task.pipeline()(network.eval())
-            export(pipeline, config, self.out, self.data.manifest(), self.lineage, peak)
+            peak = peak_memory_mb(str(a.device))
+            export(pipeline, config, self.out, self.data.manifest(), self.lineage, peak, step)
+            network.train(training)
         a.wait_for_everyone()
-        return True
+        self.ema.restore(self.trained)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -55,3 +57,19 @@ def convolve(planes: Tensor, kernels: list[Tensor], which: list[int]) -> Tensor:
     transfer = torch.fft.rfft2(spread.to(planes.device))
     blurred = torch.fft.irfft2(torch.fft.rfft2(padded) * transfer[which], s=(tall, wide))
     return blurred[..., reach : reach + height, reach : reach + width]
+
+
+def gaussian_blur(x: Tensor, deviation: Tensor) -> Tensor:
+    """Blur each picture of B x C x H x W by a Gaussian of its own ``deviation`` (B, in pixels; 0 leaves it alone);
+    borders are mirrored."""
+    batch, channels, height, width = x.shape
+    reach = min(math.ceil(3 * float(deviation.max())), height - 1, width - 1)
+    if reach < 1:
+        return x
+    at = torch.arange(-reach, reach + 1, device=x.device, dtype=torch.float32)
+    weights = torch.exp(-((at / deviation.to(x).clamp(min=1e-3)[:, None]) ** 2) / 2)
+    weights = (weights / weights.sum(1, keepdim=True)).repeat_interleave(channels, 0)[:, None]
+    planes = F.pad(x, (reach, reach, reach, reach), mode="reflect").reshape(1, batch * channels, height + 2 * reach, -1)
+    planes = F.conv2d(planes, weights[..., None], groups=batch * channels)
+    planes = F.conv2d(planes, weights[:, :, None], groups=batch * channels)
+    return planes.reshape(x.shape)

@@ -22,10 +22,10 @@ def real_layer(photo: Tensor, target: Tensor) -> Tensor:
     return (to_linear(photo) - to_linear(behind)).clamp(min=0)
 
 
-def under_layer(sharp: Tensor, layer: Tensor, draws: Draws) -> Tensor:
+def under_layer(sharp: Tensor, layer: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
     """``sharp`` (3 x H x W, sRGB) under a real reflection of a drawn strength, behind a pane that lets
-    part of it through, on 8 bits. The target is ``sharp``."""
+    part of it through, on 8 bits; and that reflection as a picture of its light. The target is ``sharp``."""
     added, behind = layer * draws.log_uniform(*STRENGTH), to_linear(sharp) * draws.uniform(LEAST, MOST)
     if draws.chance(SCREEN):
-        return to_8_bit(1 - (1 - to_srgb(behind)) * (1 - to_srgb(added)))
-    return to_8_bit(to_srgb(behind + added))
+        return to_8_bit(1 - (1 - to_srgb(behind)) * (1 - to_srgb(added))), to_srgb(added)
+    return to_8_bit(to_srgb(behind + added)), to_srgb(added)

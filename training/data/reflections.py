@@ -1,39 +1,49 @@
-"""Samples for dereflection: simulated glass over sharp photos, mixed with real pairs."""
+"""Samples for dereflection: simulated reflections over sharp photos, mixed with real pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from models.colour import to_srgb
 from training.config import DataConfig
+from training.data.blend import Blend, blend, draw_blend
 from training.data.draws import Draws
 from training.data.exposure import match_exposure
+from training.data.flat import flat_picture
 from training.data.glass import View, draw_scene, draw_view, simulate
+from training.data.hints import brushed
 from training.data.layers import real_layer, under_layer
+from training.data.manifest import list_images
+from training.data.photos import PhotoStore
 from training.data.sources import VALIDATION_STREAM, Batch, Sources
 
 VIEW_STREAM = 4  # and 5: the views of validation
+HINT_STREAM = 8  # and 9: those of validation
+BRUSH = (0.01, 0.05)  # how coarsely a reflection is brushed over, shares of the picture's width
 
 
 class Drawn(NamedTuple):
-    """Input and target of a sample (``how``: whether a real pair's), or the transmission and the reflected scene of a
-    view to simulate. ``place``: which photo the transmission is."""
+    """Input, target and reflection of a sample (``how``: whether a real pair's), or the transmission and the reflected
+    scene of one to simulate. ``place``: which photo the transmission is."""
 
     first: Tensor
     second: Tensor
-    how: View | bool
+    how: View | Blend | bool
     place: int | None = None
+    layer: Tensor | None = None
 
 
 class Reflections(Sources):
     """The training samples of a run, or with ``validation=True`` those held out from it.
 
-    ``batch(indices, size)`` gives ``input`` and ``target``, B x 3 x size x size in [0, 1], ``real`` (B, bool), and
-    with guidance ``tags`` (B x tags), what the scene is known to show. Sample *i* depends on (seed, i, size) alone, up
-    to rounding: blur is computed for the batch together.
+    ``batch(indices, size)`` gives ``input``, ``target`` and ``reflection`` (what the pane added, as a picture of its
+    light), B x 3 x size x size in [0, 1], ``real`` (B, bool: the reflection is not known well), ``hint``, B x 1 x size
+    x size (`training.data.hints`), and with guidance ``tags`` (B x tags), what the scene is known to show. Sample *i*
+    depends on (seed, i, size) alone, up to rounding: blur is computed for the batch together.
     With ``views`` above 1, samples i * views .. i * views + views - 1 are views of one scene, under K poses of the
     pane; without ``rotate`` each of them has a reflection of its own. Real pairs take the place of whole scenes. A
     ``layer_share`` of the scenes have the reflections of real pairs over them, one a view.
@@ -42,28 +52,64 @@ class Reflections(Sources):
     def __init__(self, config: DataConfig, seed: int, validation: bool = False) -> None:
         super().__init__(config, seed, validation)
         self.config, self.glass = config, config.glass
+        files = [f for folder in config.reflected for f in list_images(config.root / folder)]
+        self.reflected = PhotoStore(files, config.store_side) if files else None
+        self.files += files
 
     def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
         drawn = [self._draw(index, size) for index in indices]
         inputs, targets = [d.first.to(device) for d in drawn], [d.second.to(device) for d in drawn]
-        views = {row: d.how for row, d in enumerate(drawn) if isinstance(d.how, View)}
-        if views:
-            sharp, reflected = (torch.stack([pictures[row] for row in views]) for pictures in (inputs, targets))
-            mixed = simulate(sharp, reflected, list(views.values()))
-            for row, photo, target in zip(views, mixed["input"], mixed["target"], strict=True):
-                inputs[row], targets[row] = photo, target
-        real = torch.tensor([d.how is True for d in drawn], device=device)
-        batch = {"input": torch.stack(inputs), "target": torch.stack(targets), "real": real}
+        layers = [torch.zeros_like(x) if d.layer is None else d.layer.to(device) for x, d in zip(inputs, drawn, strict=True)]  # fmt: skip
+        simulators: tuple[tuple[type, Callable[..., Any]], ...] = ((View, simulate), (Blend, blend))
+        for kind, simulator in simulators:
+            if not (rows := [row for row, d in enumerate(drawn) if isinstance(d.how, kind)]):
+                continue
+            sharp, reflected = (torch.stack([pictures[row] for row in rows]) for pictures in (inputs, targets))
+            made = simulator(sharp, reflected, [drawn[row].how for row in rows])
+            for place, row in enumerate(rows):
+                inputs[row], targets[row], layers[row] = (made[k][place] for k in ("input", "target", "reflection"))
+        batch = {"input": torch.stack(inputs), "target": torch.stack(targets), "reflection": torch.stack(layers)}
+        batch["real"] = torch.tensor([d.how is True for d in drawn], device=device)
+        batch["hint"] = self._hints(indices, batch)
         return batch | self._told([index // self.config.views for index in indices], [d.place for d in drawn], device)
 
+    def _hints(self, indices: Sequence[int], batch: Batch) -> Tensor:
+        """Strokes over the reflection of some samples; of the others nothing is said."""
+        draws = [Draws(self.seed, index, HINT_STREAM + int(self.validation)) for index in indices]
+        told = [d.chance(self.config.hint_share) for d in draws]
+        hint = torch.zeros_like(batch["input"][:, :1])
+        rows = [row for row, yes in enumerate(told) if yes]
+        if rows:
+            width = torch.tensor([draws[row].log_uniform(*BRUSH) for row in rows], device=hint.device)
+            hint[rows] = brushed(batch["reflection"][rows], width)
+        return hint
+
     def _draw(self, index: int, size: int) -> Drawn:
-        draws = Draws(self.seed, index // self.config.views, VALIDATION_STREAM if self.validation else 0)
+        config = self.config
+        draws = Draws(self.seed, index // config.views, VALIDATION_STREAM if self.validation else 0)
         own = Draws(self.seed, index, VIEW_STREAM + int(self.validation))
-        if self.pairs and draws.chance(self.config.pair_share):
+        if self.pairs and draws.chance(config.pair_share):
             photo, filmed = self._draw_pair(own, size)
-            return Drawn(photo, match_exposure(filmed, photo), True)
-        place, t = self.photos.draw_placed(draws, size, self.config.smallest)
-        if self.pairs and draws.chance(self.config.layer_share):
-            return Drawn(under_layer(t, real_layer(*self._draw_pair(own, size)), own), t, False, place)
-        r = self.photos.draw(draws if self.config.rotate else own, size, self.config.smallest)
+            if config.pair_tone:
+                photo, filmed = vary_tone(photo, filmed, own, config.pair_tone)
+            return Drawn(photo, match_exposure(filmed, photo), True, None, to_srgb(real_layer(photo, filmed)))
+        place, t = self.photos.draw_placed(draws, size, config.smallest)
+        if config.flat_share and draws.chance(config.flat_share):
+            t = flat_picture(t, self.photos.draw(draws, size, config.smallest), draws)
+        if self.pairs and draws.chance(config.layer_share):
+            layer = real_layer(*self._draw_pair(own, size))
+            photo, added = under_layer(t, layer, own)
+            return Drawn(photo, t, False, place, added)
+        world = self.reflected if self.reflected and draws.chance(config.reflected_share) else self.photos
+        r = world.draw(draws if config.rotate else own, size, config.smallest)
+        if config.blend_share and draws.chance(config.blend_share):
+            return Drawn(t, r, draw_blend(own, size, size, config.blend), place)
         return Drawn(t, r, draw_view(own, draw_scene(draws, self.glass), size, size, self.glass), place)
+
+
+def vary_tone(photo: Tensor, target: Tensor, draws: Draws, most: float) -> tuple[Tensor, Tensor]:
+    """Both pictures of a real pair (3 x H x W in [0, 1]) under one random exponent and one factor for each channel, up to
+    ``most`` from 1, a third of that between channels."""
+    exponent, gain = draws.uniform(1 - most, 1 + most), draws.uniform(1 - most, 1 + most)
+    gains = torch.tensor([gain * draws.uniform(1 - most / 3, 1 + most / 3) for _ in range(3)])[:, None, None]
+    return (photo**exponent * gains).clamp(0, 1), (target**exponent * gains).clamp(0, 1)

@@ -40,8 +40,23 @@ def split(files: Sequence[Path], hold_out: float, validation: bool) -> list[Path
     return kept or list(files)
 
 
+def split_pairs(
+    config: PhotoConfig, folder: str, pairs: Sequence[tuple[Path, Path]], validation: bool
+) -> list[tuple[Path, Path]]:
+    """One side of the split of the pairs of ``folder``: by the names listed in ``held_pairs`` (so that all of a scene
+    is on one side), else by a hash of each name; those of an ``unsplit`` folder are all for training."""
+    if folder in config.unsplit:
+        return [] if validation else list(pairs)
+    if folder in config.held_pairs:
+        listed = tuple(config.held_pairs[folder])
+        return [pair for pair in pairs if pair[0].stem.startswith(listed) == validation]
+    kept = set(split([a for a, _ in pairs], config.hold_out, validation))
+    return [pair for pair in pairs if pair[0] in kept]
+
+
 class Sources:
-    """What a run learns from, decoded once: ``photos``, and ``pairs`` with their ``weights``; ``tags``, with guidance.
+    """What a run learns from, decoded once: ``photos``, and ``pairs`` with their ``weights`` and ``pair_names``;
+    ``tags``, with guidance.
 
     With ``validation=True`` those held out from training; ``files`` are those of both sides. A missing folder, one
     without photos, or pairs that do not match are errors that name them.
@@ -55,18 +70,15 @@ class Sources:
         self.tags: TrueTags | None = None
         if config.guidance:  # validation compares with and without: it is told all
             self.tags = TrueTags(self.photos.files, 0.0 if validation else config.guidance.dropout, seed)
-        self.pairs, self.weights = [], []
+        self.pairs, self.weights, self.pair_names = [], [], []
         self.files = [*photos]
         for folder, weight in config.pairs.items():
             pairs = match_pairs(config.root / folder)
             self.files += [f for pair in pairs for f in pair]
-            if folder in config.unsplit:
-                kept = set() if validation else {a for a, _ in pairs}
-            else:
-                kept = set(split([a for a, _ in pairs], config.hold_out, validation))
-            if kept:
-                self.pairs.append(PairStore([p for p in pairs if p[0] in kept], config.store_side))
+            if kept := split_pairs(config, folder, pairs, validation):
+                self.pairs.append(PairStore(kept, config.store_side))
                 self.weights.append(weight)
+                self.pair_names.append(Path(folder).name)
 
     def manifest(self) -> str:
         """One hash over every file of the run, both sides of the split."""
