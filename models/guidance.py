@@ -13,6 +13,9 @@ from torch import Tensor, nn
 SLOTS = 4
 """Tokens a photo's tags become. A fixed number, or a sample would depend on the others of its batch."""
 
+TAG_PARTS = ("guide.", "modulation.")
+"""Prefixes of what tags act by in a network's state."""
+
 TextEncoder = Callable[[str], Tensor]
 """Words to the tokens of a base model's own text encoder, 1 x N x token_dim."""
 

@@ -1,7 +1,8 @@
 """What each part of the recipe earns: ``python -m training.ablation --out ablation``.
 
-Trains every variant with the same number of steps and scores it, through the code that ships, on what all of them
-held out: real pairs, sharp photos, and simulated poses. Never on test data. A killed run goes on where it was.
+Trains every variant from the same start with the same number of steps, and scores it, through the code that ships, on
+what all of them held out: real pairs, sharp photos, and simulated poses. Never on test data. A killed run goes on where
+it was.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from training.config import DereflectionRun, Strict
+from training.config import DataConfig, DereflectionRun, Strict
 from training.data.manifest import list_images
-from training.data.sources import held_out
+from training.data.pairs import match_pairs
+from training.data.sources import held_out, split_pairs
 from training.invariance import measure_poses
-from training.protocol import NATIVE, PROTOCOLS, find_pairs
+from training.protocol import NATIVE, PROTOCOLS, Pair, find_pairs
 from training.restorer import load_restorer
 from training.scoring import measure_harm, score_pairs
 from training.variants import chain, fill_table, slug, train_variant
@@ -41,6 +43,7 @@ class Variant(Strict):
 
 class Ablation(Strict):
     stages: dict[int, str]
+    start: str | None = None  # the model that each variant's first stage starts from; none: a new network
     set: list[str] = []
     set_stage: dict[int, list[str]] = {}
     variants: dict[str, Variant]
@@ -57,15 +60,20 @@ def stage_configs(plan: Ablation, folder: Path, name: str, more: list[str], out:
         )
         for stage, steps in variant.steps.items()
     )
-    return chain(stages, name, out, DereflectionRun)
+    return chain(stages, name, out, DereflectionRun, plan.start)
+
+
+def held_out_pairs(data: DataConfig, folder: str) -> list[Pair]:
+    """The pairs of ``folder`` that training held out."""
+    kept = {photo.stem for photo, _ in split_pairs(data, folder, match_pairs(data.root / folder), validation=True)}
+    return [pair for pair in find_pairs(data.root / folder) if pair.stem in kept]
 
 
 def score_variant(model: Path, config: DereflectionRun, scenes: int, photos: int, out: Path) -> dict[str, float]:
     """Figures on what ``config`` held out: each of :data:`COLUMNS`."""
     data, restorer = config.data, load_restorer(str(model))
     figures: dict[str, float] = {}
-    folders = [data.root / folder for folder in data.pairs if folder not in data.unsplit]
-    pairs = [pair for folder in folders for pair in find_pairs(folder) if held_out(pair.stem, data.hold_out)]
+    pairs = [pair for folder in data.pairs for pair in held_out_pairs(data, folder)]
     if pairs:
         summary, _, _ = score_pairs(restorer, pairs, PROTOCOLS[NATIVE], out / "real")
         gains = summary["gains"]["input"]

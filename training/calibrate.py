@@ -3,9 +3,8 @@
 Trained on simulated glass, a network is too sure of itself on real photos, and takes away more than is there. This
 scores shares of its change (the network's ``effect``), shares of its change of the whole picture's tone (``tone``),
 and sizes at which it looks at the whole photo (``working_size``) through the code that ships, and writes the model
-with the best. Scored are the real pairs of the run's configuration that training held out, and those of its unsplit
-folders (which it saw, with a low weight); where there are none, simulated ones. Never test data. Sharp held-out
-photos are reported beside, and have no vote.
+with the best. Scored are the real pairs of the run's configuration that training held out; where there are none,
+simulated ones. Never test data. Sharp held-out photos are reported beside, and have no vote.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from training.data.exposure import match_exposure
 from training.data.pairs import match_pairs
 from training.data.photos import read_photo
 from training.data.reflections import Reflections
-from training.data.sources import held_out
+from training.data.sources import split_pairs
 from training.validate import aligned_psnr, psnr
 
 EFFECTS = (0.4, 0.55, 0.7, 0.85, 1.0)
@@ -47,8 +46,7 @@ def real_sets(data: DataConfig) -> dict[str, list[Pair]]:
     sets = {}
     for folder in data.pairs:
         pairs = match_pairs(data.root / folder)
-        kept = [p for p in pairs if folder in data.unsplit or held_out(p[0].stem, data.hold_out)]
-        if kept:
+        if kept := split_pairs(data, folder, pairs, validation=True):
             shots = [(read_photo(a, SIDE).float() / 255, read_photo(b, SIDE).float() / 255) for a, b in kept]
             sets[folder] = [(photo, match_exposure(target, photo)) for photo, target in shots]
     return sets
@@ -69,8 +67,7 @@ def sharp_photos(data: DataConfig, seed: int) -> list[Tensor]:
 
 
 def score(pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]) -> list[dict[str, float]]:
-    """A row for each working size, tone and effect: mean gains in dB, each set counting alike, and what sharp photos
-    keep."""
+    """A row for each working size, tone and effect: mean gains in dB over all pairs, and what sharp photos keep."""
     network = cast(SmallDereflection, pipeline.network)
     step, own = network.multiple, network.config.working_size
     sizes = sorted({max(step, round(own * factor / step) * step) for factor in SIZES})
@@ -113,7 +110,7 @@ def _score_effects(done: list, harm: list) -> list[dict[str, float]]:
     for effect in EFFECTS:
         row = {"effect": effect}
         for key, measure in (("psnr", psnr), ("aligned", aligned_psnr)):
-            gains = [np.mean([measure(a + effect * d, b) - measure(a, b) for a, b, d in triples]) for triples in done]
+            gains = [measure(a + effect * d, b) - measure(a, b) for triples in done for a, b, d in triples]
             row[key] = round(float(np.mean(gains)), 3)
         kept = [psnr(photo + effect * d, photo) for photo, d in harm]
         rows.append(row | {"sharp": round(float(np.mean(kept)), 2), "sharp_least": round(min(kept), 2)})

@@ -22,6 +22,7 @@ FREE = (
     "keep",
     "checkpoint_every",
     "export_every",
+    "workers",
     "validate_every",
     "validation_samples",
     "log_every",

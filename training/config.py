@@ -34,6 +34,7 @@ class FolderConfig(Strict):
     sizes: list[int] = Field([256], min_length=1)  # side of a sample in pixels; one is drawn for each step
     smallest: float = Field(0.6, gt=0, le=1)  # smallest side of a crop, share of the photo's shorter side
     limit: int | None = Field(None, ge=1)  # use at most so many photos
+    packed_from: str | None = None  # hash of the files that these were reduced from (training.pack)
 
 
 class PhotoConfig(FolderConfig):
@@ -41,7 +42,9 @@ class PhotoConfig(FolderConfig):
 
     pairs: dict[str, float] = {}  # folder with input/ and target/ -> its weight among the real pairs
     unsplit: list[str] = []  # pair folders used for training alone: their scenes repeat under many names
-    held_pairs: dict[str, list[str]] = {}  # pair folder -> beginnings of the names that are held out, not a hash of each
+    held_pairs: dict[
+        str, list[str]
+    ] = {}  # pair folder -> beginnings of the names that are held out, not a hash of each
     pair_share: float = Field(0.15, ge=0, le=1)  # share of real pairs in the samples
     hold_out: float = Field(0.1, ge=0, lt=1)  # share of photos and of pairs kept for validation, by name
     guidance: GuidanceConfig | None = None  # null: the network is trained without
@@ -122,6 +125,7 @@ class RunConfig(Strict):
     minutes: float | None = Field(None, gt=0)  # training time after which the run ends, if that comes before steps
     batch: int = Field(8, ge=1)  # effective batch, over all processes and accumulation
     micro_batch: int = Field(8, ge=1)  # what one process holds at once; accumulation is derived
+    workers: int = Field(0, ge=0)  # processes that make samples ahead; 0 where training itself needs every core
     precision: Literal["no", "bf16", "fp16"] = "bf16"
     gradient_checkpointing: bool = False  # blocks are computed again on the way back: less memory, more time
     checkpoint_every: int = Field(200, ge=1)
@@ -145,6 +149,9 @@ class RunConfig(Strict):
         return self
 
 
+Layer = Literal["reflection", "exclusion", "reconstruction"]
+
+
 class DereflectionRun(RunConfig):
     """A stage of dereflection."""
 
@@ -153,7 +160,11 @@ class DereflectionRun(RunConfig):
     objective: Literal["whole", "local", "latent"] = "whole"  # local: small only; latent: full only
     consistency: float = Field(0.0, ge=0)  # weight of losses.consistency, between the views of data.views
     blind: float = Field(0.0, ge=0, le=1)  # share of a real pair's loss that is blind to gain and offset
-    reflection: float = Field(0.0, ge=0)  # small, whole: weight of the error of the reflection, where it is known
+    layers: dict[Layer, Annotated[float, Field(ge=0)]] = {}
+    """Small tier, objective "whole": weights of what is asked of the reflection, too. reflection: its own error, where
+    it is known; exclusion, reconstruction: see `training.layer_losses`."""
+    perceptual: float = Field(0.0, ge=0)  # small, whole: weight of layer_losses.PerceptualLoss
+    prior: str | None = None  # the pipeline whose encoder that loss compares features of: a folder or a catalog id
     data: DataConfig = DataConfig()
 
     @property
@@ -166,6 +177,14 @@ class DereflectionRun(RunConfig):
             raise ValueError(f"objective {self.objective} is not for tier {self.tier}.")
         if self.tier == "full" and (self.init_from is None or self.model):
             raise ValueError("tier full starts from init_from (python -m training.start makes one), and model is {}.")
+        return self
+
+    @model_validator(mode="after")
+    def _losses_fit(self) -> DereflectionRun:
+        if (any(self.layers.values()) or self.perceptual) and (self.tier, self.objective) != ("small", "whole"):
+            raise ValueError("layers and perceptual are for tier small with objective whole.")
+        if self.perceptual and self.prior is None:
+            raise ValueError("perceptual compares features of a network: name it as prior.")
         return self
 
     @model_validator(mode="after")

@@ -44,9 +44,11 @@ def read_curve(file: Path) -> list[dict[str, float]]:
 
 def plot_curves(folder: Path) -> Path | None:
     """Draw ``loss.csv`` and each measure of ``validation.csv`` of a run as ``curves.png``; None where there is nothing
-    yet."""
-    import matplotlib
-
+    yet, and where matplotlib is not installed: training needs no more than the CSV."""
+    try:
+        import matplotlib
+    except ImportError:
+        return None
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 

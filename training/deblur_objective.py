@@ -27,6 +27,7 @@ from torch import Tensor
 
 from models.deblur.motion import field_of, in_units
 from models.deblur.network import Deblur
+from models.guidance import TAG_PARTS
 from training.config import DeblurRun
 from training.data.sources import Batch
 from training.engine import Objective
@@ -36,13 +37,12 @@ from training.motion_error import spread_error
 SPREAD = 0.5
 STEPPED = {"latent", "output", "reblur"}  # parts that need the diffusion step
 LATENT = STEPPED | {"autoencoder", "energy"}
-TOLD = ("guide.", "modulation.")
 
 
 def unused(parts: Collection[str]) -> tuple[str, ...]:
     """Prefixes of the parameters that have no share in any of the parts."""
     if set(parts) == {"motion"}:
-        return ("wiener.", "prior.", "autoencoder.", "transformer.", "details.", "null_token", "lifts.") + TOLD
+        return ("wiener.", "prior.", "autoencoder.", "transformer.", "details.", "null_token", "lifts.") + TAG_PARTS
     stepped = STEPPED & set(parts)
     names: tuple[str, ...] = () if stepped else ("transformer.", "null_token")
     names += () if "motion" in parts else ("motion.whole.",)  # no gradient passes the kernel that it bounds

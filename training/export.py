@@ -95,12 +95,13 @@ def make_record(config: RunConfig, out: Path, manifest: str, lineage: dict[str, 
 
 
 def code_version() -> str:
-    """The commit of the code, ``+changes`` where models or training differ from it; "unknown" outside a checkout."""
+    """The commit of the code, ``+changes`` where models or training differ from it; outside a checkout what
+    LIMPID_CODE_VERSION says, or "unknown"."""
     try:
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", "models", "training")
         return _git("rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return os.environ.get("LIMPID_CODE_VERSION", "unknown")
 
 
 def _git(*arguments: str) -> str:

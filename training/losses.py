@@ -111,8 +111,8 @@ def _standard(picture: Tensor) -> Tensor:
 
 @torch.no_grad()
 def fit_affine(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Gain and offset of each channel, B x 3 x 1 x 1, that bring the output to the target best (least squares); the gain
-    is kept in 0.3 .. 3. Without gradients: they are taken for given."""
+    """Gain and offset of each channel, B x 3 x 1 x 1, that bring the output to the target best (least squares); the
+    gain is kept in 0.3 .. 3. Without gradients: they are taken for given."""
     o, t = output.flatten(2), target.flatten(2)
     om, tm = o.mean(2, keepdim=True), t.mean(2, keepdim=True)
     variance = ((o - om) ** 2).mean(2, keepdim=True)

@@ -6,7 +6,6 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 PSNR_CAP = 60.0  # dB: identical pictures would be infinite, and one of them would swallow a mean
 SSIM_WINDOW = 7  # skimage's default, pixels
@@ -34,6 +33,8 @@ def score(picture: np.ndarray, target: np.ndarray) -> Scores:
 
 def psnr(picture: np.ndarray, target: np.ndarray, data_range: float = 255.0) -> float:
     """Peak signal-to-noise ratio in dB over all channels, at most `PSNR_CAP`."""
+    from skimage.metrics import peak_signal_noise_ratio  # a packed run (`training.pack`) scores nothing
+
     _same_shape(picture, target)
     if np.array_equal(picture, target):
         return PSNR_CAP
@@ -48,6 +49,8 @@ def ssim(picture: np.ndarray, target: np.ndarray, data_range: float = 255.0) -> 
             f"SSIM needs at least {SSIM_WINDOW} pixels a side, and this picture is "
             f"{picture.shape[1]} x {picture.shape[0]}: leave it out of the set."
         )
+    from skimage.metrics import structural_similarity
+
     return float(structural_similarity(target, picture, data_range=data_range, channel_axis=-1))
 
 

@@ -8,19 +8,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection, apply_tone
+from models.efficientnet_lite import EfficientNetLite
 from models.geometry import Box
+from models.hub import locate
 from training.config import DereflectionRun
 from training.data.draws import Draws
 from training.data.sources import Batch
 from training.engine import Objective
-from training.losses import blind_to_tone, charbonnier, consistency
+from training.layer_losses import PerceptualLoss, exclusion, reconstruction
+from training.losses import blind_to_tone, charbonnier, consistency, fit_affine
 
 CROP_STREAM = 2
 UNUSED = {  # by tier and objective: parameters without a part in it, for which DDP would wait
     "small": {"whole": ("local.",), "local": ()},
     "full": {"whole": ("vae.",), "latent": ("vae.", "vae_2.")},
 }
+REFLECTION = ("decoder.reflection_head.",)
+
+
+def unused(config: DereflectionRun) -> tuple[str, ...]:
+    """Prefixes of the parameters that have no part in a stage's objective."""
+    return UNUSED[config.tier][config.objective] + (() if any(config.layers.values()) else REFLECTION)
 
 
 class PictureObjective(Objective):
@@ -92,19 +102,46 @@ class WholeObjective(PictureObjective):
 class SeparationObjective(WholeObjective):
     """The small tier's whole photo, with the hint of where the reflection is, and with the reflection itself."""
 
+    def __init__(self, network: Any, config: DereflectionRun) -> None:
+        super().__init__(network, config)
+        self.perceptual: PerceptualLoss | None = None
+        if config.perceptual:
+            assert config.prior is not None
+            self.perceptual = PerceptualLoss(prior_encoder(config.prior))
+
     def restore(self, photo: Tensor, hint: Tensor | None = None) -> Tensor:
         return restore_in_tiles(self.network, photo, hint)
 
     def losses(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
         net, photo = self.network, batch["input"].contiguous(memory_format=torch.channels_last)
-        tags = batch.get("tags")
-        maps, reflection = net.separate(photo, net.tokens(tags), batch["hint"])
-        each, terms = self.weigh(apply_tone(photo, maps.float()), batch["target"], batch)
-        if self.config.reflection:
-            wrong = charbonnier(reflection.float(), batch["reflection"]) * (~batch["real"])
-            each = each + self.config.reflection * wrong
-            terms["reflection"] = wrong.detach().mean()
+        maps, reflection = net.separate(photo, net.tokens(batch.get("tags")), batch["hint"])
+        output, reflection, real = apply_tone(photo, maps.float()), reflection.float(), batch["real"]
+        each, terms = self.weigh(output, batch["target"], batch)
+        for name, weight in self.config.layers.items():
+            if not weight:
+                continue
+            if name == "reflection":
+                value = charbonnier(reflection, batch["reflection"]) * (~real)
+            elif name == "exclusion":
+                value = exclusion(output, reflection)
+            else:
+                value = reconstruction(output, reflection, photo)
+            each, terms[name] = each + weight * value, value.detach().mean()
+        if self.perceptual is not None:
+            gain, offset = fit_affine(output, batch["target"])
+            shown = torch.where(real[:, None, None, None], output * gain + offset, output)
+            value = self.perceptual(shown, batch["target"])
+            each, terms["perceptual"] = each + self.config.perceptual * value, value.detach().mean()
         return each, terms
+
+
+def prior_encoder(model: str) -> EfficientNetLite:
+    """The encoder of a pipeline of the small tier, named by its folder or its id in the catalog. ValueError for another
+    network."""
+    network = DereflectionPipeline.from_pretrained(locate(model)[0]).network
+    if not isinstance(network, SmallDereflection):
+        raise ValueError(f"prior {model} holds a {type(network).__name__}, not a SmallDereflection.")
+    return network.encoder.lite
 
 
 class LatentObjective(WholeObjective):

@@ -1,27 +1,20 @@
-"""What differs between the tasks that `training.train` knows."""
+"""What differs between the tasks that `training.train` knows.
+
+Each task's modules are imported when a run of it is made: they need libraries that others do not, and a packed run
+(`training.pack`) has only its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
-from models.deblur.network import Deblur
-from models.dereflection.full import FullDereflection
-from models.dereflection.small import SmallDereflection
-from models.semantics.network import TagNetwork
-from training import deblur_objective, objective
+from models.guidance import TAG_PARTS
 from training.config import DereflectionRun, PhotoConfig, RunConfig
-from training.data.blurred import Blurs
-from training.data.reflections import Reflections
-from training.data.tagged import TaggedPhotos
-from training.deblur_validate import DeblurValidator
 from training.restorer import pipeline_named
-from training.semantic_objective import CODEBOOK, SemanticObjective, fit_codebook
-from training.semantic_validate import SemanticValidator
-from training.validate import Validator
 
 
 @dataclass(frozen=True)
@@ -48,27 +41,50 @@ class Task:
 def _untold(config: RunConfig) -> tuple[str, ...]:
     """The table of tags and what they act by, where the samples have none."""
     assert isinstance(config.data, PhotoConfig)
-    return () if config.data.guidance else deblur_objective.TOLD
+    return () if config.data.guidance else TAG_PARTS
 
 
-TASKS = {
-    "dereflection": Task(
-        SmallDereflection,
+def dereflection(config: RunConfig) -> Task:
+    from models.dereflection.full import FullDereflection
+    from models.dereflection.small import SmallDereflection
+    from training import objective
+    from training.data.reflections import Reflections
+    from training.validate import Validator
+
+    assert isinstance(config, DereflectionRun)
+    return Task(
+        FullDereflection if config.tier == "full" else SmallDereflection,
         Reflections,
         objective.build_objective,
-        lambda config: objective.UNUSED[config.tier][config.objective] + _untold(config),
+        lambda config: objective.unused(config) + _untold(config),
         Validator,
         "DereflectionPipeline",
-    ),
-    "deblur": Task(
+    )
+
+
+def deblur(config: RunConfig) -> Task:
+    from models.deblur.network import Deblur
+    from training import deblur_objective
+    from training.data.blurred import Blurs
+    from training.deblur_validate import DeblurValidator
+
+    return Task(
         Deblur,
         Blurs,
         deblur_objective.DeblurObjective,
         lambda config: deblur_objective.unused(config.parts) + _untold(config),
         DeblurValidator,
         "DeblurPipeline",
-    ),
-    "semantics": Task(
+    )
+
+
+def semantics(config: RunConfig) -> Task:
+    from models.semantics.network import TagNetwork
+    from training.data.tagged import TaggedPhotos
+    from training.semantic_objective import CODEBOOK, SemanticObjective, fit_codebook
+    from training.semantic_validate import SemanticValidator
+
+    return Task(
         TagNetwork,
         TaggedPhotos,
         SemanticObjective,
@@ -76,11 +92,16 @@ TASKS = {
         SemanticValidator,
         "SemanticsPipeline",
         fit_codebook,
-    ),
+    )
+
+
+TASKS: dict[str, Callable[[RunConfig], Task]] = {
+    "dereflection": dereflection,
+    "deblur": deblur,
+    "semantics": semantics,
 }
 
 
 def task_of(config: RunConfig) -> Task:
-    task = TASKS[config.task]
-    full = isinstance(config, DereflectionRun) and config.tier == "full"
-    return replace(task, network=FullDereflection) if full else task
+    """The parts of the run that ``config`` describes."""
+    return TASKS[config.task](config)

@@ -25,6 +25,7 @@ from training.curves import CurveFile, plot_curves
 from training.data.draws import Draws
 from training.engine import Average, inside, is_shared_out, make_accelerator, set_up, whole_weights
 from training.export import export, note_start
+from training.feed import feed
 from training.networks import build_network, save_memory
 from training.tasks import task_of
 
@@ -75,16 +76,21 @@ def parameters_to_train(network: Any, config: RunConfig, unused: tuple[str, ...]
     return chosen
 
 
+def check_prefixes(network: Any, scales: dict[str, float]) -> None:
+    """ValueError for a prefix in ``scales`` that fits no parameter of the network."""
+    names = [name for name, _ in network.named_parameters()]
+    if missing := [prefix for prefix in scales if not any(name.startswith(prefix) for name in names)]:
+        raise ValueError(f"optimizer.scales: {', '.join(missing)} match no parameter of the network.")
+
+
 def rate_groups(trained: dict[str, torch.nn.Parameter], scales: dict[str, float]) -> list[dict[str, Any]]:
     """Parameter groups for an optimizer, each with its factor on the learning rate (``scale``): that of the longest
-    prefix in ``scales`` that fits, or 1. ValueError for a prefix that fits nothing."""
+    prefix in ``scales`` that fits, or 1."""
     groups: dict[str, dict[str, Any]] = {}
     for name, parameter in trained.items():
         fits = max((prefix for prefix in scales if name.startswith(prefix)), key=len, default="")
         group = groups.setdefault(fits, {"params": [], "scale": scales.get(fits, 1.0)})
         group["params"].append(parameter)
-    if missing := scales.keys() - groups.keys():
-        raise ValueError(f"optimizer.scales: {', '.join(sorted(missing))} match no parameter that is trained.")
     return list(groups.values())
 
 
@@ -109,6 +115,7 @@ class Trainer:
         for parameter in trained.values():
             parameter.requires_grad_(True)
         o = config.optimizer
+        check_prefixes(self.network, o.scales)
         groups = rate_groups(trained, o.scales)
         optimizer = torch.optim.AdamW(groups, o.lr, o.betas, weight_decay=o.weight_decay, fused=True)
         self.data = task.source(config.data, config.seed)
@@ -147,17 +154,27 @@ class Trainer:
         first = step * self.config.batch + (a.process_index * self.accumulation + part) * self.micro
         return list(range(first, first + self.micro))
 
+    def size(self, step: int) -> int:
+        """The side, in pixels, of the samples of a step."""
+        sizes = self.config.data.sizes
+        return sizes[Draws(self.config.seed, step, SIZE_STREAM).integer(len(sizes))]
+
+    def start_feed(self, step: int) -> None:
+        """Have the batches from ``step`` on made, in order."""
+        steps = range(step, self.config.steps)
+        requests = ((self.indices(s, part), self.size(s)) for s in steps for part in range(self.accumulation))
+        self.batches = feed(self.data, requests, self.config.workers, self.accelerator.device)
+
     def train_step(self, step: int) -> dict[str, torch.Tensor]:
+        """One step on the next batches of the feed (:meth:`start_feed`): its loss and its terms."""
         config, a = self.config, self.accelerator
-        sizes = config.data.sizes
-        size = sizes[Draws(config.seed, step, SIZE_STREAM).integer(len(sizes))]
         rate = learning_rate(step, config, self.seconds)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         logged: dict[str, torch.Tensor] = {}
         for part in range(self.accumulation):
             indices = self.indices(step, part)
-            batch = self.data.batch(indices, size, a.device)
+            batch = next(self.batches)
             last = part == self.accumulation - 1
             a.gradient_state._set_sync_gradients(last)  # for DeepSpeed, which steps by itself
             with nullcontext() if last else a.no_sync(self.objective):
@@ -218,6 +235,7 @@ class Trainer:
         if start == 0:
             self.validate(0, curve)
         done = start
+        self.start_feed(start)
         for step in range(start, start if self.time_is_over() else config.steps):
             began = time.perf_counter()
             logged = self.train_step(step)

@@ -64,9 +64,9 @@ def aligned_inside(output: Tensor, target: Tensor, inside: Tensor) -> float:
 class Validator:
     """Fixed samples of the held-out split; ``run`` gives mean PSNR and aligned PSNR, outputs and inputs.
 
-    Real pairs are whole photos restored as in use, by folder and (``real``) over all; ``hinted`` is what a hint of where
-    the reflection is adds to the aligned PSNR inside of it. Of a stage with guidance all this without it, and what true
-    and wrong tags add on simulated samples that have tags, in dB.
+    Real pairs are whole photos restored as in use, by folder and (``real``) over all; ``hinted`` is what a hint of
+    where the reflection is adds to the aligned PSNR inside of it. Of a stage with guidance all this without it, and
+    what true and wrong tags add on simulated samples that have tags, in dB.
     """
 
     def __init__(self, config: DereflectionRun) -> None:

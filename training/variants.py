@@ -16,14 +16,16 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def chain(stages: Iterable[tuple[str, Path, list[str]]], name: str, out: Path, kind: type[Run]) -> list[Run]:
-    """The runs of the variant ``name``, each warm-started from the one before it; a stage is its number, its
-    configuration and what is overridden."""
+def chain(
+    stages: Iterable[tuple[str, Path, list[str]]], name: str, out: Path, kind: type[Run], first: str | None = None
+) -> list[Run]:
+    """The runs of the variant ``name``, each warm-started from the one before it, the first from the model ``first``
+    (None: from nothing); a stage is its number, its configuration and what is overridden."""
     before: Path | None = None
     configs = []
     for number, file, overrides in stages:
         run = f"{slug(name)}-{number}"
-        start = before / "model" if before else "null"
+        start = before / "model" if before else first or "null"
         configs.append(load_config(file, [*overrides, f"name={run}", f"out={out}", f"init_from={start}"], kind))
         before = out / run
     return configs

@@ -51,6 +51,7 @@ class FullDereflection(nn.Module):
 
     tile, overlap, halo, tile_multiple = 1024, 128, 0, 8
     megapixel_mb = 14000.0
+    takes_hint = False
     processings: tuple[Processing, ...] = ("native", "published")
 
     def __init__(

@@ -41,7 +41,8 @@ class TiledNetwork(RestorationNetwork, Protocol):
     x h x w, ``boxes`` saying where in the whole photo they lie. ``tile`` and ``overlap`` are the default plan in
     pixels. The pipeline gives every tile ``halo`` pixels more of the photo on each side and cuts them off the result;
     tiles start at multiples of ``tile_multiple``. ``megapixel_mb``: working memory in float32, MB for a megapixel of
-    tiles. ``processings``: the ways to process a photo there are, the default first.
+    tiles. ``processings``: the ways to process a photo there are, the default first. ``takes_hint``: whether
+    ``context`` has a further argument ``hint``, 1 x 1 x H x W in [0, 1], which says where the reflection is.
     """
 
     tile: int
@@ -49,6 +50,7 @@ class TiledNetwork(RestorationNetwork, Protocol):
     halo: int
     tile_multiple: int
     megapixel_mb: float
+    takes_hint: bool
     processings: tuple[Processing, ...]
 
     def context(self, photo: Tensor, tokens: Tensor | None = None, tile: int | None = None) -> Tensor | None: ...

@@ -153,6 +153,7 @@ class DereflectionPipeline(GuidedPipeline):
         tags: Mapping[str, float] | None = None,
         caption: str = "",
         tokens: Tensor | None = None,
+        hint: np.ndarray | None = None,
         processing: Processing = "native",
         tile: int | None = None,
         tile_offset: tuple[int, int] = (0, 0),
@@ -162,12 +163,13 @@ class DereflectionPipeline(GuidedPipeline):
 
         ``tags`` (names with scores in [0, 1]) and ``caption``: what the photo shows, where it is known; what of it the
         model does not take is in the notes. ``tokens``: in their place, 1 x N x token_dim guidance tokens.
+        ``hint``: where the reflection is, H x W in [0, 1], so that more of it is removed there; all 0 is no hint.
         ``processing``: "native" works on the photo's own pixels, tiled where it is large; "published" at exactly the
         sizes of DAI's own command line, in one piece (a note says where a network knows no such sizes, or memory does
         not allow them). ``tile``: largest side of a tile in pixels (halved by itself where memory is short).
         ``progress(done, total)`` counts tiles; what it raises ends the run. Raises ValueError for a photo of another
-        shape or with values that are not finite, for a score that is no number, and for a processing that is none of
-        these.
+        shape or with values that are not finite, for a hint of another size or with values out of [0, 1], for a score
+        that is no number, and for a processing that is none of these.
         """
         check_photo(photo)
         network = cast(TiledNetwork, self.network)
@@ -179,7 +181,12 @@ class DereflectionPipeline(GuidedPipeline):
         if processing not in network.processings:
             notes.append(f"This model has no {processing} processing; it worked on the photo's own pixels.")
             processing = "native"
-        run = _Run(self, photo, tokens, tile_offset, progress)
+        if hint is not None:
+            check_hint(hint, photo)
+            if not network.takes_hint:
+                notes.append("This model takes no hint of where the reflection is; it ran without.")
+                hint = None
+        run = _Run(self, photo, tokens, tile_offset, progress, hint)
         both = None
         if processing == "published":
             try:
@@ -225,8 +232,10 @@ class _Run:
         tokens: Tensor | None,
         offset: tuple[int, int],
         progress: Callable[[int, int], None] | None,
+        hint: np.ndarray | None,
     ) -> None:
         self.pipeline, self.photo, self.tokens, self.offset, self.progress = pipeline, photo, tokens, offset, progress
+        self.hint = hint
         self.network: Any = pipeline.network
         self.height, self.width = photo.shape[:2]
         self.plans: list[TilePlan] = []
@@ -247,7 +256,8 @@ class _Run:
         again = bool(self.plans)
         tiles = self.pipeline._plan(self.height, self.width, size, self.offset)
         self.plans.append(tiles)
-        context = self.network.context(self.pipeline._to_tensor(self.photo), self.tokens, size)
+        told = {} if self.hint is None else {"hint": self.pipeline._to_tensor(self.hint[..., None])}
+        context = self.network.context(self.pipeline._to_tensor(self.photo), self.tokens, size, **told)
 
         def restore(group: tuple[Tile, ...]) -> np.ndarray:
             places = [with_halo(tile, self.network.halo, self.height, self.width) for tile in group]
@@ -267,6 +277,14 @@ class _Run:
             return restore(tile) if batch > 1 else restore((tile,))[0]
 
         return run_tiled(call, self.photo, tiles, progress=self.progress, batch=batch, channels=6)
+
+
+def check_hint(hint: np.ndarray, photo: np.ndarray) -> None:
+    """ValueError unless ``hint`` is H x W in [0, 1], of the photo's size."""
+    if hint.shape != photo.shape[:2]:
+        raise ValueError(f"the hint must be {photo.shape[0]} x {photo.shape[1]}, as the photo, got {hint.shape}")
+    if not (np.isfinite(hint).all() and hint.min() >= 0 and hint.max() <= 1):
+        raise ValueError("the hint's values must be finite and in [0, 1]")
 
 
 def _inside(box: Box) -> tuple[slice, slice]:

@@ -161,6 +161,14 @@ def share_tone(photo: Tensor, maps: Tensor, share: float) -> Tensor:
     return torch.cat([gain, offset], 1).to(maps.dtype)
 
 
+def soften(hint: Tensor) -> Tensor:
+    """A mask at working size, B x 1 x H x W, with edges as soft as those of the brush strokes that a network is trained
+    with: two means over 5 x 5 pixels."""
+    for _ in range(2):
+        hint = F.avg_pool2d(F.pad(hint, (2, 2, 2, 2), mode="replicate"), 5, 1)
+    return hint
+
+
 class SmallDereflection(Guided, ModelMixin, ConfigMixin):
     """The embedded network; implements :class:`models.dereflection.interface.TiledNetwork`.
 
@@ -308,10 +316,9 @@ class SmallDereflection(Guided, ModelMixin, ConfigMixin):
         if small != (height, width):
             # In float32: PyTorch has no antialiased resizing in bfloat16 on a CPU.
             photo = F.interpolate(photo.float(), small, mode="bilinear", antialias=True).to(photo.dtype)
-            if hint is not None:
-                hint = F.interpolate(hint.float(), small, mode="bilinear", antialias=True)
+        if hint is not None:
+            hint = pad_to(soften(F.interpolate(hint.float(), small, mode="bilinear", antialias=True)), self.multiple)
         padded = pad_to(photo, self.multiple)
-        hint = None if hint is None else pad_to(hint, self.multiple)
         maps = self.tone_maps(padded, tokens, hint).to(photo.dtype)
         if self.config.mirror:
             flipped = None if hint is None else hint.flip(-1)

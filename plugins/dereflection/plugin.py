@@ -27,10 +27,17 @@ class Dereflection(Pipelined):
             description="native: at the photo's own size. published: at the sizes of DAI's own program, small photos "
             "enlarged to 768 px; for its published checkpoint.",
         )
+        mask_hint: bool = Field(
+            True,
+            description="Where a mask is given, take it for a hint of where the reflection is, and remove more of it "
+            "there; off: the mask only limits where the photo changes.",
+        )
 
     def run(self, picture: Picture, params: Params, ctx: RunContext) -> Result:
+        # A mask that is white all over says nothing of place.
+        hint = picture.mask if params.mask_hint and picture.mask is not None and picture.mask.min() < 1 else None
         output = self._pipeline(
-            picture.pixels, processing=params.processing, progress=tile_progress(ctx), **said_by(ctx)
+            picture.pixels, processing=params.processing, progress=tile_progress(ctx), hint=hint, **said_by(ctx)
         )
         layers = {"reflection": output.reflection} if params.keep_layer else {}
         return Result(output.image, layers, {"plan": output.plan, "notes": output.notes})

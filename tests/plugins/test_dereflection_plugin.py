@@ -35,6 +35,16 @@ def test_the_removed_layer_is_kept_on_request(plugin):
     assert plugin.run(picture, Dereflection.Params(keep_layer=False), RunContext()).layers == {}
 
 
+def test_a_mask_is_a_hint_unless_it_is_white_all_over_or_that_is_turned_off(plugin):
+    pixels, mask = np.full((8, 9, 3), 0.5, np.float32), np.zeros((8, 9), np.float32)
+    mask[2:4] = 1
+    plugin.run(Picture(pixels, mask), Dereflection.Params(), RunContext())
+    assert plugin._pipeline.told["hint"] is mask
+    for shown, params in ((None, {}), (np.ones((8, 9), np.float32), {}), (mask, {"mask_hint": False})):
+        plugin.run(Picture(pixels, shown), Dereflection.Params(**params), RunContext())
+        assert plugin._pipeline.told["hint"] is None
+
+
 @pytest.fixture
 def catalog(tiny_pipeline, tmp_path, monkeypatch):
     """A catalog whose embedded model is a tiny network with random weights; its folder may be altered."""
@@ -84,3 +94,20 @@ def test_a_model_that_is_not_there_is_an_error_and_an_altered_one_disables(catal
     registry = Registry.discover(catalog=catalog)
     assert "dereflection" not in registry.enabled
     assert "tiny" in dict(registry.disabled)["dereflection"]
+
+
+def test_outside_a_mask_the_photo_stays_byte_for_byte_and_inside_the_hint_has_a_part(catalog, tmp_path):
+    host = Host(Registry.discover(catalog=catalog), catalog)
+    photo = save(tmp_path / "photo.png", noise(90, 130))
+    white = np.zeros((90, 130, 3), np.uint8)
+    white[20:60, 30:90] = 255
+    mask = save(tmp_path / "mask.png", white)
+    results = {}
+    for hint in (True, False):
+        params = {"dereflection": {"mask_hint": hint}}
+        done = host.restore(photo, ["dereflection"], params, {"mask": mask}, out_dir=tmp_path / str(hint))
+        results[hint] = pictures.read(done.path).samples
+    before, inside = pictures.read(photo).samples, white[..., 0] > 0
+    for after in results.values():
+        assert np.array_equal(after[~inside], before[~inside])
+    assert not np.array_equal(results[True][inside], results[False][inside])

@@ -72,15 +72,24 @@ def test_shipped_plans_are_valid_and_their_runs_equal(file):
     assert len({sum(v.steps.values()) for v in plan.variants.values()}) == 1
     for name in plan.variants:
         configs = ablation.stage_configs(plan, file.parent, name, [], Path("out"))
-        assert configs[0].init_from is None and all(c.init_from for c in configs[1:])
+        assert configs[0].init_from == plan.start and all(c.init_from for c in configs[1:])
 
 
-def test_the_recipe_is_the_shipped_stages_in_their_order():
-    file = Path(ablation.__file__).parent / "configs" / "ablation" / "dereflection.yaml"
-    plan = ablation.Ablation(**yaml.safe_load(file.read_text()))
-    whole = ablation.stage_configs(plan, file.parent, "whole recipe", [], Path("out"))
-    assert [c.objective for c in whole] == ["whole", "whole", "whole", "local"] and whole[1].consistency > 0
-    shipped = [load_config(f) for f in sorted(file.parent.parent.glob("dereflection-small-[1-4]-*.yaml"))]
-    assert [c.objective for c in shipped] == [c.objective for c in whole]
+def test_variants_start_from_the_model_the_plan_names(plan, whole_run_model, tmp_path):
+    text = yaml.safe_load(plan.read_text()) | {"start": str(whole_run_model)}
+    configs = ablation.stage_configs(ablation.Ablation(**text), plan.parent, "whole recipe", ["model={}"], tmp_path)
+    assert configs[0].init_from == str(whole_run_model)
+    assert configs[1].init_from == str(tmp_path / "whole-recipe-1" / "model")
+
+
+@pytest.fixture
+def whole_run_model(tiny_pipeline) -> Path:
+    return tiny_pipeline
+
+
+def test_shipped_stages_go_on_from_each_other():
+    folder = Path(ablation.__file__).parent / "configs"
+    shipped = [load_config(f) for f in sorted(folder.glob("dereflection-small-[1-3]-*.yaml"))]
+    assert [c.objective for c in shipped] == ["whole", "whole", "local"] and shipped[1].consistency > 0
     for before, after in pairwise(shipped):
         assert after.init_from == f"runs/{before.name}/model"

@@ -17,7 +17,7 @@ from training.train import Trainer
 
 @pytest.fixture
 def run(debug_overrides, pair_folder):
-    pairs = [f"data.pairs={{{pair_folder}: 1.0}}", f"data.unsplit=[{pair_folder}]"]
+    pairs = [f"data.pairs={{{pair_folder}: 1.0}}", f"data.held_pairs={{{pair_folder}: ['']}}", "data.pair_share=0.0"]
     trainer = Trainer(load_config(DEBUG, [*debug_overrides, *pairs, "steps=1"]))
     # A head that darkens everything a little: some of the veil of the made pairs comes off, and more is too much.
     torch.nn.init.constant_(trainer.network.decoder.head.bias, -0.08)

@@ -196,6 +196,8 @@ def test_accumulation_does_not_change_the_step(debug_overrides):
     parts = [
         Trainer(load_config(DEBUG, [*debug_overrides, "steps=2", f"micro_batch={m}", f"name=m{m}"])) for m in (4, 1)
     ]
+    for trainer in parts:
+        trainer.start_feed(0)
     losses = [float(t.train_step(0)["loss"]) for t in parts]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     first, second = (dict(t.network.named_parameters()) for t in parts)
@@ -209,7 +211,9 @@ def test_real_pairs_are_mixed_in(debug_overrides, pair_folder):
     trainer = Trainer(load_config(DEBUG, [*overrides, f"data.clean=[{photos}]", "data.pair_share=0.5"]))
     real = trainer.data.batch(range(40), 64)["real"]
     assert 8 < int(real.sum()) < 32
-    assert trainer.validator is not None and trainer.validator.sets["real"]
+    assert trainer.validator is not None and trainer.validator.real[pair_folder.name]
+    row = trainer.validator.run(trainer.objective, trainer.accelerator.device)
+    assert row["real_aligned"] == row[f"{pair_folder.name}_aligned"] and "hinted" in row
 
 
 def test_the_rate_warms_up_stays_and_falls():
@@ -221,6 +225,62 @@ def test_the_rate_warms_up_stays_and_falls():
     assert [learning_rate(s, shorter) for s in range(60)] == rates[:60]
     with pytest.raises(ValueError, match="horizon must be at least steps"):
         DereflectionRun(name="x", steps=100, optimizer={"horizon": 60})
+
+
+def test_after_its_minutes_a_run_ends_with_its_rate_at_zero(debug_overrides):
+    trainer = Trainer(load_config(DEBUG, [*debug_overrides, "steps=100000", "minutes=0.05", "optimizer.decay=1.0"]))
+    assert trainer.run()
+    rows = read_curve(trainer.out / "loss.csv")
+    assert 2.9 < rows[-1]["seconds"] < 12 and rows[-1]["step"] < 100000
+    assert rows[-1]["lr"] < 0.3 * rows[0]["lr"]
+    record = json.loads((trainer.out / "model" / "record.json").read_text())
+    assert record["samples_seen"] == 4 * record["steps_done"] == 4 * rows[-1]["step"]
+    again = Trainer(load_config(DEBUG, [*debug_overrides, "steps=100000", "minutes=0.05", "optimizer.decay=1.0"]))
+    assert again.run() and read_curve(again.out / "loss.csv") == rows  # nothing is left to do
+
+
+def test_a_schedule_follows_what_is_further_steps_or_minutes():
+    config = DereflectionRun(name="x", steps=100, minutes=10, optimizer={"lr": 1.0, "warmup": 1, "decay": 0.5})
+    assert learning_rate(0, config, 0) == learning_rate(40, config, 100) == 1.0
+    assert learning_rate(40, config, 450) == learning_rate(75, config, 0) == pytest.approx(0.5)
+    assert learning_rate(40, config, 700) == pytest.approx(0)
+
+
+def test_the_model_is_written_on_the_way_and_training_is_none_the_wiser(debug_overrides):
+    def run(name: str, *more: str) -> Trainer:
+        trainer = Trainer(load_config(DEBUG, [*debug_overrides, f"name={name}", *more]))
+        models = []
+        export = trainer.export
+        trainer.export = lambda step: models.append((step, export(step)))  # type: ignore[method-assign]
+        assert trainer.run()
+        assert [step for step, _ in models] == ([3, 6, 8] if more else [8])
+        return trainer
+
+    plain, exported = run("plain"), run("exported", "export_every=3")
+    for a, b in zip(plain.trained, exported.trained, strict=True):
+        assert torch.equal(a, b)
+    shards = [sorted((t.out / "model" / "network").glob("*.safetensors")) for t in (plain, exported)]
+    assert shards[0] and [f.read_bytes() for f in shards[0]] == [f.read_bytes() for f in shards[1]]
+
+
+def test_what_is_frozen_stays_and_rates_are_scaled(debug_overrides):
+    more = ["freeze=[encoder.lite.blocks.*.depthwise.*]", "optimizer.scales={encoder.lite: 0.1, encoder: 0.5}"]
+    trainer = Trainer(load_config(DEBUG, [*debug_overrides, *more, "steps=2", "optimizer.warmup=1"]))
+    before = {n: p.clone() for n, p in trainer.network.named_parameters()}
+    trainer.start_feed(0)
+    trainer.train_step(0)
+    changed = {n for n, p in trainer.network.named_parameters() if not torch.equal(p, before[n])}
+    assert "decoder.head.weight" in changed and not any("depthwise" in n for n in changed)
+    rates = sorted({round(group["lr"] / trainer.config.optimizer.lr, 6) for group in trainer.optimizer.param_groups})
+    assert rates == [0.1, 0.5, 1.0]
+    counts = {group["scale"]: len(group["params"]) for group in trainer.optimizer.param_groups}
+    assert counts[0.5] == 4 and counts[0.1] > 20  # detail and to_latent; the pretrained network
+    for wrong, said in (
+        ("freeze=[nothing.*]", "freeze: 'nothing"),
+        ("optimizer.scales={nothing: 0.1}", "nothing match"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            Trainer(load_config(DEBUG, [*debug_overrides, wrong, "name=wrong"]))
 
 
 def test_bad_settings_are_named(debug_overrides):

@@ -25,22 +25,27 @@ YCC = [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.0
 
 def to_light(picture: Tensor, gamma: Tensor) -> Tensor:
     """Pictures in [0, 1] to light, for cameras whose curve is a power, ``gamma`` (B; sRGB is near 2.2)."""
-    return picture ** gamma[:, None, None, None]
+    return _power(picture, gamma)
 
 
 def to_picture(light: Tensor, gamma: Tensor) -> Tensor:
     """The inverse of :func:`to_light`; light is clipped to [0, 1]."""
-    return light.clamp(0, 1) ** (1 / gamma[:, None, None, None])
+    return _power(light.clamp(0, 1), 1 / gamma)
+
+
+def _power(x: Tensor, exponent: Tensor) -> Tensor:
+    """``x ** exponent`` for values from 0 on and an exponent for each picture: on a CPU twice as fast as ``pow``."""
+    return x.log2().mul_(exponent[:, None, None, None]).exp2_()
 
 
 def add_noise(picture: Tensor, normal: Tensor, level: Tensor) -> Tensor:
     """Shot noise after a gamma of 2 is even over the picture (Anscombe, 1948): deviation ``level`` (B) everywhere;
     ``normal`` is B x 3 x H x W."""
-    return picture + normal * level[:, None, None, None]
+    return torch.addcmul(picture, normal, level[:, None, None, None])
 
 
 def to_8_bit(picture: Tensor) -> Tensor:
-    return (picture.clamp(0, 1) * 255).round() / 255
+    return picture.clamp(0, 1).mul_(255).round_().div_(255)
 
 
 def develop(picture: Tensor, normal: Tensor, level: Tensor, quality: Sequence[float]) -> Tensor:
@@ -60,19 +65,21 @@ def jpeg(picture: Tensor, quality: Tensor) -> Tensor:
     x = torch.nn.functional.pad(picture * 255, (0, -width % 8, 0, -height % 8), mode="replicate")
     batch, _, tall, wide = x.shape
     matrix = torch.tensor(YCC, device=x.device)
-    x = torch.einsum("ij,bjhw->bihw", matrix, x)
+    x = matrix @ x.flatten(2)
     x[:, 0] -= 128
     k = torch.arange(8, device=x.device)
     cosines = torch.cos((2 * k[None, :] + 1) * k[:, None] * math.pi / 16) / 2
     cosines[0] /= math.sqrt(2)
-    blocks = x.reshape(batch, 3, tall // 8, 8, wide // 8, 8).permute(0, 1, 2, 4, 3, 5)
-    freq = cosines @ blocks @ cosines.T
     scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)[:, None, None, None]
-    steps = ((_tables(x.device)[None] * scale + 50) / 100).floor().clamp(1, 255)[:, :, None, None]
-    blocks = cosines.T @ ((freq / steps).round() * steps) @ cosines
-    x = blocks.permute(0, 1, 2, 4, 3, 5).reshape(batch, 3, tall, wide)
+    steps = ((_tables(x.device)[None] * scale + 50) / 100).floor().clamp(1, 255)[:, :, None, :, None]
+    # Blocks stay where they are, rows and columns are transformed in turn.
+    blocks, bands = (batch, 3, tall // 8, 8, wide // 8, 8), (batch, 3, tall // 8, 8, wide)
+    freq = (cosines @ (x.reshape(blocks) @ cosines.T).reshape(bands)).reshape(blocks)
+    freq = (freq / steps).round_().mul_(steps)
+    x = (cosines.T @ (freq @ cosines).reshape(bands)).reshape(batch, 3, -1)
     x[:, 0] += 128
-    return (torch.einsum("ij,bjhw->bihw", matrix.inverse(), x)[..., :height, :width] / 255).clamp(0, 1)
+    x = (matrix.inverse() @ x).reshape(batch, 3, tall, wide)
+    return (x[..., :height, :width] / 255).clamp(0, 1)
 
 
 def _tables(device: torch.device) -> Tensor:

@@ -41,6 +41,7 @@ from training.data.pane import Panes, normal_of, passed_and_reflected, reflected
 from training.data.ranges import Chance, LogRange, Range
 
 STEEPEST = 80.0  # degrees of incidence; beyond, a pane is a mirror and shows nothing behind it
+PART = 2  # views at a time on a CPU: more outgrow its caches, and what they take is asked of the system anew
 Rows = Callable[[Sequence[float] | Sequence[tuple[float, float, float]]], Tensor]
 
 
@@ -179,6 +180,25 @@ def simulate(transmission: Tensor, reflection: Tensor, views: list[View]) -> dic
     of its light) and ``light``, the photo before noise, rounding and JPEG, which is :func:`combine_layers` of the
     two. A clean sample's target is its input.
     """
+    device = transmission.device
+    target, through, light = (transmission.clone() for _ in range(3))
+    layer = torch.zeros_like(transmission)
+    clean = [row for row, v in enumerate(views) if v.scene.clean]
+    glazed = [row for row, v in enumerate(views) if not v.scene.clean]
+    step = PART if transmission.is_cpu else len(views)
+    for rows in (glazed[at : at + step] for at in range(0, len(glazed), step)):
+        shown = _behind_glass(transmission[rows], reflection[rows], [views[row] for row in rows])
+        target[rows], through[rows], layer[rows], light[rows] = shown
+    noise = torch.stack([v.noise for v in views]).to(device)
+    level = torch.tensor([v.scene.level for v in views], device=device)
+    photo = develop(light, noise, level, [v.scene.quality for v in views])
+    # Noise and JPEG are no reflection: what has no glass in front stays as it is, or they would tell glass.
+    target[clean] = photo[clean]
+    return {"input": photo, "target": target, "through": through, "reflection": layer, "light": light}
+
+
+def _behind_glass(transmission: Tensor, reflection: Tensor, views: list[View]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Target, through, reflection and light, see :func:`simulate`, of views through glass."""
     device, (height, width) = transmission.device, transmission.shape[-2:]
     scenes = [v.scene for v in views]
 
@@ -197,39 +217,36 @@ def simulate(transmission: Tensor, reflection: Tensor, views: list[View]) -> dic
     t = to_light(transmission, gamma)
     world = _world(reflection, scenes, gamma, rows)
     mean = world.mean((1, 2, 3), keepdim=True)
-    world = (world - column([s.floor for s in scenes]) * mean).clamp(min=0) * _lit(scenes, height, width, device)
-    seen = first * _sample(world, grid) + second * _sample(world, grid2)
+    world.sub_(column([s.floor for s in scenes]) * mean).clamp_(min=0).mul_(_lit(scenes, height, width, device))
+    seen = torch.addcmul(first * _sample(world, grid), second, _sample(world, grid2))
     radius = rows([r if (r := s.radius * width) > 0.3 else 0.0 for s in scenes])
-    if float(radius.max()) > 0:
-        seen = disc_blur(seen, radius).clamp(min=0)
+    seen = disc_blur(seen, radius).clamp_(min=0)
     # How much brighter the reflected world is follows from the mean pose: a turn of the pane does not change it.
     facing = rows([_mean_cosine(s) for s in scenes])[:, None, None]
     _, one, other = passed_and_reflected(facing, panes)
     reflected = (one + other).mean((1, 2, 3), keepdim=True) * world.mean((1, 2, 3), keepdim=True)
     brighter = column([s.strength for s in scenes]) * t.mean((1, 2, 3), keepdim=True) / reflected.clamp(min=1e-4)
     dirt = 1 - column([s.dirt for s in scenes])
-    passing = t * (glass * (passed * dirt - 1) + 1)
-    added = glass * (brighter * seen + rows([s.glare for s in scenes])[:, :, None, None])
-    total = t.mean((1, 2, 3), keepdim=True) / (passing + added).mean((1, 2, 3), keepdim=True).clamp(min=1e-4)
+    passing = torch.addcmul(1 - glass, glass * dirt, passed).mul_(t)
+    added = torch.addcmul(glass * rows([s.glare for s in scenes])[:, :, None, None], glass * brighter, seen)
+    total = passing.mean((1, 2, 3), keepdim=True) + added.mean((1, 2, 3), keepdim=True)
+    total = t.mean((1, 2, 3), keepdim=True) / total.clamp(min=1e-4)
     exposure = total.clamp(max=1.0) ** column([s.exposure for s in scenes])
 
-    clean = column([float(s.clean) for s in scenes]) > 0
-    target = torch.where(clean, transmission, to_picture(t * exposure, gamma))
-    through = torch.where(clean, transmission, to_picture(passing * exposure, gamma))
-    layer = torch.where(clean, 0.0, to_picture(added * exposure, gamma))
-    noise = torch.stack([v.noise for v in views]).to(device)
+    target = (transmission * to_picture(exposure, gamma)).clamp_(max=1)  # the curve of a product is that of its factors
+    through, layer = to_picture(passing.mul_(exposure), gamma), to_picture(added.mul_(exposure), gamma)
     screen = column([float(s.screen) for s in scenes]) > 0
-    mixed = torch.where(clean, transmission, combine_layers(through, layer, screen, gamma))
-    photo = develop(mixed, noise, rows([s.level for s in scenes]), [s.quality for s in scenes])
-    # Noise and JPEG are no reflection: what has no glass in front stays as it is, or they would tell glass.
-    target = torch.where(clean, photo, target)
-    return {"input": photo, "target": target, "through": through, "reflection": layer, "light": mixed}
+    return target, through, layer, combine_layers(through, layer, screen, gamma)
 
 
 def combine_layers(through: Tensor, layer: Tensor, screen: Tensor, gamma: Tensor) -> Tensor:
     """The photo of two pictures of light: their sum, clipped, or under a shoulder where ``screen`` (B x 1 x 1 x 1)."""
-    clipped = to_picture(to_light(through, gamma) + to_light(layer, gamma), gamma)
-    return torch.where(screen, 1 - (1 - through) * (1 - layer), clipped)
+    mixed = torch.addcmul(through, layer, 1 - through)
+    rows = (~screen).flatten().nonzero()[:, 0]
+    if len(rows):
+        through, layer, gamma = through[rows], layer[rows], gamma[rows]
+        mixed[rows] = to_picture(to_light(through, gamma) + to_light(layer, gamma), gamma)
+    return mixed
 
 
 def _panes(views: list[View], rows: Rows) -> Panes:
@@ -261,14 +278,18 @@ def _world(picture: Tensor, scenes: list[Scene], gamma: Tensor, rows: Rows) -> T
     """The reflected world's light: mirrored, light sources brighter than white, under its own illuminant."""
     r = to_light(picture.flip(-1), gamma)
     highlight = rows([s.highlight for s in scenes])[:, None, None, None]
-    r = r * (1 + (highlight - 1) * r.amax(1, keepdim=True) ** 4)
-    return r * rows([s.colour for s in scenes])[:, :, None, None]
+    r.mul_(1 + (highlight - 1) * r.amax(1, keepdim=True).square().square())
+    return r.mul_(rows([s.colour for s in scenes])[:, :, None, None])
 
 
 def _lit(scenes: list[Scene], height: int, width: int, device: torch.device) -> Tensor:
-    size = [height, width]
-    fields = [F.interpolate(s.lit[None].to(device), size, mode="bicubic", align_corners=True) for s in scenes]
-    return torch.sigmoid(torch.cat(fields))
+    """How much of the reflected world is lit, B x 1 x H x W: ``lit`` resized, bicubic."""
+
+    def weights(side: int, cells: int) -> Tensor:
+        return F.interpolate(torch.eye(cells)[None, None], (side, cells), mode="bicubic", align_corners=True)[0]
+
+    fields = [weights(height, s.lit.shape[1]) @ s.lit @ weights(width, s.lit.shape[2]).mT for s in scenes]
+    return torch.stack(fields).to(device).sigmoid_()
 
 
 def _sample(world: Tensor, grid: Tensor) -> Tensor:

@@ -50,16 +50,6 @@ def fresnel(cosine: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     return (s**2 + p**2) / 2, inside
 
 
-def rays(height: int, width: int, field_of_view: Tensor) -> Tensor:
-    """Unit viewing directions of the pixels' centres, B x H x W x 3."""
-    reach = torch.tan(field_of_view / 2)[:, None, None]
-    x = (torch.arange(width, device=reach.device) + 0.5) / width * 2 - 1
-    y = ((torch.arange(height, device=reach.device) + 0.5) / height * 2 - 1) * height / width
-    x, y = torch.broadcast_tensors(x[None, None, :] * reach, y[None, :, None] * reach)
-    v = torch.stack([x, y, torch.ones_like(x)], -1)
-    return v / v.norm(dim=-1, keepdim=True)
-
-
 def passed_and_reflected(cosine: Tensor, panes: Panes) -> tuple[Tensor, Tensor, Tensor]:
     """Shares of light at incidence ``cosine`` (B x H x W): let through, and reflected to the first and the second
     image, each B x 3 x H x W. The images are the two faces' of a single pane, the two panes' of double glazing."""
@@ -69,15 +59,18 @@ def passed_and_reflected(cosine: Tensor, panes: Panes) -> tuple[Tensor, Tensor, 
 
     back, inside = fresnel(cosine, column(panes.index))
     front = (back * column(panes.coating)).clamp(max=0.9)
-    kept = panes.colour[:, :, None, None].clamp(min=1e-3) ** (1 / inside)[:, None]
-    back, front = back[:, None].expand_as(kept), front[:, None].expand_as(kept)
-    second = (1 - front) ** 2 * back * kept**2
-    through = (1 - front) * (1 - back) * kept / (1 - front * back * kept**2)
-    plain = (1 - back) ** 2 * kept / (1 - back**2 * kept**2)  # the second pane of double glazing has no coat
-    double = (panes.gap > 0)[:, None, None, None]
-    first = torch.where(double, front + second, front)
-    second = torch.where(double, through**2 * (back + (1 - back) ** 2 * back * kept**2), second)
-    return torch.where(double, through * plain, through), first, second
+    kept = (panes.colour.clamp(min=1e-3).log2()[:, :, None, None] / inside[:, None]).exp2_()
+    twice, back, front = kept**2, back[:, None], front[:, None]
+    first, second = front.expand_as(kept), (1 - front) ** 2 * back * twice
+    through = (1 - front) * (1 - back) * kept / (1 - front * back * twice)
+    double = (panes.gap > 0).nonzero()[:, 0]
+    if len(double):
+        first = first.clone()
+        first[double] += second[double]
+        back, kept, twice, passed = back[double], kept[double], twice[double], through[double]
+        second[double] = passed**2 * (back + (1 - back) ** 2 * back * twice)
+        through[double] *= (1 - back) ** 2 * kept / (1 - back**2 * twice)  # the second pane has no coat
+    return through, first, second
 
 
 def displacement(cosine: Tensor, panes: Panes) -> Tensor:
@@ -97,21 +90,30 @@ def reflected_grids(height: int, width: int, panes: Panes) -> tuple[Tensor, Tens
 
     The grids index the reflected scene as seen in the reference pose; the second is moved along the plane of incidence.
     """
-    v = rays(height, width, panes.field_of_view)
-    n = panes.normal[:, None, None, :]
-    along = (v * n).sum(-1)
+    n, n0, reach = panes.normal, panes.reference, torch.tan(panes.field_of_view / 2)
+    x = ((torch.arange(width, device=n.device) + 0.5) / width * 2 - 1) * reach[:, None, None, None]
+    y = ((torch.arange(height, device=n.device) + 0.5) / height * 2 - 1)[:, None] * reach[:, None, None, None]
+    y = y * height / width
+    length = (x**2 + y**2 + 1).sqrt()  # a pixel's ray is v = (x, y, 1) / length
+
+    def times(matrix: Tensor) -> Tensor:
+        """B x k x 3 times every pixel's (x, y, 1): B x k x H x W."""
+        a, b, c = matrix[..., None, None].unbind(2)
+        return a * x + c + b * y
+
+    along = (times(n[:, None]) / length)[:, 0]
     cosine = along.abs().clamp(0.02, 1.0)
-    reflected = v - 2 * along[..., None] * n
-    # A ray reflected by the second face leaves further on: of that way, what lies across the ray.
-    across = -(n + along[..., None] * reflected)
-    across = across / across.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-    moved = reflected + displacement(cosine, panes)[..., None] * across
-    n0 = panes.reference[:, None, None, :]
-    seen, other = (w - 2 * (w * n0).sum(-1, keepdim=True) * n0 for w in (reflected, moved))
-    reach = torch.tan(panes.field_of_view / 2)[:, None, None, None]
+    # H0 H v is v - 2 n0 (n0 . v) - 2 H0 n (n . v): a matrix for each pane, its rows scaled as the grid is.
+    turned = n - 2 * (n * n0).sum(1, keepdim=True) * n0
+    turn = torch.eye(3, device=n.device) - 2 * n0[:, :, None] * n0[:, None] - 2 * turned[:, :, None] * n[:, None]
+    scale = torch.stack([1 / reach, width / height / reach, torch.ones_like(reach)], 1)
+    seen = times(turn * scale[:, :, None])
+    # A ray reflected by the second face leaves further on: of that way counts what lies across the ray,
+    # -(n + (n . v) H v), as long as sin i.
+    shift = displacement(cosine, panes) / (1 - along**2).clamp(min=1e-12).sqrt()
+    moved = seen * (1 - shift * along)[:, None] - (turned * scale)[:, :, None, None] * (shift[:, None] * length)
 
     def project(direction: Tensor) -> Tensor:
-        flat = direction[..., :2] / direction[..., 2:].clamp(min=0.05) / reach
-        return flat * torch.tensor([1.0, width / height], device=flat.device)
+        return (direction[:, :2] / torch.maximum(direction[:, 2:], 0.05 * length)).permute(0, 2, 3, 1)
 
-    return cosine, project(seen), project(other)
+    return cosine, project(seen), project(moved)

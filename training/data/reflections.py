@@ -57,9 +57,16 @@ class Reflections(Sources):
         self.files += files
 
     def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
-        drawn = [self._draw(index, size) for index in indices]
+        return self.finish(self.prepare(indices, size), indices, device)
+
+    def prepare(self, indices: Sequence[int], size: int) -> list[Drawn]:
+        """What is cropped and drawn; the simulators, which a GPU is fast at, are :meth:`finish`'s."""
+        return [self._draw(index, size) for index in indices]
+
+    def finish(self, prepared: list[Drawn], indices: Sequence[int], device: torch.device | str) -> Batch:
+        drawn = prepared
         inputs, targets = [d.first.to(device) for d in drawn], [d.second.to(device) for d in drawn]
-        layers = [torch.zeros_like(x) if d.layer is None else d.layer.to(device) for x, d in zip(inputs, drawn, strict=True)]  # fmt: skip
+        layers = [(torch.zeros_like(d.first) if d.layer is None else d.layer).to(device) for d in drawn]
         simulators: tuple[tuple[type, Callable[..., Any]], ...] = ((View, simulate), (Blend, blend))
         for kind, simulator in simulators:
             if not (rows := [row for row, d in enumerate(drawn) if isinstance(d.how, kind)]):
@@ -108,8 +115,8 @@ class Reflections(Sources):
 
 
 def vary_tone(photo: Tensor, target: Tensor, draws: Draws, most: float) -> tuple[Tensor, Tensor]:
-    """Both pictures of a real pair (3 x H x W in [0, 1]) under one random exponent and one factor for each channel, up to
-    ``most`` from 1, a third of that between channels."""
+    """Both pictures of a real pair (3 x H x W in [0, 1]) under one random exponent and one factor for each channel, up
+    to ``most`` from 1, a third of that between channels."""
     exponent, gain = draws.uniform(1 - most, 1 + most), draws.uniform(1 - most, 1 + most)
     gains = torch.tensor([gain * draws.uniform(1 - most / 3, 1 + most / 3) for _ in range(3)])[:, None, None]
     return (photo**exponent * gains).clamp(0, 1), (target**exponent * gains).clamp(0, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,6 +80,18 @@ class Sources:
                 self.pairs.append(PairStore(kept, config.store_side))
                 self.weights.append(weight)
                 self.pair_names.append(Path(folder).name)
+
+    def prepare(self, indices: Sequence[int], size: int) -> Any:
+        """The part of :meth:`batch` that is done ahead, on the CPU, and in other processes (`training.feed`)."""
+        return self.batch(indices, size)
+
+    def finish(self, prepared: Any, indices: Sequence[int], device: torch.device | str) -> Batch:
+        """The rest of :meth:`batch`, on ``device``."""
+        return {name: value.to(device) for name, value in prepared.items()}
+
+    def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
+        """The samples ``indices``, pictures of ``size`` x ``size`` px, by name."""
+        raise NotImplementedError
 
     def manifest(self) -> str:
         """One hash over every file of the run, both sides of the split."""

@@ -163,3 +163,29 @@ def test_a_processing_that_the_network_does_not_have_is_noted_and_an_unknown_one
     assert np.array_equal(output.image, pipeline(photo).image)
     with pytest.raises(ValueError, match="native, published"):
         pipeline(photo, processing="fast")
+
+
+def test_a_hint_changes_the_result_and_its_absence_does_not(pipeline):
+    photo, hint = photo_of(50, 70), np.zeros((50, 70), np.float32)
+    plain = pipeline(photo).image
+    assert np.array_equal(pipeline(photo, hint=hint).image, plain)
+    hint[:, 35:] = 1
+    told = pipeline(photo, hint=hint)
+    assert np.abs(told.image - plain).max() > 1e-5 and not told.notes
+    large, wide = photo_of(200, 300), np.zeros((200, 300), np.float32)
+    wide[80:, 100:] = 1
+    whole, tiled = (pipeline(large, hint=wide, tile=tile).image for tile in (304, 96))
+    assert -10 * np.log10(np.mean((whole - tiled) ** 2) + 1e-12) > 60  # the hint is looked at once, with the whole
+
+
+@pytest.mark.parametrize(
+    ("hint", "said"),
+    [
+        (np.zeros((4, 5), np.float32), "must be 50 x 70"),
+        (np.full((50, 70), 2, np.float32), r"in \[0, 1\]"),
+        (np.full((50, 70), np.nan, np.float32), "finite"),
+    ],
+)
+def test_a_hint_that_does_not_fit_is_refused(pipeline, hint, said):
+    with pytest.raises(ValueError, match=said):
+        pipeline(photo_of(50, 70), hint=hint)

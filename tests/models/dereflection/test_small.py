@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from models.dereflection.small import Gate, SmallDereflection, apply_tone, share_tone
+from models.dereflection.small import Gate, SmallDereflection, apply_tone, share_tone, soften
 from models.geometry import Box, enlarge_part, pad_to
 
 
@@ -24,7 +24,8 @@ def test_untrained_network_is_the_identity():
 def test_restore_is_decode_of_step_of_encode():
     network, photo = random_network(), torch.rand(1, 3, 64, 64)
     latent, skips = network.encode(photo)
-    assert latent.shape == (1, 4, 8, 8)
+    assert latent.shape == (1, 8, 2, 2)
+    assert [skip.shape[-1] for skip in skips] == [64, 32, 16, 8, 4]
     result = network.decode(network.step(latent), skips)
     assert torch.equal(result, network.restore(photo))
     assert (result - photo).abs().max() > 1e-3
@@ -40,8 +41,8 @@ def test_no_tokens_means_the_null_token_and_other_tokens_change_the_result():
 
 def test_every_parameter_of_the_path_gets_a_gradient():
     network = random_network().train()
-    maps = network.tone_maps(torch.rand(1, 3, 64, 64))
-    network.finish(torch.rand(1, 3, 64, 64), maps).square().mean().backward()
+    maps, reflection = network.separate(torch.rand(1, 3, 64, 64), None, torch.rand(1, 1, 64, 64))
+    (network.finish(torch.rand(1, 3, 64, 64), maps).square().mean() + reflection.square().mean()).backward()
     without = [n for n, p in network.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
     assert without == []
 
@@ -85,11 +86,44 @@ def test_a_gate_passes_between_nothing_and_all_of_a_skip():
     skip, x = torch.randn(1, 4, 6, 6), torch.randn(1, 4, 6, 6)
     passed = gate(skip, x) / skip
     assert (passed > 0).all() and (passed < 1).all() and not torch.allclose(passed, gate(skip, -x) / skip)
-    names = set(SmallDereflection.tiny().state_dict())
-    without = SmallDereflection((8, 8, 8), (1, 1, 1), 4, (8, 8, 8), 8, (8, 8), 1, skip_gates=False)
-    assert {n for n in names - set(without.state_dict())} == {
-        f"decoder.gates.{k}.conv.{part}" for k in (0, 1) for part in ("weight", "bias")
-    }
+
+
+def test_a_hint_changes_the_result_only_once_its_weights_are_trained():
+    network, photo = random_network(), torch.rand(1, 3, 64, 64)
+    hint = torch.zeros(1, 1, 64, 64)
+    plain = network.context(photo)
+    assert torch.equal(network.context(photo, hint=hint), plain)
+    hint[..., :32] = 1
+    told = network.context(photo, hint=hint)
+    assert (told - plain).abs().max() > 1e-4
+    untrained = SmallDereflection.tiny().eval()
+    assert not untrained.encoder.lite.stem.weight[:, 3].any()
+    network.register_to_config(mirror=True)
+    both = network.context(photo.flip(-1), hint=hint.flip(-1)).flip(-1)
+    torch.testing.assert_close(both, network.context(photo, hint=hint), atol=1e-5, rtol=0)
+
+
+def test_a_hint_is_softened_and_keeps_what_is_even():
+    hint = torch.zeros(1, 1, 20, 20)
+    hint[..., 10:] = 1
+    soft = soften(hint)
+    assert soft.shape == hint.shape and torch.equal(soft[..., :6], hint[..., :6])
+    torch.testing.assert_close(soft[..., 14:], hint[..., 14:])
+    assert (soft[0, 0, 5].diff() > -1e-6).all() and 0.3 < soft[0, 0, 5, 9] < 0.5
+    torch.testing.assert_close(soften(torch.ones(1, 1, 7, 9)), torch.ones(1, 1, 7, 9))
+
+
+def test_the_maps_are_those_of_separate_and_the_reflection_starts_at_nothing():
+    network, photo = random_network(), torch.rand(1, 3, 64, 96)
+    maps, reflection = network.separate(photo)
+    torch.testing.assert_close(maps, network.tone_maps(photo))
+    assert reflection.shape == photo.shape and reflection.any()
+    assert not SmallDereflection.tiny().eval().separate(photo)[1].any()
+
+
+def test_levels_that_do_not_fit_the_encoder_are_named():
+    with pytest.raises(ValueError, match="each need 4 numbers"):
+        SmallDereflection(width=0.1, decoder_widths=(8, 8), decoder_depths=(1, 1))
 
 
 def test_a_local_network_that_was_never_trained_is_passed_over_and_a_trained_one_is_not(monkeypatch):

@@ -167,6 +167,6 @@ def test_every_setting_of_the_distribution_does_something(field):
 def test_it_is_fast_enough_to_feed_a_cpu():
     t, r = photos(8, 256)
     drawn = views(GlassConfig(), 8, 256)
-    started = time.perf_counter()
+    started = time.process_time()  # other work may hold the clock up
     simulate(t, r, drawn)
-    assert time.perf_counter() - started < 4  # about 0.15 s on two idle cores
+    assert time.process_time() - started < 4  # about 0.1 s of one core's time

@@ -25,7 +25,8 @@ def test_it_adds_to_another_photo_there_and_nowhere_else():
     sharp = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(1)) * 0.6
     seen = set()
     for index in range(12):
-        under = under_layer(sharp, real_layer(photo, target), Draws(0, index))
+        under, layer = under_layer(sharp, real_layer(photo, target), Draws(0, index))
+        assert layer[:, :10, :10].min() > 0.1 and layer[:, 11:].max() < 0.05
         change = under - sharp
         pane = (to_linear(under) / to_linear(sharp).clamp(min=1e-3))[:, 11:][sharp[:, 11:] > 0.3]
         assert 0.75 < pane.min() <= pane.max() < 1.05 and pane.std() < 0.02  # elsewhere the pane alone

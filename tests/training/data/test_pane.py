@@ -9,7 +9,6 @@ from training.data.pane import (
     fresnel,
     normal_of,
     passed_and_reflected,
-    rays,
     reflected_grids,
 )
 
@@ -97,6 +96,6 @@ def test_the_second_image_lies_along_the_turn():
 
 
 def test_rays_span_the_field_of_view():
-    v = rays(2, 1000, torch.tensor([math.radians(60)]))[0, 0]
-    assert abs(math.degrees(math.atan(float(v[-1, 0] / v[-1, 2]))) - 30) < 0.1
-    torch.testing.assert_close(v.norm(dim=-1), torch.ones(1000))
+    cosine, _, _ = reflected_grids(2, 1000, panes())  # a pane that faces the camera
+    assert abs(math.degrees(math.acos(float(cosine[0, 0, -1]))) - 30) < 0.1
+    torch.testing.assert_close(cosine, cosine.flip(1, 2))

@@ -1,0 +1,180 @@
+"""Pack a run for a machine that has nothing of it: ``python -m training.pack --config CONFIG --out pack``.
+
+Writes one folder: the photos and pairs at the size that training keeps them, the model it starts from in half
+precision, the configuration, and wheels of the libraries that the machine lacks. There, in a checkout of this
+repository,
+
+    bash pack/run.sh OUT
+
+installs the wheels beside the pack and trains; runs of some minutes (``--set minutes=9``) end with the learning rate at
+zero, and OUT always holds the newest model. The quality of the photos is the best with which the folder stays within
+``--mib``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import yaml
+from PIL import Image
+
+from models.errors import LimpidError
+from models.hub import locate
+from models.integrity import write_sums
+from training.config import DereflectionRun, load_config
+from training.data.manifest import list_images
+from training.data.photos import read_photo
+from training.data.sources import photo_files
+from training.export import code_version
+from training.restorer import pipeline_class
+from training.tasks import task_of
+
+QUALITIES = (85, 75, 65, 55, 45, 35, 25)  # of WebP, best first
+PAIR_QUALITY = 80  # few, and what is compared pixel by pixel
+WHEELS = (  # what training needs besides torch, accelerate, safetensors, pillow, numpy and pyyaml
+    "diffusers", "requests", "urllib3", "idna", "certifi", "charset-normalizer", "importlib-metadata", "zipp", "regex",
+    "filelock", "pydantic", "pydantic-core", "annotated-types", "typing-inspection", "typing-extensions",
+)  # fmt: skip
+SAMPLE = 20  # one in so many photos tells what all of them take
+MIB = 2**20
+RUN = """#!/usr/bin/env bash
+# Train what this folder holds: bash run.sh OUT (in a checkout of the repository).
+set -euo pipefail
+pack="$(cd "$(dirname "$0")" && pwd)"
+if compgen -G "$pack/wheels/*.whl" > /dev/null; then
+  python -m pip install --quiet --no-index --no-deps --upgrade --target "$pack/installed" "$pack"/wheels/*.whl
+fi
+export PYTHONPATH="$pack/installed${PYTHONPATH:+:$PYTHONPATH}" LIMPID_CODE_VERSION="@CODE@"
+exec python -m training.train --config "$pack/run.yaml" \\
+  --set "data.root=$pack/data" --set "init_from=$pack/model" @PRIOR@--set "out=$1" "${@:2}"
+"""
+
+
+class PackError(LimpidError):
+    """A run that cannot be packed."""
+
+
+def encode(file: Path, side: int, quality: int) -> bytes:
+    """A photo, its shorter side at most ``side`` px, as WebP."""
+    stream = io.BytesIO()
+    Image.fromarray(read_photo(file, side).permute(1, 2, 0).numpy()).save(stream, "WEBP", quality=quality, method=4)
+    return stream.getvalue()
+
+
+def choose_quality(files: Sequence[Path], side: int, room: int) -> int:
+    """The best of `QUALITIES` at which the photos take at most ``room`` bytes, judged by one in `SAMPLE`. PackError
+    where none does."""
+    sample = files[::SAMPLE]
+    for quality in QUALITIES:
+        if sum(len(encode(file, side, quality)) for file in sample) * len(files) / len(sample) * 1.03 <= room:
+            return quality
+    raise PackError(
+        f"{len(files)} photos of {side} px do not fit into {room / MIB:.1f} MiB: take fewer (--set data.limit=…), "
+        "smaller ones (--set data.store_side=…), or more room (--mib)."
+    )
+
+
+def write_photos(files: Sequence[Path], root: Path, out: Path, side: int, quality: int) -> None:
+    """Each photo under the path and the stem it has below ``root``: the split of validation is by name."""
+
+    def write(file: Path) -> None:
+        target = (out / file.relative_to(root)).with_suffix(".webp")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(encode(file, side, quality))
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(write, files))
+
+
+def write_model(source: str, out: Path) -> None:
+    """A model, by folder or id, in half precision."""
+    folder, _ = locate(source)
+    pipeline_class(folder).from_pretrained(folder).save_pretrained(out, dtype="float16")
+    for name in ("record.json", "start.json"):
+        if (folder / name).is_file():
+            shutil.copy(folder / name, out / name)
+    write_sums(out)
+
+
+def write_wheels(packages: Sequence[str], out: Path, python: str) -> None:
+    """Wheels of exactly these packages, at the versions installed here, for Linux and a version of Python ("3.12").
+    PackError where one cannot be had."""
+    pinned = [f"{name}=={importlib.metadata.version(name)}" for name in packages]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    command += ["--dest", str(out)]
+    command += ["--python-version", python, "--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64"]
+    done = subprocess.run([*command, *pinned], capture_output=True, text=True)
+    if done.returncode:
+        raise PackError(f"The wheels cannot be had: {done.stderr.strip().splitlines()[-1]}")
+
+
+def size_of(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def pack(config: DereflectionRun, out: Path, mib: float, wheels: Sequence[str] = (), python: str = "3.12") -> int:
+    """Write ``out``, whole or not at all; the bytes it takes. PackError where it would take more than ``mib``."""
+    if config.init_from is None:
+        raise PackError("A packed run starts from a model: set init_from (python -m training.prior makes one).")
+    if out.exists():
+        raise PackError(f"{out} is there already: name another folder, or remove it.")
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    data, root = config.data, config.data.root
+    write_model(config.init_from, partial / "model")
+    own_prior = bool(config.perceptual and config.prior != config.init_from)
+    if own_prior:
+        assert config.prior is not None
+        write_model(config.prior, partial / "prior")
+    if wheels:
+        write_wheels(wheels, partial / "wheels", python)
+    pairs = [f for folder in data.pairs for side in ("input", "target") for f in list_images(root / folder / side)]
+    write_photos(pairs, root, partial / "data", data.store_side, PAIR_QUALITY)
+    photos = [*photo_files(data), *(f for folder in data.reflected for f in list_images(root / folder))]
+    quality = choose_quality(photos, data.store_side, int(mib * MIB) - size_of(partial) - MIB // 4)
+    write_photos(photos, root, partial / "data", data.store_side, quality)
+    source = task_of(config).source(data, config.seed).manifest()
+    settings = config.model_dump(mode="json", exclude_unset=True)
+    settings["data"] |= {"packed_from": source}
+    settings["data"].pop("limit", None)  # what is left out is not there
+    (partial / "run.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    prior = f'--set "prior=$pack/{"prior" if own_prior else "model"}" ' if config.perceptual else ""
+    (partial / "run.sh").write_text(RUN.replace("@CODE@", code_version()).replace("@PRIOR@", prior))
+    facts = {"photos": len(photos), "quality": quality, "pairs": len(pairs) // 2, "packed_from": source}
+    (partial / "pack.json").write_text(json.dumps(facts, indent=2) + "\n")
+    if (size := size_of(partial)) > mib * MIB:
+        shutil.rmtree(partial)
+        raise PackError(f"The pack takes {size / MIB:.1f} MiB, more than {mib:g}: give it more room, or less to hold.")
+    partial.rename(out)
+    return size
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True, help="a stage of dereflection")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. minutes=9, batch=64")
+    parser.add_argument("--out", type=Path, default=Path("pack"))
+    parser.add_argument("--mib", type=float, default=40, help="largest size of the folder")
+    parser.add_argument("--wheels", nargs="*", default=WHEELS, metavar="NAME", help="packages to bring along")
+    parser.add_argument("--python", default="3.12", help="the version of Python that the wheels are for")
+    options = parser.parse_args(arguments)
+    try:
+        config = load_config(options.config, options.set, DereflectionRun)
+        size = pack(config, options.out, options.mib, options.wheels, options.python)
+    except (LimpidError, ValueError, FileNotFoundError) as error:
+        parser.exit(2, f"{error}\n")
+    print(f"{options.out}: {size / MIB:.1f} MiB; train it with: bash {options.out}/run.sh OUT")
+
+
+if __name__ == "__main__":
+    main()
