@@ -14,6 +14,7 @@ from training.data.blend import Blend, blend, draw_blend
 from training.data.draws import Draws
 from training.data.exposure import match_exposure
 from training.data.flat import flat_picture
+from training.data.focus import partly_defocused
 from training.data.glass import View, draw_scene, draw_view, simulate
 from training.data.hints import brushed
 from training.data.layers import real_layer, under_layer
@@ -103,6 +104,8 @@ class Reflections(Sources):
         place, t = self.photos.draw_placed(draws, size, config.smallest)
         if config.flat_share and draws.chance(config.flat_share):
             t = flat_picture(t, self.photos.draw(draws, size, config.smallest), draws)
+        if config.defocus_share and draws.chance(config.defocus_share):
+            t = partly_defocused(t, draws)
         if self.pairs and draws.chance(config.layer_share):
             layer = real_layer(*self._draw_pair(own, size))
             photo, added = under_layer(t, layer, own)
