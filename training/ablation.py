@@ -14,12 +14,12 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from training.config import DataConfig, DereflectionRun, Strict
+from training.config import DereflectionRun, Strict
 from training.data.manifest import list_images
-from training.data.pairs import match_pairs
-from training.data.sources import held_out, split_pairs
+from training.data.sources import held_out
+from training.held_out import pairs_held_out
 from training.invariance import measure_poses
-from training.protocol import NATIVE, PROTOCOLS, Pair, find_pairs
+from training.protocol import NATIVE, PROTOCOLS
 from training.restorer import load_restorer
 from training.scoring import measure_harm, score_pairs
 from training.variants import chain, fill_table, slug, train_variant
@@ -63,17 +63,11 @@ def stage_configs(plan: Ablation, folder: Path, name: str, more: list[str], out:
     return chain(stages, name, out, DereflectionRun, plan.start)
 
 
-def held_out_pairs(data: DataConfig, folder: str) -> list[Pair]:
-    """The pairs of ``folder`` that training held out."""
-    kept = {photo.stem for photo, _ in split_pairs(data, folder, match_pairs(data.root / folder), validation=True)}
-    return [pair for pair in find_pairs(data.root / folder) if pair.stem in kept]
-
-
 def score_variant(model: Path, config: DereflectionRun, scenes: int, photos: int, out: Path) -> dict[str, float]:
     """Figures on what ``config`` held out: each of :data:`COLUMNS`."""
     data, restorer = config.data, load_restorer(str(model))
     figures: dict[str, float] = {}
-    pairs = [pair for folder in data.pairs for pair in held_out_pairs(data, folder)]
+    pairs = [pair for folder in data.pairs for pair in pairs_held_out(data, data.root, folder)]
     if pairs:
         summary, _, _ = score_pairs(restorer, pairs, PROTOCOLS[NATIVE], out / "real")
         gains = summary["gains"]["input"]

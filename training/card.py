@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -43,9 +44,15 @@ weights, cc-by-nc-4.0."""
 
 
 def model_card(
-    entry: CatalogEntry, network: dict[str, Any], record: Record, ancestors: list[Record], summaries: list[Summary]
+    entry: CatalogEntry,
+    network: dict[str, Any],
+    record: Record,
+    ancestors: list[Record],
+    summaries: list[Summary],
+    starts: Sequence[Record] = (),
 ) -> str:
-    """The card's Markdown; every figure is taken from the network's configuration, the records and the reports."""
+    """The card's Markdown; every figure is taken from the network's configuration, the records and the reports.
+    ``starts``: what the first run started from (``start.json``), where that was not nothing."""
     front = {
         "license": entry.licence,
         "library_name": "limpid",
@@ -60,7 +67,7 @@ def model_card(
     said = {"told": TOLD[bool(count)].format(count=count), "undone": UNDONE[bool(network.get("kernel"))]}
     # Headings of the reports become rows of this page.
     reports = "\n\n".join(markdown(s).replace("# ", "### ", 1).strip() for s in summaries) or "Not measured yet."
-    runs = "\n".join(describe_run(r) for r in [*ancestors, record])
+    runs = "\n".join([*(describe_start(s) for s in starts), *(describe_run(r) for r in [*ancestors, record])])
     page = PAGE.format(
         name=entry.name,
         command=TEXTS[entry.task].get("command", "training.evaluate"),
@@ -116,6 +123,12 @@ def describe_calibration(calibration: dict[str, Any] | None) -> str:
     )
 
 
+def describe_start(start: Record) -> str:
+    """Published weights that training started from, as a list item."""
+    digest = f", sha256 {start['sha256'][:12]}" if "sha256" in start else ""
+    return f"* Started from `{start['from']}` ({start['licence']}{digest})."
+
+
 def describe_run(record: Record) -> str:
     """One run as a list item."""
     config, start = record["config"], record["starts"][0]
@@ -125,7 +138,7 @@ def describe_run(record: Record) -> str:
         sources += f", with the tags of {1 - guidance['dropout']:.0%} of the photos that have one"
     what = config.get("objective") or ", ".join(config["parts"] if "parts" in config else config["losses"])
     return (
-        f"* `{config['name']}`: {config['steps']} steps of {config['batch']} samples "
+        f"* `{config['name']}`: {record.get('steps_done', config['steps'])} steps of {config['batch']} samples "
         f"({what}, sides {data['sizes']} px) on {sources}; "
         f"{record['training_seconds'] / 60:.0f} minutes on {start['hardware']} with {start['threads']} threads, "
         f"seed {record['seed']}, data {record['data_sha256'][:12]}, code {start['code'][:12]}."

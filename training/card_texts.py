@@ -12,10 +12,11 @@ glass reflects. It is small enough for any CPU.
 **It does not** bring back what a reflection hides: it has no generative prior. Strong, sharp reflections and
 saturated lights stay in part. It is not for measuring, for evidence, or for making out what somebody hid on
 purpose. It changes the tone of a picture a little even where there is nothing to remove (see below).""",
-        "how": """One trained encoder gives latent and skips of the whole photo at {working_size} px; a small
-`UNet2DConditionModel` takes **one** diffusion-style step on the photo's own latent, under cross-attention to
-guidance tokens (a learned null token stands for none); the decoder gives a gain and an offset per pixel, which
-are enlarged and applied to the photo at its own size. {local}{told}""",
+        "how": """An encoder of EfficientNet-Lite0's layout gives latent and skips of the whole photo at {working_size}
+px; a small `UNet2DConditionModel` takes **one** diffusion-style step on the photo's own latent, under cross-attention
+to guidance tokens (a learned null token stands for none); the decoder, its skips gated, gives a gain and an offset per
+pixel, which are enlarged and applied to the photo at its own size. A second head, used in training alone, gives the
+reflection. A hint of where the reflection is (a mask) is a further input. {local}{told}""",
     },
     "deblur": {
         "tag": "deblurring",

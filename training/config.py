@@ -131,7 +131,7 @@ class RunConfig(Strict):
     gradient_checkpointing: bool = False  # blocks are computed again on the way back: less memory, more time
     checkpoint_every: int = Field(200, ge=1)
     keep: int = Field(2, ge=1)  # checkpoints kept
-    export_every: int | None = Field(None, ge=1)  # steps after which <out>/<name>/model is written on the way
+    export_every: int | None = Field(None, ge=1)  # steps after which the model is written on the way; and at a stop
     validate_every: int = Field(200, ge=1)
     validation_size: int = Field(256, ge=16)  # side of a sample in pixels
     validation_samples: int = Field(24, ge=0)  # simulated ones; held-out pairs and sharp photos come on top

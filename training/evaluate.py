@@ -5,6 +5,7 @@ python -m training.evaluate --model runs/x/model --data sharp_photos/ --no-harm 
 python -m training.evaluate --model dereflection-small --data photos/ --look --out report/
 python -m training.evaluate --model dereflection-small --data photos/ --tiling-check --out report/
 python -m training.evaluate --model dereflection-small --data sharp_photos/ --poses --out report/
+python -m training.evaluate --model runs/x/model --data data/ --held-out --out report/
 
 python -m training.evaluate --make-blur-test --data sharp_photos/ --kernels kernels/ --out blur-test/
 python -m training.evaluate --model deblur-small --data blur-test/ --sets --worse 0.3 --out report/
@@ -20,7 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.errors import LimpidError
+from models.hub import locate
 from training.blur_test import make_blur_test
+from training.held_out import held_out_pairs, measure_held_out
 from training.invariance import measure_poses
 from training.protocol import (
     NATIVE,
@@ -53,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     mode.add_argument("--look", action="store_true", help="photos, no target: a contact sheet, no scores")
     mode.add_argument("--tiling-check", action="store_true", help="two tile grids, and tiled against whole")
     mode.add_argument("--poses", action="store_true", help="sharp photos behind simulated glass in several poses")
+    mode.add_argument("--held-out", action="store_true", help="pairs below --data that the model's training held out")
     mode.add_argument("--sets", action="store_true", help="folders of input/ and target/: a row each, and their mean")
     mode.add_argument("--make-blur-test", action="store_true", help="sharp photos: blur them, a set for each family")
     add("--families", nargs="+", default=[], metavar="NAME", help="only these of --make-blur-test or --sets")
@@ -124,6 +128,8 @@ def _score(args: argparse.Namespace, restorer: Restorer, data: Path, out: Path) 
 
 def _measure(args: argparse.Namespace, restorer: Restorer) -> Measured:
     predictions = args.out / "predictions"
+    if args.held_out:
+        return measure_held_out(restorer, held_out_pairs(locate(args.model)[0], args.data))
     if not (args.no_harm or args.look or args.tiling_check or args.poses):
         return _score(args, restorer, args.data, args.out)
     if args.poses:

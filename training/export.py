@@ -53,7 +53,11 @@ def export(
 
 
 def keep_ancestors(parent: Path, lineage: Path) -> None:
-    """Copy the record and curves of the model a run started from, and of those before it, to ``lineage/<run>/``."""
+    """Copy the record and curves of the model a run started from, and of those before it, to ``lineage/<run>/``; of
+    published weights their ``start.json``, to ``lineage/start/``."""
+    if (parent / "start.json").exists() and not (parent / "record.json").exists():
+        (lineage / "start").mkdir(parents=True)
+        shutil.copy(parent / "start.json", lineage / "start" / "start.json")
     if not (parent / "record.json").exists():
         return
     name = json.loads((parent / "record.json").read_text())["config"]["name"]

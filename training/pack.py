@@ -102,6 +102,8 @@ def write_model(source: str, out: Path) -> None:
     for name in ("record.json", "start.json"):
         if (folder / name).is_file():
             shutil.copy(folder / name, out / name)
+    if (folder / "lineage").is_dir():
+        shutil.copytree(folder / "lineage", out / "lineage")
     write_sums(out)
 
 

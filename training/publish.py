@@ -37,7 +37,8 @@ def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Pa
     record = json.loads((run / "record.json").read_text())
     network = json.loads((run / "network" / "config.json").read_text())
     summaries = [read_report(folder) for folder in reports]
-    card, figures = model_card(entry, network, record, ancestors(run), summaries), quality(summaries)
+    starts = [json.loads(p.read_text()) for p in sorted(run.glob("lineage/*/start.json"))]
+    card, figures = model_card(entry, network, record, ancestors(run), summaries, starts), quality(summaries)
     revision = fingerprint(run)
     for summary in summaries:
         if summary.get("revision") != revision:

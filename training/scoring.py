@@ -32,6 +32,7 @@ from training.sheet import SheetRow, extremes, thumbnail
 from training.tone import ToneChange, ToneMoments, best_tone_change
 
 WORSE_DB = 0.5  # the loss from which a picture counts as made worse; dereflection's
+WORSE_ALIGNED_DB = 0.3  # the same of aligned PSNR
 Measured = tuple[Summary, list[Row], list[SheetRow]]
 
 
@@ -85,6 +86,8 @@ def score_pairs(
     output = scored["output"]
     summary["gains"] = {name: gain_over(output, values, scenes) for name, values in scored.items() if name != "output"}
     summary |= {"worse": float(np.mean(gains < -worse_db)), "worse_db": worse_db}
+    aligned = [a.aligned - b.aligned for a, b in zip(output, scored["input"], strict=True)]
+    summary["worse_aligned"] = float(np.mean([gain < -WORSE_ALIGNED_DB for gain in aligned]))
     if motions:
         summary["motion"] = asdict(MotionError.mean(motions))
     summary["columns"] = ["input", "restored", "target", prediction.column]

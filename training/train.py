@@ -256,7 +256,7 @@ class Trainer:
                 self.validate(done, curve)
             if done % config.checkpoint_every == 0 or last or stop:
                 save_checkpoint(a, self.out, done, config.keep)
-            if config.export_every and done % config.export_every == 0 and not last:
+            if config.export_every and (done % config.export_every == 0 or stop) and not last:
                 self.export(done)
             if stop and not last:
                 a.print(f"stopped at step {done}; the same command goes on from there")

@@ -76,6 +76,10 @@ class DereflectionPipeline(GuidedPipeline):
         precision = torch_dtype(dtype)
         if kind == "small":
             network: nn.Module = load_part(SmallDereflection, folder, "network", precision)
+            # Where weights lie in a mapped file decides how matrix products round: copied, equal weights of different
+            # files give equal bytes.
+            for parameter in network.parameters():
+                parameter.data = parameter.data.clone()
         elif kind == "full":
             from models.dereflection.full import FullDereflection
 

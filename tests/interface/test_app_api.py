@@ -38,7 +38,13 @@ def test_endpoints_are_those_of_the_design(client: Client) -> None:
         "/dereflection", "/deblur", "/invert", "/slow", "/waiting", "/semantic_guidance", "/looker",
         "/restore", "/plugins", "/models", "/health"}  # fmt: skip
     assert not listed["unnamed_endpoints"]
-    assert list(arguments(client, "/dereflection")) == ["image", "keep_layer", "processing", *HOST_ARGUMENTS]
+    assert list(arguments(client, "/dereflection")) == [
+        "image",
+        "keep_layer",
+        "processing",
+        "mask_hint",
+        *HOST_ARGUMENTS,
+    ]
     assert list(arguments(client, "/deblur")) == ["image", "detail", "keep_layers", "linear", *HOST_ARGUMENTS]
     assert list(arguments(client, "/restore")) == ["image", "steps", "params", *HOST_ARGUMENTS]
     for endpoint in ("/dereflection", "/deblur", "/restore", "/invert"):
@@ -221,10 +227,10 @@ def test_a_request_cannot_name_a_file_of_the_server(app_url: str, tmp_path: Path
     secret = str(files.photo(tmp_path, "secret.png"))
     meta: dict[str, Any] = {"bare": {}, "unmarked": {"meta": {}}, "marked": {"meta": {"_type": "gradio.FileData"}}}
     named: Any = secret if disguise == "text" else {"path": secret, **meta[disguise]}
-    values = [named, True, "native", 1.0, None, 0, None, "png", "none", "off", ""]
+    values = [named, True, "native", True, 1.0, None, 0, None, "png", "none", "off", ""]
     if place == "mask":
         upload = httpx.post(f"{app_url}gradio_api/upload", files={"files": Path(secret).read_bytes()}).json()[0]
-        values[0], values[6] = {"path": upload, "meta": {"_type": "gradio.FileData"}}, named
+        values[0], values[7] = {"path": upload, "meta": {"_type": "gradio.FileData"}}, named
     started = httpx.post(f"{app_url}gradio_api/call/dereflection", json={"data": values}).json()
     told = httpx.get(f"{app_url}gradio_api/call/dereflection/{started['event_id']}", timeout=60).text
     assert "event: error" in told and "event: complete" not in told

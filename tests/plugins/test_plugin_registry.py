@@ -160,7 +160,7 @@ def test_listing_plugins_and_building_forms_loads_neither_torch_nor_gradio():
         "import sys; from plugins.registry import Registry; from plugins.host.run import Host; "
         "registry = Registry.discover(); Host(registry); registry.describe(); "
         "from plugins.dereflection.plugin import Dereflection; from plugins.host.forms import fields; "
-        "assert [one.name for one in fields(Dereflection.Params)] == ['keep_layer', 'processing']; "
+        "assert [one.name for one in fields(Dereflection.Params)] == ['keep_layer', 'processing', 'mask_hint']; "
         "print([name for name in ('torch', 'diffusers', 'gradio', 'matplotlib') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)

@@ -14,12 +14,12 @@ from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
 from models.deblur.network import Deblur
+from models.dereflection.full import FullDereflection
 from tests.training.conftest import DEBUG
 from training.checkpoints import list_checkpoints
 from training.config import load_config
 from training.curves import read_curve
 from training.engine import BLOCKS, Average, make_accelerator, set_up
-from training.tasks import FullDereflection
 from training.train import Trainer
 
 ROOT = Path(__file__).parents[2]

@@ -1,6 +1,7 @@
 """A run becomes the model that ships, with a card made from its own files."""
 
 import json
+import shutil
 
 import pytest
 import yaml
@@ -38,6 +39,18 @@ def test_a_run_is_published_with_its_measurements(run, pair_folder, tmp_path):
     (result,) = card["model-index"][0]["results"]
     assert result["metrics"][0]["value"] == round(measured["scores"]["output"]["psnr"]["mean"], 4)
     assert f"{measured['scores']['output']['psnr']['mean']:.2f}" in page and "`debug`: 1 steps" in page
+
+
+def test_what_training_started_from_is_kept_and_named(debug_overrides, tiny_pipeline, tmp_path):
+    start = tmp_path / "start"
+    shutil.copytree(tiny_pipeline, start)
+    (start / "start.json").write_text(
+        json.dumps({"from": "some-package", "licence": "apache-2.0", "sha256": "ab" * 32})
+    )
+    trainer = Trainer(load_config(DEBUG, [*debug_overrides, "steps=1", f"init_from={start}", "model={}"]))
+    trainer.run()
+    folder = publish(trainer.out / "model", Catalog.load().get("dereflection-small"), [], tmp_path / "checkpoints")
+    assert "* Started from `some-package` (apache-2.0, sha256 abababababab)." in (folder / "README.md").read_text()
 
 
 def test_publishing_again_replaces_and_a_bad_run_changes_nothing(run, tmp_path):

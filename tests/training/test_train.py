@@ -263,6 +263,13 @@ def test_the_model_is_written_on_the_way_and_training_is_none_the_wiser(debug_ov
     assert shards[0] and [f.read_bytes() for f in shards[0]] == [f.read_bytes() for f in shards[1]]
 
 
+def test_a_run_asked_to_stop_leaves_the_model_where_one_is_written_on_the_way(debug_overrides):
+    trainer = Trainer(load_config(DEBUG, [*debug_overrides, "export_every=100", "name=stopped"]))
+    trainer.stop_asked = True
+    assert not trainer.run()
+    assert json.loads((trainer.out / "model" / "record.json").read_text())["steps_done"] == 1
+
+
 def test_what_is_frozen_stays_and_rates_are_scaled(debug_overrides):
     more = ["freeze=[encoder.lite.blocks.*.depthwise.*]", "optimizer.scales={encoder.lite: 0.1, encoder: 0.5}"]
     trainer = Trainer(load_config(DEBUG, [*debug_overrides, *more, "steps=2", "optimizer.warmup=1"]))
