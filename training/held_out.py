@@ -16,7 +16,7 @@ import torch
 
 from training.config import DataConfig, DereflectionRun, make_run
 from training.data.exposure import match_exposure
-from training.data.hints import brushed
+from training.data.hints import USUAL_WIDTH, brushed
 from training.data.pairs import match_pairs
 from training.data.sources import split_pairs
 from training.metrics import aligned_psnr
@@ -26,7 +26,6 @@ from training.restorer import Restorer
 from training.scoring import WORSE_ALIGNED_DB, Measured
 from training.sheet import SheetRow, thumbnail
 
-HINT_WIDTH = 0.02  # how coarsely it is brushed, share of the picture's width
 INSIDE = 0.5  # from this value of the hint on a pixel counts
 
 
@@ -57,7 +56,7 @@ def hint_for(photo: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Strokes over the reflection of an 8-bit pair, float32 H x W in [0, 1]."""
     shown, behind = (torch.from_numpy(as_float(picture)).permute(2, 0, 1) for picture in (photo, target))
     added = (shown - match_exposure(behind, shown))[None]
-    return brushed(added, torch.tensor([HINT_WIDTH]))[0, 0].numpy()
+    return brushed(added, torch.tensor([USUAL_WIDTH]))[0, 0].numpy()
 
 
 def measure_held_out(restorer: Restorer, folders: Mapping[str, Sequence[Pair]]) -> Measured:

@@ -31,12 +31,11 @@ from models.errors import LimpidError
 from models.hub import locate
 from models.integrity import write_sums
 from training.config import DereflectionRun, load_config
-from training.data.manifest import list_images
+from training.data.manifest import list_images, manifest_hash
 from training.data.photos import read_photo
 from training.data.sources import photo_files
 from training.export import code_version
 from training.restorer import pipeline_class
-from training.tasks import task_of
 
 QUALITIES = (85, 75, 65, 55, 45, 35, 25)  # of WebP, best first
 PAIR_QUALITY = 80  # few, and what is compared pixel by pixel
@@ -145,7 +144,7 @@ def pack(config: DereflectionRun, out: Path, mib: float, wheels: Sequence[str] =
     photos = [*photo_files(data), *(f for folder in data.reflected for f in list_images(root / folder))]
     quality = choose_quality(photos, data.store_side, int(mib * MIB) - size_of(partial) - MIB // 4)
     write_photos(photos, root, partial / "data", data.store_side, quality)
-    source = task_of(config).source(data, config.seed).manifest()
+    source = manifest_hash([*photos, *pairs], root)
     settings = config.model_dump(mode="json", exclude_unset=True)
     settings["data"] |= {"packed_from": source}
     settings["data"].pop("limit", None)  # what is left out is not there

@@ -244,7 +244,8 @@ class Trainer:
             last = done == config.steps or self.time_is_over()
             if losses and (done % config.log_every == 0 or last):
                 row = {k: float(v) for k, v in logged.items()}
-                rate = self.optimizer.param_groups[0]["lr"]
+                group = self.optimizer.param_groups[0]
+                rate = group["lr"] / group["scale"]  # the run's, not that group's own
                 losses.add({"step": done, **row, "lr": rate, "seconds": self.seconds})
                 a.print(
                     f"step {done}: loss {row['loss']:.4f}, {self.seconds / done:.2f} s/step",

@@ -11,15 +11,13 @@ from torch import Tensor
 
 from training.config import DereflectionRun
 from training.data.exposure import match_exposure
-from training.data.hints import brushed
+from training.data.hints import USUAL_WIDTH, brushed
 from training.data.pairs import PairStore
 from training.data.photos import Crop
 from training.data.reflections import Reflections
 from training.data.sources import Sources
 from training.data.tags import wrong_tags
 from training.objective import PictureObjective
-
-HINT_WIDTH = 0.02  # how coarsely validation's hints are brushed, share of the picture's width
 
 
 def psnr(output: Tensor, target: Tensor) -> float:
@@ -109,7 +107,7 @@ class Validator:
                 output = objective.restore(photo[None])[0]
                 scores.append((psnr(output, target), aligned_psnr(output, target)))
                 if getattr(objective.network, "takes_hint", False):
-                    hint = brushed((photo - target)[None], torch.full((1,), HINT_WIDTH, device=device))
+                    hint = brushed((photo - target)[None], torch.full((1,), USUAL_WIDTH, device=device))
                     told, inside = objective.restore(photo[None], hint)[0], hint[0, 0] > 0.5
                     if bool(inside.any()):
                         hinted.append(aligned_inside(told, target, inside) - aligned_inside(output, target, inside))

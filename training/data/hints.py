@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from training.data.filters import gaussian_blur
 
 FAINTEST = 0.03  # of the reflection, in [0, 1], that anybody would brush over
+USUAL_WIDTH = 0.02  # how coarsely hints are brushed where none is drawn, share of the picture's width
 SHARE = 0.3  # of the strongest reflection of the photo from which on it is brushed over
 
 
@@ -20,8 +20,3 @@ def brushed(added: Tensor, width: Tensor) -> Tensor:
     strongest = seen.amax((1, 2, 3), keepdim=True)
     strokes = (seen > (SHARE * strongest).clamp(min=FAINTEST)).float()
     return gaussian_blur(strokes, width * side / 2).clamp(0, 1)
-
-
-def no_hint(picture: Tensor) -> Tensor:
-    """The hint that says nothing, for B x 3 x H x W pictures."""
-    return torch.zeros_like(picture[:, :1])

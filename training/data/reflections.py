@@ -65,21 +65,22 @@ class Reflections(Sources):
         return [self._draw(index, size) for index in indices]
 
     def finish(self, prepared: list[Drawn], indices: Sequence[int], device: torch.device | str) -> Batch:
-        drawn = prepared
-        inputs, targets = [d.first.to(device) for d in drawn], [d.second.to(device) for d in drawn]
-        layers = [(torch.zeros_like(d.first) if d.layer is None else d.layer).to(device) for d in drawn]
+        inputs, targets = [d.first.to(device) for d in prepared], [d.second.to(device) for d in prepared]
+        layers = [(torch.zeros_like(d.first) if d.layer is None else d.layer).to(device) for d in prepared]
         simulators: tuple[tuple[type, Callable[..., Any]], ...] = ((View, simulate), (Blend, blend))
         for kind, simulator in simulators:
-            if not (rows := [row for row, d in enumerate(drawn) if isinstance(d.how, kind)]):
+            if not (rows := [row for row, d in enumerate(prepared) if isinstance(d.how, kind)]):
                 continue
             sharp, reflected = (torch.stack([pictures[row] for row in rows]) for pictures in (inputs, targets))
-            made = simulator(sharp, reflected, [drawn[row].how for row in rows])
+            made = simulator(sharp, reflected, [prepared[row].how for row in rows])
             for place, row in enumerate(rows):
                 inputs[row], targets[row], layers[row] = (made[k][place] for k in ("input", "target", "reflection"))
         batch = {"input": torch.stack(inputs), "target": torch.stack(targets), "reflection": torch.stack(layers)}
-        batch["real"] = torch.tensor([d.how is True for d in drawn], device=device)
+        batch["real"] = torch.tensor([d.how is True for d in prepared], device=device)
         batch["hint"] = self._hints(indices, batch)
-        return batch | self._told([index // self.config.views for index in indices], [d.place for d in drawn], device)
+        return batch | self._told(
+            [index // self.config.views for index in indices], [d.place for d in prepared], device
+        )
 
     def _hints(self, indices: Sequence[int], batch: Batch) -> Tensor:
         """Strokes over the reflection of some samples; of the others nothing is said."""
