@@ -95,7 +95,7 @@ class Average(EMAModel):
 
     def state_dict(self) -> dict[str, Any]:
         state: dict[str, Any] = super().state_dict()
-        return state | {"shadow_params": [_whole(value) for value in self.shadow_params]}
+        return state | {"shadow_params": [whole(value) for value in self.shadow_params]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         before = self.shadow_params
@@ -103,7 +103,8 @@ class Average(EMAModel):
         self.shadow_params = [_as(value, like) for value, like in zip(self.shadow_params, before, strict=True)]
 
 
-def _whole(value: Tensor) -> Tensor:
+def whole(value: Any) -> Any:
+    """A value that may be shared out (a DTensor), in full and on the CPU; any other as it is."""
     return value.full_tensor().cpu() if isinstance(value, DTensor) else value
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import queue
+import threading
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 Request = tuple[list[int], int]  # the samples of a batch, and their side in pixels
+AHEAD = 2  # batches that each worker prepares ahead, and that are finished ahead on a GPU
 
 
 class _Prepared(Dataset[Any]):
@@ -21,7 +24,7 @@ class _Prepared(Dataset[Any]):
         return request, self.source.prepare(*request)
 
 
-def feed(source: Any, requests: Iterable[Request], workers: int, device: torch.device) -> Iterator[Any]:
+def feed(source: Any, requests: Iterable[Request], workers: int, device: torch.device) -> Generator[Any]:
     """The batches of ``requests`` from a source with ``prepare`` and ``finish`` (`training.data.sources.Sources`), on
     ``device``. ``workers``: processes that prepare them ahead (0: none). A sample depends on its index alone, so the
     batches are the same whatever their number. ValueError where a source makes none ahead."""
@@ -36,7 +39,50 @@ def feed(source: Any, requests: Iterable[Request], workers: int, device: torch.d
         batch_size=None,
         sampler=requests,
         num_workers=workers,
-        prefetch_factor=4,
+        prefetch_factor=AHEAD,
+        pin_memory=device.type == "cuda",
     )
-    for (indices, _), prepared in loader:
-        yield source.finish(prepared, indices, device)
+    finished = (source.finish(prepared, indices, device) for (indices, _), prepared in loader)
+    yield from in_background(finished, device) if device.type == "cuda" else finished
+
+
+def in_background(batches: Iterator[Any], device: torch.device) -> Iterator[Any]:
+    """``batches``, each made by a thread on a CUDA stream of its own while the one before is trained on. What making
+    them raises is raised here."""
+    ready: queue.Queue[Any] = queue.Queue(AHEAD)
+    over = threading.Event()
+    stream = torch.cuda.Stream(device)
+
+    def put(item: Any) -> None:
+        while not over.is_set():
+            try:
+                return ready.put(item, timeout=1)
+            except queue.Full:
+                continue
+
+    def make() -> None:
+        try:
+            with torch.cuda.stream(stream):
+                for batch in batches:
+                    put((batch, stream.record_event()))
+                    if over.is_set():
+                        return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            batch, made = item
+            here = torch.cuda.current_stream(device)
+            here.wait_event(made)
+            for value in batch.values():
+                value.record_stream(here)  # its memory is not used anew before training is done with it
+            yield batch
+    finally:
+        over.set()
+        thread.join()

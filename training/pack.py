@@ -33,7 +33,7 @@ from models.integrity import write_sums
 from training.config import DereflectionRun, load_config
 from training.data.manifest import list_images, manifest_hash
 from training.data.photos import read_photo
-from training.data.sources import photo_files
+from training.data.sources import photo_files, split
 from training.export import code_version
 from training.restorer import pipeline_class
 
@@ -43,6 +43,7 @@ WHEELS = (  # what training needs besides torch, accelerate, safetensors, pillow
     "diffusers", "requests", "urllib3", "idna", "certifi", "charset-normalizer", "importlib-metadata", "zipp", "regex",
     "filelock", "pydantic", "pydantic-core", "annotated-types", "typing-inspection", "typing-extensions",
 )  # fmt: skip
+HELD = 64  # photos held out from training that come along: validation looks at no more
 SAMPLE = 20  # one in so many photos tells what all of them take
 MIB = 2**20
 RUN = """#!/usr/bin/env bash
@@ -141,7 +142,10 @@ def pack(config: DereflectionRun, out: Path, mib: float, wheels: Sequence[str] =
         write_wheels(wheels, partial / "wheels", python)
     pairs = [f for folder in data.pairs for side in ("input", "target") for f in list_images(root / folder / side)]
     write_photos(pairs, root, partial / "data", data.store_side, PAIR_QUALITY)
-    photos = [*photo_files(data), *(f for folder in data.reflected for f in list_images(root / folder))]
+    every = photo_files(data)
+    kept, held = (split(every, data.hold_out, validation) for validation in (False, True))
+    photos = [*kept, *held[:: -(-len(held) // HELD)]] if data.hold_out else every
+    photos += [f for folder in data.reflected for f in list_images(root / folder)]
     quality = choose_quality(photos, data.store_side, int(mib * MIB) - size_of(partial) - MIB // 4)
     write_photos(photos, root, partial / "data", data.store_side, quality)
     source = manifest_hash([*photos, *pairs], root)

@@ -23,7 +23,7 @@ from training.checkpoints import check_settings, list_checkpoints, save_checkpoi
 from training.config import RunConfig, load_config
 from training.curves import CurveFile, plot_curves
 from training.data.draws import Draws
-from training.engine import Average, inside, is_shared_out, make_accelerator, set_up, whole_weights
+from training.engine import Average, inside, is_shared_out, make_accelerator, set_up, whole, whole_weights
 from training.export import export, note_start
 from training.feed import feed
 from training.networks import build_network, save_memory
@@ -127,12 +127,14 @@ class Trainer:
         self.objective, self.optimizer = a.prepare(objective, optimizer)
         # Some engines put others in their place.
         self.trained = [p for p in a.unwrap_model(self.objective).parameters() if p.requires_grad]
-        self.ema = Average(self.trained, decay=o.ema)
+        self.ema = Average(self.trained, decay=o.ema, foreach=a.device.type == "cuda" and not is_shared_out(a))
         self.ema.to(a.device)
+        torch.backends.cudnn.benchmark = True  # samples have few sizes
         a.register_for_checkpointing(self.ema)
         self.validator = task.validator(config) if a.is_main_process or is_shared_out(a) else None
         self.stop_asked = False
         self.seconds = 0.0
+        self.finite = torch.ones((), dtype=torch.bool, device=a.device)
 
     def resume(self) -> int:
         """Steps done, after loading the newest whole checkpoint if there is one."""
@@ -186,8 +188,8 @@ class Trainer:
                 logged[name] = logged.get(name, torch.zeros_like(value)) + value / self.accumulation
         norm = a.clip_grad_norm_(self.trained, config.optimizer.clip)
         # In fp16 the scaler skips such a step and lowers its scale; that is how it finds one.
-        if a.scaler is None and norm is not None and not math.isfinite(float(norm)):
-            raise FloatingPointError(f"the gradient is not finite at step {step}: lower optimizer.lr.")
+        if a.scaler is None and norm is not None:
+            self.finite &= torch.isfinite(torch.as_tensor(whole(norm), device=self.finite.device))
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.ema.step(self.trained)
@@ -216,7 +218,15 @@ class Trainer:
         minutes = self.config.minutes
         return minutes is not None and self._any(self.seconds >= 60 * minutes)
 
+    def check_finite(self, step: int) -> None:
+        """FloatingPointError where a gradient was not finite. Asked for only where a GPU is waited for anyway, and
+        before anything is saved."""
+        if not self.finite:
+            raise FloatingPointError(f"a gradient was not finite by step {step}: lower optimizer.lr.")
+
     def _any(self, here: bool) -> bool:
+        if self.accelerator.num_processes == 1:
+            return here
         anywhere = torch.tensor(float(here), device=self.accelerator.device)
         return bool(self.accelerator.reduce(anywhere, "sum") > 0)
 
@@ -242,7 +252,13 @@ class Trainer:
             done = step + 1
             self.seconds += time.perf_counter() - began
             last = done == config.steps or self.time_is_over()
-            if losses and (done % config.log_every == 0 or last):
+            logs, saves, exports = (
+                every is not None and done % every == 0
+                for every in (config.log_every, config.checkpoint_every, config.export_every)
+            )
+            if a.device.type == "cpu" or logs or saves or exports or last:
+                self.check_finite(done)
+            if losses and (logs or last):
                 row = {k: float(v) for k, v in logged.items()}
                 group = self.optimizer.param_groups[0]
                 rate = group["lr"] / group["scale"]  # the run's, not that group's own
@@ -251,19 +267,22 @@ class Trainer:
                     f"step {done}: loss {row['loss']:.4f}, {self.seconds / done:.2f} s/step",
                     flush=True,
                 )
-            stop = self.must_stop()
+            if stop := self.must_stop():
+                self.check_finite(done)
             # Before the checkpoint: a run killed in between makes the row again, one killed after it has it.
             if done % config.validate_every == 0 or last:
                 self.validate(done, curve)
-            if done % config.checkpoint_every == 0 or last or stop:
+            if saves or last or stop:
                 save_checkpoint(a, self.out, done, config.keep)
-            if config.export_every and (done % config.export_every == 0 or stop) and not last:
+            if config.export_every and (exports or stop) and not last:
                 self.export(done)
             if stop and not last:
+                self.batches.close()
                 a.print(f"stopped at step {done}; the same command goes on from there")
                 return False
             if last:
                 break
+        self.batches.close()
         peak = peak_memory_mb(str(a.device))
         a.print(f"peak memory {peak:.0f} MB on {a.device}{f' (of each of {n})' if (n := a.num_processes) > 1 else ''}")
         self.export(done)

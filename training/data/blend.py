@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import ConfigDict, Field
@@ -57,7 +58,7 @@ class Blend:
     blur: float
     screen: bool
     tone: tuple[float, float, float]
-    lit: Tensor | None  # 1 x g x g, before a sigmoid: where the reflected picture is there; None: all over
+    lit: np.ndarray | None  # 1 x g x g, before a sigmoid: where the reflected picture is there; None: all over
     level: float
     quality: float
     noise: Tensor  # 3 x H x W
@@ -77,7 +78,7 @@ def draw_blend(draws: Draws, height: int, width: int, config: BlendConfig) -> Bl
         blur=0.0 if draws.chance(config.sharp) else draws.uniform(*config.blur),
         screen=draws.chance(config.screen),
         tone=(tone[0], tone[1], tone[2]),
-        lit=draws.normal(1, cells, cells) * 2 + draws.uniform(-1, 1) if local else None,
+        lit=(draws.normal(1, cells, cells) * 2 + draws.uniform(-1, 1)).numpy() if local else None,
         level=draws.uniform(0, config.noise),
         quality=draws.uniform(*config.quality) if draws.chance(config.jpeg) else 0.0,
         noise=draws.normal(3, height, width),
@@ -94,11 +95,12 @@ def blend(transmission: Tensor, reflection: Tensor, drawn: Sequence[Blend]) -> d
 
     tone = torch.tensor([d.tone for d in drawn], device=device, dtype=torch.float32)[:, :, None, None]
     target = (transmission * tone).clamp(0, 1)
-    deviation = torch.tensor([d.blur * width for d in drawn], device=device, dtype=torch.float32)
+    deviation = torch.tensor([d.blur * width for d in drawn], dtype=torch.float32)  # its largest is asked for
     added = gaussian_blur(reflection, deviation) * column([d.strength for d in drawn])
     for place, d in enumerate(drawn):
         if d.lit is not None:
-            field = F.interpolate(d.lit[None].to(device), (height, width), mode="bicubic", align_corners=True)
+            shown = torch.from_numpy(d.lit)[None].to(device)
+            field = F.interpolate(shown, (height, width), mode="bicubic", align_corners=True)
             added[place] *= torch.sigmoid(field[0])
     added = added * column([float(not d.clean) for d in drawn])
     above = (target + added - 1).clamp(min=0)

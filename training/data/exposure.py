@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,9 +18,20 @@ def exposure_ratio(target: Tensor, photo: Tensor) -> Tensor:
     of their ratio. It must not follow a network's output, or a darker output would cost less. Both are
     (B x) 3 x H x W, sRGB in [0, 1].
     """
-    t, p = to_linear(target).sum(-3).flatten(-2), to_linear(photo).sum(-3).flatten(-2)
-    ratio = torch.where(t > 0.1, p / t.clamp(min=1e-3), torch.nan)  # in the dark noise decides
-    return torch.nanquantile(ratio, 0.2, dim=-1).nan_to_num(1.0).clamp(0.4, 2.0)
+    return light_ratio(to_linear(target), to_linear(photo))
+
+
+def light_ratio(target: Tensor, photo: Tensor) -> Tensor:
+    """:func:`exposure_ratio` of pictures that are linear light already."""
+    t, p = (x.sum(-3).flatten(-2).cpu().numpy() for x in (target, photo))
+    quantiles = [_least(a, b) for a, b in zip(t.reshape(-1, t.shape[-1]), p.reshape(-1, t.shape[-1]), strict=True)]
+    return torch.tensor(quantiles, device=target.device, dtype=torch.float32).reshape(t.shape[:-1]).clamp(0.4, 2.0)
+
+
+def _least(target: np.ndarray, photo: np.ndarray) -> float:
+    bright = target > 0.1  # in the dark noise decides
+    # numpy's quantile does not sort all of it, as torch's does.
+    return float(np.quantile(photo[bright] / target[bright], 0.2)) if bright.any() else 1.0
 
 
 def through_pane(target: Tensor, photo: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import ConfigDict, Field
@@ -89,7 +90,7 @@ class Scene:
     strength: float
     floor: float
     highlight: float
-    lit: Tensor  # 1 x g x g, before a sigmoid
+    lit: np.ndarray  # 1 x g x g, before a sigmoid
     radius: float
     yaw: float
     pitch: float
@@ -142,7 +143,7 @@ def draw_scene(draws: Draws, config: GlassConfig) -> Scene:
         strength=strength,
         floor=draws.uniform(*config.floor),
         highlight=draws.uniform(*config.highlights) * (1.5 if hard else 1.0),
-        lit=lit if local or hard else torch.full((1, 2, 2), 8.0),
+        lit=lit.numpy() if local or hard else np.full((1, 2, 2), 8.0, np.float32),
         radius=radius,
         yaw=draws.uniform(-yaw, yaw),
         pitch=draws.uniform(-config.pitch, config.pitch),
@@ -288,7 +289,9 @@ def _lit(scenes: list[Scene], height: int, width: int, device: torch.device) -> 
     def weights(side: int, cells: int) -> Tensor:
         return F.interpolate(torch.eye(cells)[None, None], (side, cells), mode="bicubic", align_corners=True)[0]
 
-    fields = [weights(height, s.lit.shape[1]) @ s.lit @ weights(width, s.lit.shape[2]).mT for s in scenes]
+    fields = [
+        weights(height, s.lit.shape[1]) @ torch.from_numpy(s.lit) @ weights(width, s.lit.shape[2]).mT for s in scenes
+    ]
     return torch.stack(fields).to(device).sigmoid_()
 
 

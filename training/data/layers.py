@@ -7,10 +7,19 @@ from torch import Tensor
 from models.colour import to_linear, to_srgb
 from training.data.camera import to_8_bit
 from training.data.draws import Draws
-from training.data.exposure import LEAST, MOST, through_pane
+from training.data.exposure import LEAST, MOST, light_ratio
 
 STRENGTH = (0.5, 2.5)  # times as strong as filmed, log-uniform
 SCREEN = 0.3  # probability of a shoulder instead of clipping
+
+
+def separate(photo: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """A real pair's target at the photo's exposure (`training.data.exposure.match_exposure`, sRGB), and its
+    :func:`real_layer`. Both 3 x H x W, sRGB in [0, 1]."""
+    light, behind = to_linear(photo), to_linear(target)
+    ratio = light_ratio(behind, light)
+    layer = (light - (behind * ratio).clamp(max=1)).clamp(min=0)
+    return to_srgb(behind * (ratio / ratio.clamp(LEAST, MOST))), layer
 
 
 def real_layer(photo: Tensor, target: Tensor) -> Tensor:
@@ -18,8 +27,8 @@ def real_layer(photo: Tensor, target: Tensor) -> Tensor:
 
     Both 3 x H x W, sRGB in [0, 1]. Where photo and target are not aligned to the pixel a trace of edges stays.
     """
-    behind = through_pane(target, photo)
-    return (to_linear(photo) - to_linear(behind)).clamp(min=0)
+    light, behind = to_linear(photo), to_linear(target)
+    return (light - (behind * light_ratio(behind, light)).clamp(max=1)).clamp(min=0)
 
 
 def under_layer(sharp: Tensor, layer: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -12,30 +13,44 @@ from models.colour import to_srgb
 from training.config import DataConfig
 from training.data.blend import Blend, blend, draw_blend
 from training.data.draws import Draws
-from training.data.exposure import match_exposure
 from training.data.flat import flat_picture
 from training.data.focus import partly_defocused
 from training.data.glass import View, draw_scene, draw_view, simulate
 from training.data.hints import brushed
-from training.data.layers import real_layer, under_layer
+from training.data.layers import real_layer, separate, under_layer
 from training.data.manifest import list_images
 from training.data.photos import PhotoStore
 from training.data.sources import VALIDATION_STREAM, Batch, Sources
 
 VIEW_STREAM = 4  # and 5: the views of validation
 HINT_STREAM = 8  # and 9: those of validation
+NOWHERE: Any = None  # in place of the noise, which is one tensor for the batch: many small ones travel slowly
 BRUSH = (0.01, 0.05)  # how coarsely a reflection is brushed over, shares of the picture's width
 
 
+How = View | Blend | bool
+
+
 class Drawn(NamedTuple):
-    """Input, target and reflection of a sample (``how``: whether a real pair's), or the transmission and the reflected
-    scene of one to simulate. ``place``: which photo the transmission is."""
+    """Input, target and reflection of a sample (``how``: whether a real pair's), or the transmission, the reflected
+    scene and the sensor's noise of one to simulate; each 3 x H x W. ``place``: which photo the transmission is."""
 
     first: Tensor
     second: Tensor
-    how: View | Blend | bool
+    third: Tensor
+    how: How
     place: int | None = None
-    layer: Tensor | None = None
+
+
+class Prepared(NamedTuple):
+    """Samples as they are drawn (:class:`Drawn`), stacked, in half precision: they travel between processes and to a
+    GPU, and 8 bits have less than it."""
+
+    first: Tensor
+    second: Tensor
+    third: Tensor
+    how: list[How]
+    places: list[int | None]
 
 
 class Reflections(Sources):
@@ -60,27 +75,27 @@ class Reflections(Sources):
     def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
         return self.finish(self.prepare(indices, size), indices, device)
 
-    def prepare(self, indices: Sequence[int], size: int) -> list[Drawn]:
+    def prepare(self, indices: Sequence[int], size: int) -> Prepared:
         """What is cropped and drawn; the simulators, which a GPU is fast at, are :meth:`finish`'s."""
-        return [self._draw(index, size) for index in indices]
+        drawn = [self._draw(index, size) for index in indices]
+        first, second, third = (torch.stack(pictures).half() for pictures in zip(*(d[:3] for d in drawn), strict=True))
+        how: list[How] = [d.how if isinstance(d.how, bool) else replace(d.how, noise=NOWHERE) for d in drawn]
+        return Prepared(first, second, third, how, [d.place for d in drawn])
 
-    def finish(self, prepared: list[Drawn], indices: Sequence[int], device: torch.device | str) -> Batch:
-        inputs, targets = [d.first.to(device) for d in prepared], [d.second.to(device) for d in prepared]
-        layers = [(torch.zeros_like(d.first) if d.layer is None else d.layer).to(device) for d in prepared]
+    def finish(self, prepared: Prepared, indices: Sequence[int], device: torch.device | str) -> Batch:
+        first, second, third = (pictures.to(device, non_blocking=True).float() for pictures in prepared[:3])
         simulators: tuple[tuple[type, Callable[..., Any]], ...] = ((View, simulate), (Blend, blend))
         for kind, simulator in simulators:
-            if not (rows := [row for row, d in enumerate(prepared) if isinstance(d.how, kind)]):
+            if not (rows := [row for row, how in enumerate(prepared.how) if isinstance(how, kind)]):
                 continue
-            sharp, reflected = (torch.stack([pictures[row] for row in rows]) for pictures in (inputs, targets))
-            made = simulator(sharp, reflected, [prepared[row].how for row in rows])
-            for place, row in enumerate(rows):
-                inputs[row], targets[row], layers[row] = (made[k][place] for k in ("input", "target", "reflection"))
-        batch = {"input": torch.stack(inputs), "target": torch.stack(targets), "reflection": torch.stack(layers)}
-        batch["real"] = torch.tensor([d.how is True for d in prepared], device=device)
+            at = torch.tensor(rows).to(device)
+            drawn = [replace(prepared.how[row], noise=third[row]) for row in rows]  # type: ignore[type-var]
+            made = simulator(first[at], second[at], drawn)
+            first[at], second[at], third[at] = made["input"], made["target"], made["reflection"]
+        batch = {"input": first, "target": second, "reflection": third}
+        batch["real"] = torch.tensor([how is True for how in prepared.how]).to(device)
         batch["hint"] = self._hints(indices, batch)
-        return batch | self._told(
-            [index // self.config.views for index in indices], [d.place for d in prepared], device
-        )
+        return batch | self._told([index // self.config.views for index in indices], prepared.places, device)
 
     def _hints(self, indices: Sequence[int], batch: Batch) -> Tensor:
         """Strokes over the reflection of some samples; of the others nothing is said."""
@@ -89,8 +104,9 @@ class Reflections(Sources):
         hint = torch.zeros_like(batch["input"][:, :1])
         rows = [row for row, yes in enumerate(told) if yes]
         if rows:
-            width = torch.tensor([draws[row].log_uniform(*BRUSH) for row in rows], device=hint.device)
-            hint[rows] = brushed(batch["reflection"][rows], width)
+            width = torch.tensor([draws[row].log_uniform(*BRUSH) for row in rows])
+            at = torch.tensor(rows).to(hint.device)
+            hint[at] = brushed(batch["reflection"][at], width)
         return hint
 
     def _draw(self, index: int, size: int) -> Drawn:
@@ -101,7 +117,8 @@ class Reflections(Sources):
             photo, filmed = self._draw_pair(own, size)
             if config.pair_tone:
                 photo, filmed = vary_tone(photo, filmed, own, config.pair_tone)
-            return Drawn(photo, match_exposure(filmed, photo), True, None, to_srgb(real_layer(photo, filmed)))
+            target, layer = separate(photo, filmed)
+            return Drawn(photo, target, to_srgb(layer), True)
         place, t = self.photos.draw_placed(draws, size, config.smallest)
         if config.flat_share and draws.chance(config.flat_share):
             t = flat_picture(t, self.photos.draw(draws, size, config.smallest), draws)
@@ -110,12 +127,14 @@ class Reflections(Sources):
         if self.pairs and draws.chance(config.layer_share):
             layer = real_layer(*self._draw_pair(own, size))
             photo, added = under_layer(t, layer, own)
-            return Drawn(photo, t, False, place, added)
+            return Drawn(photo, t, added, False, place)
         world = self.reflected if self.reflected and draws.chance(config.reflected_share) else self.photos
         r = world.draw(draws if config.rotate else own, size, config.smallest)
         if config.blend_share and draws.chance(config.blend_share):
-            return Drawn(t, r, draw_blend(own, size, size, config.blend), place)
-        return Drawn(t, r, draw_view(own, draw_scene(draws, self.glass), size, size, self.glass), place)
+            blended = draw_blend(own, size, size, config.blend)
+            return Drawn(t, r, blended.noise, blended, place)
+        view = draw_view(own, draw_scene(draws, self.glass), size, size, self.glass)
+        return Drawn(t, r, view.noise, view, place)
 
 
 def vary_tone(photo: Tensor, target: Tensor, draws: Draws, most: float) -> tuple[Tensor, Tensor]:

@@ -30,8 +30,8 @@ def held_out(name: str, share: float) -> bool:
 def photo_files(config: PhotoConfig) -> list[Path]:
     """Every sharp photo of a run, those it holds out too. A missing folder, or one without photos, is an error."""
     photos = [f for folder in config.clean for f in list_images(config.root / folder)]
-    if config.limit is not None:
-        photos = photos[:: max(1, len(photos) // config.limit)][: config.limit]
+    if config.limit is not None and config.limit < len(photos):  # evenly over all of them
+        photos = [photos[place * len(photos) // config.limit] for place in range(config.limit)]
     return for_training(photos) if config.guidance else photos
 
 

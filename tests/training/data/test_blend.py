@@ -43,7 +43,7 @@ def test_blur_and_place_are_each_samples_own():
     t, r = pictures(3)
     half = torch.full((1, 2, 2), 9.0)
     half[..., 0] = -9.0
-    drawn = [PLAIN, replace(PLAIN, blur=0.1), replace(PLAIN, lit=half)]
+    drawn = [PLAIN, replace(PLAIN, blur=0.1), replace(PLAIN, lit=half.numpy())]
     made = blend(t, r, drawn)["reflection"]
     torch.testing.assert_close(made[0], r[0] * 0.5)
     assert made[1].std() < 0.3 * made[0].std() and made[1].mean() == pytest.approx(float(made[0].mean()), abs=0.02)
