@@ -129,7 +129,6 @@ class Trainer:
         self.trained = [p for p in a.unwrap_model(self.objective).parameters() if p.requires_grad]
         self.ema = Average(self.trained, decay=o.ema, foreach=a.device.type == "cuda" and not is_shared_out(a))
         self.ema.to(a.device)
-        torch.backends.cudnn.benchmark = True  # samples have few sizes
         a.register_for_checkpointing(self.ema)
         self.validator = task.validator(config) if a.is_main_process or is_shared_out(a) else None
         self.stop_asked = False
