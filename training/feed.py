@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import signal
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from typing import Any
@@ -41,9 +42,16 @@ def feed(source: Any, requests: Iterable[Request], workers: int, device: torch.d
         num_workers=workers,
         prefetch_factor=AHEAD,
         pin_memory=device.type == "cuda",
+        worker_init_fn=_leave_signals_to_the_trainer,
     )
     finished = (source.finish(prepared, indices, device) for (indices, _), prepared in loader)
     yield from in_background(finished, device) if device.type == "cuda" else finished
+
+
+def _leave_signals_to_the_trainer(_: int) -> None:
+    """A terminal and `timeout` signal every process of a run; the trainer then saves, and ends its workers itself."""
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_IGN)
 
 
 def in_background(batches: Iterator[Any], device: torch.device) -> Iterator[Any]:
