@@ -25,12 +25,15 @@ class CurveFile:
 
     def last(self, name: str) -> float:
         """A value of the last row that was kept at the start; 0 where there is none."""
-        return self.kept[-1][name] if self.kept else 0.0
+        return self.kept[-1].get(name, 0.0) if self.kept else 0.0
 
     def add(self, row: dict[str, float]) -> None:
-        new = not self.file.exists()
+        names = list(row)
+        if not (new := not self.file.exists()):  # a run that goes on keeps the columns it began with
+            with self.file.open(newline="") as stream:
+                names = next(csv.reader(stream))
         with self.file.open("a", newline="") as stream:
-            writer = csv.DictWriter(stream, list(row))
+            writer = csv.DictWriter(stream, names, extrasaction="ignore")
             if new:
                 writer.writeheader()
             writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})

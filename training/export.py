@@ -99,13 +99,15 @@ def make_record(config: RunConfig, out: Path, manifest: str, lineage: dict[str, 
 
 
 def code_version() -> str:
-    """The commit of the code, ``+changes`` where models or training differ from it; outside a checkout what
-    LIMPID_CODE_VERSION says, or "unknown"."""
+    """What LIMPID_CODE_VERSION says (`training.pack` sets it: a copy's git may not know the commit), else the commit of
+    the code, ``+changes`` where models or training differ from it; outside a checkout "unknown"."""
+    if said := os.environ.get("LIMPID_CODE_VERSION"):
+        return said
     try:
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", "models", "training")
         return _git("rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("LIMPID_CODE_VERSION", "unknown")
+        return "unknown"
 
 
 def _git(*arguments: str) -> str:

@@ -49,11 +49,11 @@ MIB = 2**20
 RUN = """#!/usr/bin/env bash
 # Train what this folder holds: bash run.sh OUT (in a checkout of the repository).
 set -euo pipefail
-pack="$(cd "$(dirname "$0")" && pwd)"
+pack="$(dirname "$0")"  # as it was called: the path stands in the run's record
 if compgen -G "$pack/wheels/*.whl" > /dev/null; then
   python -m pip install --quiet --no-index --no-deps --upgrade --target "$pack/installed" "$pack"/wheels/*.whl
 fi
-export PYTHONPATH="$pack/installed${PYTHONPATH:+:$PYTHONPATH}" LIMPID_CODE_VERSION="@CODE@"
+export PYTHONPATH="$(cd "$pack" && pwd)/installed${PYTHONPATH:+:$PYTHONPATH}" LIMPID_CODE_VERSION="@CODE@"
 exec python -m training.train --config "$pack/run.yaml" \\
   --set "data.root=$pack/data" --set "init_from=$pack/model" @PRIOR@--set "out=$1" "${@:2}"
 """

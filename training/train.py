@@ -132,7 +132,7 @@ class Trainer:
         a.register_for_checkpointing(self.ema)
         self.validator = task.validator(config) if a.is_main_process or is_shared_out(a) else None
         self.stop_asked = False
-        self.seconds = 0.0
+        self.seconds = self.waited = 0.0  # of training; of these, for batches
         self.finite = torch.ones((), dtype=torch.bool, device=a.device)
 
     def resume(self) -> int:
@@ -175,7 +175,9 @@ class Trainer:
         logged: dict[str, torch.Tensor] = {}
         for part in range(self.accumulation):
             indices = self.indices(step, part)
+            asked = time.perf_counter()
             batch = next(self.batches)
+            self.waited += time.perf_counter() - asked
             last = part == self.accumulation - 1
             a.gradient_state._set_sync_gradients(last)  # for DeepSpeed, which steps by itself
             with nullcontext() if last else a.no_sync(self.objective):
@@ -237,7 +239,7 @@ class Trainer:
         losses = CurveFile(self.out / "loss.csv", start) if a.is_main_process else None
         curve = CurveFile(self.out / "validation.csv", start if start else -1) if a.is_main_process else None
         if losses:
-            self.seconds = losses.last("seconds")
+            self.seconds, self.waited = losses.last("seconds"), losses.last("waited")
             if start < config.steps:
                 note_start(self.out, start, a.num_processes, a.device)
         a.print(f"{config.name}: {a.num_processes} process(es), {len(self.data.photos)} photos, from step {start}")
@@ -261,7 +263,7 @@ class Trainer:
                 row = {k: float(v) for k, v in logged.items()}
                 group = self.optimizer.param_groups[0]
                 rate = group["lr"] / group["scale"]  # the run's, not that group's own
-                losses.add({"step": done, **row, "lr": rate, "seconds": self.seconds})
+                losses.add({"step": done, **row, "lr": rate, "seconds": self.seconds, "waited": self.waited})
                 a.print(
                     f"step {done}: loss {row['loss']:.4f}, {self.seconds / done:.2f} s/step",
                     flush=True,

@@ -37,3 +37,11 @@ def test_every_measure_has_a_panel_of_its_own(tmp_path):
 def test_without_curves_nothing_is_drawn(tmp_path):
     assert plot_curves(tmp_path) is None
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_goes_on_keeps_its_columns(tmp_path):
+    write(tmp_path, 1)
+    curve = CurveFile(tmp_path / "loss.csv", 20)
+    assert curve.last("loss") == 0.05 and curve.last("waited") == 0.0
+    curve.add({"step": 25, "waited": 3.0, "loss": 0.5, "seconds": 0.2})
+    assert read_curve(tmp_path / "loss.csv")[-1] == {"step": 25, "loss": 0.5, "seconds": 0.2}

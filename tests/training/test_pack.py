@@ -69,6 +69,18 @@ def test_a_packed_run_holds_out_what_the_run_held_out(settings, tmp_path):
     assert differs <= {"data"}
 
 
+def test_of_what_is_held_out_a_few_come_along(settings, tmp_path, monkeypatch):
+    """Training's photos all travel, of those held out no more than validation looks at."""
+    held = [*settings, "data.hold_out=0.6"]
+    kept = [len(Sources(load_config(DEBUG, held).data, 0, validation).photos) for validation in (False, True)]
+    assert kept[1] > 2
+    for most in (2, 64):
+        monkeypatch.setattr(pack, "HELD", most)
+        make(held, tmp_path / f"pack{most}")
+        photos = list((tmp_path / f"pack{most}" / "data" / "photos").iterdir())
+        assert len(photos) == kept[0] + min(most, kept[1])
+
+
 def test_what_does_not_fit_is_said(settings, tmp_path, capsys, monkeypatch):
     def refused(settings: list[str], mib: float = 5) -> str:
         with pytest.raises(SystemExit) as stopped:
