@@ -28,8 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def through_pipeline(photo: Path, model: str, dtype: str | None = None) -> float:
     """Seconds of the first call of a model of the hub, or of a folder, on the CPU."""
-    from training.protocol import read_picture
-    from training.restorer import load_restorer
+    from training.evaluation.protocol import read_picture
+    from training.evaluation.restorer import load_restorer
 
     restorer = load_restorer(model, device="cpu", dtype=dtype)
     return restorer(read_picture(photo)).seconds

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from models.runtime import cpu_name, use_threads
-from training.config import DataConfig
-from training.data.reflections import Reflections
+from training.tasks.dereflection.config import DataConfig
+from training.tasks.dereflection.dataset import Reflections
 
 
 def pairs_per_second(photos: Path, size: int = 256, batch: int = 8, seconds: float = 10.0) -> float:

@@ -88,7 +88,7 @@ def measure_small(model: str, dtype: str | None, runs: int) -> dict[str, Any]:
     """The 512x512 row."""
     import torch
 
-    from training.restorer import load_restorer
+    from training.evaluation.restorer import load_restorer
 
     restorer = load_restorer(model, device="cpu", dtype=dtype)
     precision = restorer.identity["dtype"]
@@ -113,7 +113,7 @@ def measure_guide(model: str, dtype: str | None, runs: int) -> dict[str, Any]:
     """Median seconds of the guide, warm, by size of the photo; and what tags add to a guided restorer at 512x512."""
     from models import hub
     from models.semantics.pipeline import SemanticsPipeline
-    from training.restorer import load_restorer
+    from training.evaluation.restorer import load_restorer
 
     guide = SemanticsPipeline.from_pretrained(hub.locate(GUIDE)[0])
     result: dict[str, Any] = {"guide": GUIDE, "seconds": {}}

@@ -20,10 +20,10 @@ from interface import work
 from interface.cache import new_folder
 from models.errors import LimpidError
 from plugins.contract import Cancelled
-from plugins.host.forms import FieldSpec, fields
-from plugins.host.options import HostOptions
 from plugins.host.run import Outcome
+from plugins.options import HostOptions
 from plugins.registry import Loaded
+from plugins.schema import FieldSpec, fields
 
 log = logging.getLogger(__name__)
 DEFAULT_MODEL = "default"  # what the page sends for "no model asked for"; None means the same

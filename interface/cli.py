@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from models.errors import LimpidError
 from plugins.contract import PluginError
-from plugins.host.forms import FieldSpec, fields
-from plugins.host.options import HostOptions
+from plugins.options import HostOptions
+from plugins.schema import FieldSpec, fields
 
 if TYPE_CHECKING:
     from plugins.registry import Registry

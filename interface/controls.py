@@ -16,7 +16,7 @@ from gradio_client.utils import is_file_obj_with_meta
 from pydantic import ValidationInfo, model_validator
 
 if TYPE_CHECKING:
-    from plugins.host.forms import FieldSpec
+    from plugins.schema import FieldSpec
 
 LONGEST_SLIDER = 10_000  # a wider range is a number to type, such as a seed
 

@@ -71,9 +71,9 @@ def _blurred() -> dict[str, Made]:
 
 def behind_glass(scene: Image.Image, reflected: Image.Image, seed: int) -> np.ndarray:
     """`scene` seen through a glass that mirrors `reflected`: uint8 H x W x 3 of the size of `scene`."""
-    from training.data.draws import Draws
-    from training.data.glass import GlassConfig, draw_scene, draw_view, simulate
-    from training.data.photos import to_pixels
+    from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
+    from degradations.sample_rng import Draws
+    from models.arrays import to_pixels
 
     plain = GlassConfig(clean=0, hard=0, strength=(0.35, 0.5), defocus=0.012, local=0.5, noise=0, edge=0, jpeg=0)
     draws = Draws(seed, 0)
@@ -85,10 +85,10 @@ def behind_glass(scene: Image.Image, reflected: Image.Image, seed: int) -> np.nd
 
 def blurred(scene: Image.Image, family: str, size: float, seed: int) -> np.ndarray:
     """`scene` under a blur of that family and size (a share of the shorter side): uint8 H x W x 3."""
-    from training.data.blur import BlurConfig, draw_blur, simulate_blur
-    from training.data.blur_config import OTHERS
-    from training.data.draws import Draws
-    from training.data.photos import to_pixels
+    from degradations.blur import BlurConfig, draw_blur, simulate_blur
+    from degradations.blur_config import OTHERS
+    from degradations.sample_rng import Draws
+    from models.arrays import to_pixels
 
     span = (size, size)
     plain = BlurConfig(

@@ -10,8 +10,8 @@ import gradio as gr
 from interface import snippets, work
 from interface.controls import AnyDropdown, AnyRadio, PhotoInput
 from models.errors import LimpidError
-from plugins.host.forms import FieldSpec
 from plugins.registry import Loaded
+from plugins.schema import FieldSpec
 
 MODES = [("Off", "off"), ("Automatic", "automatic"), ("As edited", "edited")]
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}

@@ -14,8 +14,8 @@ from interface.examples import photos
 from interface.guidance import GuidanceControls
 from interface.looking import arrive, present
 from interface.service import Service
-from plugins.host.forms import fields
 from plugins.registry import Loaded
+from plugins.schema import fields
 
 ONE_MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # whatever uses the model takes turns
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}

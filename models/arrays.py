@@ -30,3 +30,8 @@ def to_array(tensor: Tensor) -> np.ndarray:
     """1 x C x H x W to float32 H x W x C."""
     array: np.ndarray = tensor[0].permute(1, 2, 0).float().cpu().numpy()
     return array
+
+
+def to_pixels(picture: Tensor) -> np.ndarray:
+    """3 x H x W in [0, 1] to H x W x 3 uint8."""
+    return (picture.permute(1, 2, 0).clamp(0, 1).cpu().numpy() * 255).round().astype(np.uint8)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from models.catalog import CatalogEntry, Part
-from models.convert import convert, place
+from models.conversion import convert, place
 from models.errors import AlteredModelError, ModelError
 from models.integrity import SUMS, UNSAFE_SUFFIXES, files_in, refuse_unsafe, sha256, write_sums
 

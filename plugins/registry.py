@@ -24,9 +24,9 @@ from pydantic import BaseModel, ValidationError
 from models import hub
 from models.catalog import USER_CATALOG
 from models.errors import LimpidError
+from plugins import schema
 from plugins.contract import API, Manifest, Plugin, PluginError
-from plugins.host import forms
-from plugins.host.options import RESERVED
+from plugins.options import RESERVED
 
 GROUP = "limpid.plugins"
 ALLOWED = "LIMPID_PLUGINS"
@@ -45,8 +45,8 @@ class Loaded:
     source: str
 
     @property
-    def fields(self) -> list[forms.FieldSpec]:
-        return forms.fields(self.Params)
+    def fields(self) -> list[schema.FieldSpec]:
+        return schema.fields(self.Params)
 
 
 @dataclass(frozen=True)
@@ -218,12 +218,12 @@ def _checked(manifest: Manifest, found: _Found, catalog: hub.Catalog | None) -> 
     params = getattr(plugin, "Params", None)
     if not (isinstance(params, type) and issubclass(params, BaseModel)):
         raise PluginError("Its class has no Params, a pydantic model of its options (an empty one will do).")
-    for spec in forms.fields(params):
+    for spec in schema.fields(params):
         if spec.name in RESERVED:
             raise PluginError(f"Its parameter '{spec.name}' is one of the host's own: rename it.")
         if spec.kind == "path" or spec.default is None:
             raise PluginError(f"Its parameter '{spec.name}' must be bool, int, float, str or Literal, never empty.")
-    forms.validate(params, {spec.name: spec.default for spec in forms.fields(params)})  # defaults are checked, too
+    schema.validate(params, {spec.name: spec.default for spec in schema.fields(params)})  # defaults are checked, too
     if manifest.task:
         known = catalog or hub.Catalog.load()
         if not known.entries(manifest.task):

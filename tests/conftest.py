@@ -80,3 +80,19 @@ def tiny_semantics(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny-semantics")
     SemanticsPipeline(network).save_pretrained(folder, dtype="float32")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pair_folder(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of made pairs: input/ is target/ under a veil."""
+    import numpy as np
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("pairs")
+    for side in ("input", "target"):
+        (folder / side).mkdir()
+    for file in sorted(photo_folder.iterdir()):
+        pixels = np.asarray(Image.open(file))
+        Image.fromarray(pixels).save(folder / "target" / file.name)
+        Image.fromarray((pixels * 0.7 + 60).round().astype(np.uint8)).save(folder / "input" / file.name)
+    return folder

@@ -17,11 +17,10 @@ from PIL import Image
 from interface import batch, cli
 from interface.service import Service
 from models.hub import Catalog
+from tests import ROOT
 from tests.interface import files
 from tests.interface.conftest import free_port, tiny_catalog  # noqa: F401
 from tests.plugins.packages import plugin_site, third_party  # noqa: F401
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)

@@ -19,17 +19,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from degradations.exposure import match_exposure
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
 from models.integrity import SUMS, find_alteration, read_sums, write_sums
-from training.config import DataConfig, DereflectionRun
-from training.data.exposure import match_exposure
 from training.data.pairs import match_pairs
 from training.data.photos import read_photo
-from training.data.reflections import Reflections
 from training.data.sources import split_pairs
-from training.validate import aligned_psnr, psnr
+from training.evaluation.metrics import tensor_aligned_psnr, tensor_psnr
+from training.tasks.dereflection.config import DataConfig, DereflectionRun
+from training.tasks.dereflection.dataset import Reflections
 
 EFFECTS = (0.4, 0.55, 0.7, 0.85, 1.0)
 TONES = (0.0, 0.5, 1.0)
@@ -109,10 +109,10 @@ def _score_effects(done: list, harm: list) -> list[dict[str, float]]:
     rows = []
     for effect in EFFECTS:
         row = {"effect": effect}
-        for key, measure in (("psnr", psnr), ("aligned", aligned_psnr)):
+        for key, measure in (("psnr", tensor_psnr), ("aligned", tensor_aligned_psnr)):
             gains = [measure(a + effect * d, b) - measure(a, b) for triples in done for a, b, d in triples]
             row[key] = round(float(np.mean(gains)), 3)
-        kept = [psnr(photo + effect * d, photo) for photo, d in harm]
+        kept = [tensor_psnr(photo + effect * d, photo) for photo, d in harm]
         rows.append(row | {"sharp": round(float(np.mean(kept)), 2), "sharp_least": round(min(kept), 2)})
     return rows
 

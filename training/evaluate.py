@@ -22,10 +22,8 @@ from pathlib import Path
 
 from models.errors import LimpidError
 from models.hub import locate
-from training.blur_test import make_blur_test
-from training.held_out import held_out_pairs, measure_held_out
-from training.invariance import measure_poses
-from training.protocol import (
+from training.evaluation.blur_test import make_blur_test
+from training.evaluation.protocol import (
     NATIVE,
     PROTOCOLS,
     SCENE_PATTERN,
@@ -35,10 +33,20 @@ from training.protocol import (
     flat_name,
     spread,
 )
-from training.report import write_report
-from training.restorer import Restorer, load_restorer, told_linear
-from training.scoring import WORSE_DB, Measured, check_tiling, look, measure_harm, score_pairs, train_constant
-from training.sets import find_sets, join_sets
+from training.evaluation.report import write_report
+from training.evaluation.restorer import Restorer, load_restorer, told_linear
+from training.evaluation.scoring import (
+    WORSE_DB,
+    Measured,
+    check_tiling,
+    look,
+    measure_harm,
+    score_pairs,
+    train_constant,
+)
+from training.evaluation.sets import find_sets, join_sets
+from training.tasks.dereflection.held_out import held_out_pairs, measure_held_out
+from training.tasks.dereflection.invariance import measure_poses
 
 
 def parser() -> argparse.ArgumentParser:

@@ -30,12 +30,13 @@ from PIL import Image
 from models.errors import LimpidError
 from models.hub import locate
 from models.integrity import write_sums
-from training.config import DereflectionRun, load_config
+from models.pipelines import pipeline_class
+from training.core.export import code_version
 from training.data.manifest import list_images, manifest_hash
 from training.data.photos import read_photo
 from training.data.sources import photo_files, split
-from training.export import code_version
-from training.restorer import pipeline_class
+from training.tasks.dereflection.config import DereflectionRun
+from training.tasks.registry import load_config
 
 QUALITIES = (85, 75, 65, 55, 45, 35, 25)  # of AVIF, best first
 PAIR_QUALITY = 80  # few, and what is compared pixel by pixel
@@ -126,7 +127,7 @@ def size_of(folder: Path) -> int:
 def pack(config: DereflectionRun, out: Path, mib: float, wheels: Sequence[str] = (), python: str = "3.12") -> int:
     """Write ``out``, whole or not at all; the bytes it takes. PackError where it would take more than ``mib``."""
     if config.init_from is None:
-        raise PackError("A packed run starts from a model: set init_from (python -m training.prior makes one).")
+        raise PackError("A packed run starts from a model: set init_from (python -m training.core.prior makes one).")
     if out.exists():
         raise PackError(f"{out} is there already: name another folder, or remove it.")
     partial = out.with_name(out.name + ".partial")

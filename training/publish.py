@@ -17,13 +17,13 @@ from typing import Any
 from models.catalog import Catalog, CatalogEntry
 from models.errors import ModelError
 from models.integrity import SUMS, find_alteration, fingerprint, read_sums, write_sums
-from training.card import model_card
-from training.config import SemanticRun, make_run
-from training.protocol import NATIVE
-from training.report import Summary, protocol_of
-from training.restorer import load_restorer
-from training.showcase import showcase
-from training.upload import upload_checkpoint, upload_space
+from training.evaluation.protocol import NATIVE
+from training.evaluation.restorer import load_restorer
+from training.evaluation.tables import Summary, protocol_of
+from training.release.card import model_card
+from training.release.showcase import showcase
+from training.release.upload import upload_checkpoint, upload_space
+from training.tasks.registry import TASKS, make_run
 
 CHECKPOINTS = Path(__file__).parents[1] / "models" / "checkpoints"
 
@@ -54,7 +54,7 @@ def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Pa
     (partial / "quality.json").write_text(json.dumps(figures, indent=2) + "\n")
     (partial / "README.md").write_text(card)
     config = make_run(record["config"])
-    if not isinstance(config, SemanticRun):  # a guide restores nothing that could be shown
+    if TASKS[config.task].examples:
         showcase(load_restorer(str(run)), config, entry.id, partial / "evaluation" / "simulated.jpg")
     write_sums(partial)
     shutil.rmtree(target, ignore_errors=True)

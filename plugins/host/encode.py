@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from plugins.host.decode import PictureError
-from plugins.host.options import Format
+from plugins.options import Format
 
 EXTENSIONS: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
 LONGEST_SIDE: dict[Format, int] = {"jpeg": 65_500, "webp": 16_383}

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from plugins.host.options import KeepMetadata
+from plugins.options import KeepMetadata
 
 # What says how a TIFF is laid out, or repeats what is written elsewhere, belongs to the file and not to the photo.
 _LAYOUT = {

@@ -17,7 +17,7 @@ from PIL import Image
 from plugins.host import encode, metadata
 from plugins.host.colour import Colour, ProfileError, SrgbColour, colour_of
 from plugins.host.decode import MAX_PIXELS, PictureError, decode, size_of
-from plugins.host.options import Format, KeepMetadata
+from plugins.options import Format, KeepMetadata
 
 __all__ = [
     "MAX_PIXELS", "PictureError", "Source", "compose", "preview", "read", "result_name", "save_layer", "size_of",

@@ -9,7 +9,7 @@ from typing import Any
 from models.runtime import Runtime
 from plugins import __version__
 from plugins.contract import Guidance
-from plugins.host.options import HostOptions
+from plugins.options import HostOptions
 
 
 @dataclass

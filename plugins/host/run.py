@@ -18,12 +18,13 @@ from pydantic import BaseModel
 
 from models import hub
 from models import runtime as runtimes
+from plugins import schema
 from plugins.contract import Cost, Guidance, Picture, PluginError, Progress, Size, as_cost, as_guidance
-from plugins.host import encode, forms, pictures, record
+from plugins.host import encode, pictures, record
 from plugins.host.loading import Ready, Shelf
 from plugins.host.masks import read_mask
-from plugins.host.options import HostOptions
 from plugins.host.steps import Job, run_guide, run_steps, speaking
+from plugins.options import HostOptions
 from plugins.registry import Loaded, Registry
 
 ParamsByStep = Mapping[str, Mapping[str, Any]]
@@ -184,10 +185,10 @@ class Host:
         loaded = [self.registry.get(step) for step in steps]
         for name, given in params.items():
             if name not in steps:
-                raise forms.FormError(f"There are parameters for '{name}', which is not among the steps.")
+                raise schema.FormError(f"There are parameters for '{name}', which is not among the steps.")
             if not isinstance(given, Mapping):
-                raise forms.FormError(f"The parameters of '{name}' must be names with values.")
-        return [(one, forms.validate(one.Params, params.get(one.manifest.id, {}))) for one in loaded]
+                raise schema.FormError(f"The parameters of '{name}' must be names with values.")
+        return [(one, schema.validate(one.Params, params.get(one.manifest.id, {}))) for one in loaded]
 
     def _guide(
         self, chain: list[tuple[Loaded, BaseModel]], wanted: HostOptions, facts: record.RunFacts, progress: Progress
@@ -218,7 +219,7 @@ class Host:
             facts.notes.append("The guidance text had no part: guidance is automatic, not edited.")
         guide = guides[0]
         progress.update(0.03, f"loading {guide.manifest.name}")
-        return self._shelf.get(guide), forms.validate(guide.Params, params)
+        return self._shelf.get(guide), schema.validate(guide.Params, params)
 
     def _ready(
         self, chain: list[tuple[Loaded, BaseModel]], model: str | None, progress: Progress

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from benchmarks.reference_dai import ReferenceDAI
 from models.dereflection.full import PARTS, FullDereflection
+from tests import ROOT
 from tests.models.dereflection.test_full import make
 
 CLOSE = {"atol": 1e-5, "rtol": 0}
@@ -90,9 +90,7 @@ def test_weights_that_do_not_fit_are_refused(network, reference) -> None:
 
 def test_the_published_configurations_have_stable_diffusions_sizes() -> None:
     """865,910,724 parameters: the UNet of Stable Diffusion 2.1; 83,653,863: its VAE."""
-    configs = json.loads(
-        (Path(__file__).parents[2] / "models" / "dereflection" / "stable_diffusion_2_1.json").read_text()
-    )
+    configs = json.loads((ROOT / "models" / "dereflection" / "stable_diffusion_2_1.json").read_text())
     with torch.device("meta"):
         reference = ReferenceDAI(configs)
     sizes = {name: sum(p.numel() for p in getattr(reference, name).parameters()) for name in PARTS}

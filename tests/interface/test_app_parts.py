@@ -17,8 +17,8 @@ from interface import cache, examples, looking, mask, models_page, snippets, wor
 from interface.controls import PhotoInput, control
 from plugins.contract import Cost, Progress, Size
 from plugins.host import pictures
-from plugins.host.forms import FieldSpec
 from plugins.host.run import Host
+from plugins.schema import FieldSpec
 from tests.interface import files
 from tests.plugins.fakes import Darken, loaded, registry
 

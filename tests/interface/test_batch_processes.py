@@ -20,10 +20,10 @@ from filelock import FileLock
 from PIL import Image
 
 from interface.scratch import scratch_folder
+from tests import ROOT
 from tests.interface import files
 from tests.plugins.packages import wheel
 
-ROOT = Path(__file__).parents[2]
 PHOTOS = 8
 PACED = '''"""Restores nothing, slowly."""
 import time

@@ -6,8 +6,8 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, Field, field_validator
 
-from plugins.host.forms import FieldSpec, FormError, fields, validate
-from plugins.host.options import HostOptions
+from plugins.options import HostOptions
+from plugins.schema import FieldSpec, FormError, fields, validate
 
 
 class Params(BaseModel):

@@ -10,8 +10,8 @@ import pytest
 from models.catalog import Catalog
 from plugins.contract import PluginError
 from plugins.registry import Registry
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 TOML = """
 api = 1
 id = "{id}"
@@ -159,7 +159,7 @@ def test_listing_plugins_and_building_forms_loads_neither_torch_nor_gradio():
     code = (
         "import sys; from plugins.registry import Registry; from plugins.host.run import Host; "
         "registry = Registry.discover(); Host(registry); registry.describe(); "
-        "from plugins.dereflection.plugin import Dereflection; from plugins.host.forms import fields; "
+        "from plugins.dereflection.plugin import Dereflection; from plugins.schema import fields; "
         "assert [one.name for one in fields(Dereflection.Params)] == ['keep_layer', 'processing', 'mask_hint']; "
         "print([name for name in ('torch', 'diffusers', 'gradio', 'matplotlib') if name in sys.modules])"
     )

@@ -9,9 +9,9 @@ from models.errors import ModelError
 from models.hub import Catalog
 from models.integrity import write_sums
 from plugins.contract import Guidance, Picture, RunContext
-from plugins.host.forms import FormError
 from plugins.host.run import Host
 from plugins.registry import Registry
+from plugins.schema import FormError
 from plugins.semantic_guidance.plugin import SemanticGuidance
 from tests.plugins.fakes import Seen, loaded, noise, save
 

@@ -6,28 +6,14 @@ from pathlib import Path
 
 import pytest
 
-DEBUG = Path(__file__).parents[2] / "training" / "configs" / "debug.yaml"
+from tests import ROOT
+
+DEBUG = ROOT / "training" / "configs" / "debug.yaml"
 
 
 @pytest.fixture
 def debug_overrides(photo_folder: Path, tmp_path: Path) -> list[str]:
     return [f"data.root={photo_folder.parent}", f"data.clean=[{photo_folder.name}]", f"out={tmp_path / 'runs'}"]
-
-
-@pytest.fixture(scope="session")
-def pair_folder(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of made pairs: input/ is target/ under a veil."""
-    import numpy as np
-    from PIL import Image
-
-    folder = tmp_path_factory.mktemp("pairs")
-    for side in ("input", "target"):
-        (folder / side).mkdir()
-    for file in sorted(photo_folder.iterdir()):
-        pixels = np.asarray(Image.open(file))
-        Image.fromarray(pixels).save(folder / "target" / file.name)
-        Image.fromarray((pixels * 0.7 + 60).round().astype(np.uint8)).save(folder / "input" / file.name)
-    return folder
 
 
 @pytest.fixture(scope="session")

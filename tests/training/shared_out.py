@@ -13,10 +13,11 @@ from accelerate import PartialState
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.utils import DistributedType
 
-from training.config import load_config
-from training.train import Trainer
+from tests import ROOT
+from training.tasks.registry import load_config
+from training.tasks.trainer import Trainer
 
-FSDP = Path(__file__).parents[2] / "training" / "configs" / "accelerate" / "fsdp.yaml"
+FSDP = ROOT / "training" / "configs" / "accelerate" / "fsdp.yaml"
 
 if __name__ == "__main__":
     for name, value in load_config_from_file(str(FSDP)).fsdp_config.items():  # as the launcher hands them on

@@ -11,8 +11,8 @@ from models.dereflection.pipeline import DereflectionPipeline
 from models.integrity import SUMS, find_alteration, fingerprint, read_sums
 from tests.training.conftest import DEBUG
 from training import calibrate
-from training.config import load_config
-from training.train import Trainer
+from training.tasks.registry import load_config
+from training.tasks.trainer import Trainer
 
 
 @pytest.fixture

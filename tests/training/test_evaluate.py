@@ -16,9 +16,9 @@ from models.dereflection.small import SmallDereflection
 from models.errors import LimpidError
 from models.integrity import fingerprint
 from training import evaluate
-from training.metrics import psnr
-from training.protocol import find_pairs, read_picture
-from training.restorer import Restorer, pipeline_class
+from training.evaluation.metrics import psnr
+from training.evaluation.protocol import find_pairs, read_picture
+from training.evaluation.restorer import Restorer, pipeline_class
 
 VEIL = 40  # 8-bit levels of a reflection that covers half of each input
 

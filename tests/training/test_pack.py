@@ -10,13 +10,12 @@ import pytest
 import yaml
 
 from models.dereflection.pipeline import DereflectionPipeline
+from tests import ROOT
 from tests.training.conftest import DEBUG
 from training import pack
-from training.config import load_config
+from training.core.export import code_version
 from training.data.sources import Sources
-from training.export import code_version
-
-ROOT = Path(__file__).parents[2]
+from training.tasks.registry import load_config
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from models.catalog import Catalog
 from models.errors import ModelError
 from models.integrity import SUMS, find_alteration, read_sums
 from tests.training.conftest import DEBUG
-from training.config import load_config
 from training.evaluate import main as evaluate
 from training.publish import main, publish
-from training.train import Trainer
+from training.tasks.registry import load_config
+from training.tasks.trainer import Trainer
 
 
 @pytest.fixture

@@ -14,13 +14,14 @@ from safetensors.torch import load_file
 
 from models.dereflection.pipeline import DereflectionPipeline
 from models.integrity import SUMS, find_alteration, read_sums
+from tests import ROOT
 from tests.training.conftest import DEBUG
-from training.checkpoints import list_checkpoints
-from training.config import DereflectionRun, load_config
-from training.curves import read_curve
-from training.train import Trainer, learning_rate, share_of_batch
-
-ROOT = Path(__file__).parents[2]
+from training.core.checkpointing import list_checkpoints
+from training.core.curves import read_curve
+from training.core.optimization import learning_rate, share_of_batch
+from training.tasks.dereflection.config import DereflectionRun
+from training.tasks.registry import load_config
+from training.tasks.trainer import Trainer
 
 
 def command(overrides: list[str], launcher: tuple[str, ...] = ()) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from training.data.draws import Draws
+from degradations.sample_rng import Draws
 from training.data.manifest import list_images
 from training.data.photos import Crop, read_photo
 

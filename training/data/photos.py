@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from training.data.draws import Draws
+from degradations.sample_rng import Draws
 from training.data.manifest import HEIF_SUFFIXES
 
 
@@ -29,11 +29,6 @@ def read_photo(file: Path, side: int | None = None) -> Tensor:
         size = (max(side, round(image.width * scale)), max(side, round(image.height * scale)))
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
-
-
-def to_pixels(picture: Tensor) -> np.ndarray:
-    """3 x H x W in [0, 1] to H x W x 3 uint8."""
-    return (picture.permute(1, 2, 0).clamp(0, 1).cpu().numpy() * 255).round().astype(np.uint8)
 
 
 def _open(file: Path) -> Image.Image:

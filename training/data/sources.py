@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.config import PhotoConfig
-from training.data.draws import Draws
+from degradations.sample_rng import Draws
+from training.core.config import PhotoConfig
 from training.data.manifest import list_images, manifest_hash
 from training.data.pairs import PairStore, match_pairs
 from training.data.photos import PhotoStore
 from training.data.tags import TrueTags, for_training
 
 Batch = dict[str, Tensor]
-VALIDATION_STREAM = 1  # 0 is training's; training.train and training.objective have 3 and 2
+VALIDATION_STREAM = 1  # 0 is training's; training.train and training.tasks.dereflection.objective have 3 and 2
 
 
 def held_out(name: str, share: float) -> bool:
@@ -82,7 +82,7 @@ class Sources:
                 self.pair_names.append(Path(folder).name)
 
     def prepare(self, indices: Sequence[int], size: int) -> Any:
-        """The part of :meth:`batch` that is done ahead, on the CPU, and in other processes (`training.feed`)."""
+        """The part of :meth:`batch` that is done ahead, on the CPU, and in other processes (`training.core.feed`)."""
         return self.batch(indices, size)
 
     def finish(self, prepared: Any, indices: Sequence[int], device: torch.device | str) -> Batch:

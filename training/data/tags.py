@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from degradations.sample_rng import Draws
 from models.semantics.vocabulary import vocabulary
-from training.data.draws import Draws
 from training.data.semantic import split_of, tag_of
 
 TAG_STREAM = 10  # of the draws of dropout: without it a run's pictures are the same

@@ -3,10 +3,11 @@ import pytest
 import torch
 from PIL import Image
 
-from training.data.draws import Draws
+from degradations.sample_rng import Draws
+from models.arrays import to_pixels
 from training.data.manifest import list_images, manifest_hash
 from training.data.pairs import PairStore, match_pairs
-from training.data.photos import Crop, PhotoStore, read_photo, to_pixels
+from training.data.photos import Crop, PhotoStore, read_photo
 
 
 def test_photos_are_upright_and_reduced(tmp_path):

@@ -2,11 +2,13 @@ import pytest
 import torch
 
 from models.semantics.vocabulary import vocabulary
-from training.config import BlurDataConfig, DataConfig, GuidanceConfig
-from training.data.blurred import Blurs
-from training.data.reflections import Reflections
+from training.core.config import GuidanceConfig
 from training.data.semantic import split_of
 from training.data.tags import TrueTags, wrong_tags
+from training.tasks.deblur.config import BlurDataConfig
+from training.tasks.deblur.dataset import Blurs
+from training.tasks.dereflection.config import DataConfig
+from training.tasks.dereflection.dataset import Reflections
 
 
 @pytest.fixture(params=[(Reflections, DataConfig), (Blurs, BlurDataConfig)], ids=["glass", "blur"])

@@ -1,0 +1,56 @@
+"""The options the host gives every restorer, in the order of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from plugins import schema
+
+Format = Literal["png", "jpeg", "webp", "tiff"]
+GuidanceMode = Literal["off", "automatic", "edited"]
+KeepMetadata = Literal["none", "without_location", "all"]
+
+
+class HostOptions(BaseModel):
+    """What every restorer takes beside its own Params. The order is part of the API: append only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    strength: float = Field(
+        default=1.0, ge=0.0, le=1.0, description="How much of the change to apply: 0 leaves the photo, 1 is all of it."
+    )
+    model: str | None = Field(default=None, description="Id of a model in the list of models; empty for the usual one.")
+    seed: int = Field(
+        default=0, ge=0, le=2**32 - 1, description="The same photo, options and seed give the same file, byte for byte."
+    )
+    mask: Path | None = Field(
+        default=None, description="A picture over the photo: white is restored, black is left exactly as it was."
+    )
+    format: Format = Field(default="png", description="Format of the result. All but JPEG are lossless.")
+    keep_metadata: KeepMetadata = Field(
+        default="none", description="EXIF and XMP to keep: none, without_location (EXIF without GPS), or all."
+    )
+
+    guidance: GuidanceMode = Field(
+        default="off",
+        description="What the photo shows may steer how it is restored: off, automatic (a guide looks at the photo) "
+        "or edited (guidance_text says it).",
+    )
+    guidance_text: str = Field(
+        default="", description="With guidance edited: what the photo shows, in English words, such as “dog, beach”."
+    )
+
+    @classmethod
+    def of(cls, values: HostOptions | Mapping[str, Any] | None) -> HostOptions:
+        """From what a page, a program or a command line gives; what is empty takes its default. Raises FormError."""
+        if isinstance(values, HostOptions):
+            return values
+        return schema.validate(cls, {name: value for name, value in (values or {}).items() if value not in (None, "")})
+
+
+RESERVED = frozenset(HostOptions.model_fields) | {"image", "steps", "params", "guidance", "out", "progress"}
+"""Names that Params and plugin ids may not use: arguments of every endpoint, or of the command line."""

@@ -1,0 +1,25 @@
+"""Which rows of a contact sheet are chosen."""
+
+import numpy as np
+
+from training.evaluation.sheet import CELL, extremes, thumbnail
+
+
+def test_worst_median_and_best_from_different_scenes() -> None:
+    values = np.arange(40.0)
+    scenes = [str(index // 10) for index in range(40)]  # the worst ten are all of scene 0
+    chosen = extremes(values, scenes, count=2)
+    assert [place for _, place in chosen] == ["worst"] * 2 + ["median"] * 2 + ["best"] * 2
+    assert [index for index, _ in chosen] == [0, 10, 19, 20, 39, 29]
+
+
+def test_small_sets_show_no_picture_twice() -> None:
+    for size in range(1, 9):
+        chosen = [index for index, _ in extremes(np.arange(float(size)), [str(i) for i in range(size)])]
+        assert len(chosen) == len(set(chosen)) == min(size, 3 * max(1, size // 3))
+    assert extremes(np.array([3.0]), ["a"]) == [(0, "worst")]
+
+
+def test_thumbnails_shrink_and_never_grow() -> None:
+    assert thumbnail(np.zeros((640, 1280, 3), np.uint8)).shape == (CELL // 2, CELL, 3)
+    assert thumbnail(np.zeros((20, 30, 3), np.uint8)).shape == (20, 30, 3)

@@ -1,0 +1,126 @@
+"""What accelerate's engines need of a run: one process, DDP, FSDP 2 (weights shared out), DeepSpeed ZeRO 1 and 2.
+
+Files of a run are written by the main process and, with shared-out weights, by all of them: on several machines
+``out`` must be a folder that all see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType, parse_flag_from_env
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from training.core.config import RunConfig
+
+# Blocks that are gathered one at a time under FSDP. Only such are listed as are called as a whole: what is called by
+# its parts (a decoder whose blocks are run one by one) would find its own weights missing.
+BLOCKS = (
+    "BasicTransformerBlock",
+    "ResnetBlock2D",
+    "SanaTransformerBlock",
+    "ResBlock",
+    "EfficientViTBlock",
+    "ResidualBlock",
+)
+
+
+def make_accelerator(precision: str, cpu: bool) -> Accelerator:
+    """As the launcher asks. ValueError for a precision that the engine does not go with."""
+    deepspeed = parse_flag_from_env("ACCELERATE_USE_DEEPSPEED")
+    if deepspeed and precision == "fp16":
+        raise ValueError("DeepSpeed is for precision bf16 or no: set one of these.")
+    # DeepSpeed would keep the weights themselves, frozen ones too, in half precision; see `set_up`.
+    return Accelerator(mixed_precision="no" if deepspeed else precision, cpu=cpu)
+
+
+def is_shared_out(accelerator: Accelerator) -> bool:
+    """Whether each process holds a part of the weights only."""
+    return bool(accelerator.distributed_type == DistributedType.FSDP)
+
+
+def set_up(accelerator: Accelerator, network: nn.Module, objective: nn.Module, config: RunConfig, micro: int) -> None:
+    """Before ``prepare``; ``micro``: samples a process holds at once.
+
+    ValueError, saying what to set instead, for engines with which a run would not go on exactly.
+    """
+    if is_shared_out(accelerator):
+        plugin = accelerator.state.fsdp_plugin
+        if plugin.fsdp_version != 2:
+            raise ValueError("FSDP 1 is not supported: set fsdp_version: 2 in accelerate's configuration.")
+        # Autocast sees to precision; FSDP's own would cast the pictures, and their targets, too.
+        plugin.mixed_precision_policy = None
+        present = {type(module).__name__ for module in objective.modules()}
+        objective._no_split_modules = [name for name in BLOCKS if name in present]  # type: ignore[assignment]
+        return
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # FSDP wants plain weights
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        plugin = accelerator.state.deepspeed_plugin
+        if plugin.zero_stage > 2:
+            raise ValueError("DeepSpeed ZeRO 3 is not supported: use ZeRO 2, or FSDP, which shares weights out.")
+        # The loss is divided, and the last part of a step told, by the training loop.
+        plugin.deepspeed_config |= {
+            "train_micro_batch_size_per_gpu": micro,
+            "gradient_accumulation_steps": 1,
+            "gradient_clipping": config.optimizer.clip,
+            "torch_autocast": {"enabled": config.precision == "bf16", "dtype": "bfloat16"},
+        }
+
+
+def inside(accelerator: Accelerator, objective: nn.Module, work: Callable[[Any], Any]) -> Any:
+    """``work(bare objective)``. With shared-out weights all processes must ask, and FSDP gathers them meanwhile."""
+    if is_shared_out(accelerator):
+        return objective(work, None)
+    return work(accelerator.unwrap_model(objective))
+
+
+def whole_weights(accelerator: Accelerator, objective: nn.Module) -> dict[str, Tensor] | None:
+    """The network's weights in full, on the CPU of the main process; all processes must ask. None where each has them
+    in place already."""
+    if not is_shared_out(accelerator):
+        return None
+    state = accelerator.get_state_dict(objective)
+    return {name.removeprefix("network."): value for name, value in state.items()}
+
+
+class Average(EMAModel):
+    """diffusers' moving average of weights, saved in full where they are shared out, for any number of processes."""
+
+    shadow_params: list[Tensor]
+
+    def state_dict(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().state_dict()
+        return state | {"shadow_params": [whole(value) for value in self.shadow_params]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        before = self.shadow_params
+        super().load_state_dict(state_dict)
+        self.shadow_params = [_as(value, like) for value, like in zip(self.shadow_params, before, strict=True)]
+
+
+def whole(value: Any) -> Any:
+    """A value that may be shared out (a DTensor), in full and on the CPU; any other as it is."""
+    return value.full_tensor().cpu() if isinstance(value, DTensor) else value
+
+
+def _as(value: Tensor, like: Tensor) -> Tensor:
+    """``value`` where ``like`` is, and shared out as that is."""
+    value = value.to(like.device)
+    return distribute_tensor(value, like.device_mesh, like.placements) if isinstance(like, DTensor) else value
+
+
+class Objective(nn.Module):
+    """A task's loss as one module, so that whatever wraps it (DDP, FSDP, autocast) wraps the whole of it."""
+
+    def losses(self, batch: Any, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of each sample (B), and the mean of each of its terms."""
+        raise NotImplementedError
+
+    def forward(self, batch: Any, indices: Any) -> Any:
+        """:meth:`losses`; or ``batch(self)`` where that is a function, for :func:`inside`."""
+        return batch(self) if callable(batch) else self.losses(batch, indices)

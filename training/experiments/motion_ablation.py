@@ -1,0 +1,72 @@
+"""Deblurring with and without the motion field (the other half of GLOWDeblur's guidance), and without what one kernel
+undoes, on the networks alone: the guard, which asks whether a result blurred by what was found gives the photo again,
+has no part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.arrays import to_array
+from models.deblur.network import MOTION, Deblur, Prepared
+from models.deblur.pipeline import DeblurPipeline
+from models.deblur.undone import UNDONE
+from training.evaluation.protocol import as_float, to_8bit
+
+ARMS = {
+    "with": "with the field",
+    "step": "zero in the diffusion step",
+    "without": "zero there, in the Wiener step and in the pre-reconstruction",
+    "kernel": "the field, and the photo in place of what one kernel undoes",
+}
+
+
+class Still(nn.Module):
+    """A motion estimator that finds no blur."""
+
+    def __init__(self, motion: nn.Module) -> None:
+        super().__init__()
+        self.motion = motion
+
+    def forward(self, photo: Tensor) -> dict[str, Tensor]:
+        blur = self.motion(photo)
+        return blur | {name: torch.zeros_like(blur[name]) for name in ("double", "radius", "field")}
+
+
+@contextmanager
+def still(network: Deblur) -> Iterator[None]:
+    """Within it, the network finds no blur."""
+    motion = network.motion
+    network.motion = Still(motion)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        network.motion = motion
+
+
+@torch.inference_mode()
+def restore_arms(pipeline: DeblurPipeline, photo: np.ndarray) -> dict[str, np.ndarray]:
+    """``photo``, uint8 H x W x 3, restored in each of `ARMS`, as uint8; the last for a network that looks for a
+    kernel."""
+    network, (height, width) = pipeline.network, photo.shape[:2]
+    shown = pipeline.to_tensor(as_float(photo))
+
+    def finish(latent: Tensor, known: Prepared) -> np.ndarray:
+        picture = network.decode(network.step(latent), known)
+        return to_8bit(to_array(picture.float())[:height, :width])
+
+    latent, known = network.encode(shown)
+    blind = latent.clone()
+    blind[:, -MOTION:] = 0
+    arms = {"with": finish(latent, known), "step": finish(blind, known)}
+    with still(network):
+        arms["without"] = finish(*network.encode(shown))
+    if known.undone is not None:
+        left = replace(known.undone, pictures=shown.repeat(1, UNDONE, 1, 1))
+        arms["kernel"] = finish(*network.encode(shown, left))
+    return arms

@@ -1,0 +1,143 @@
+"""The model card of a checkpoint: Hub front matter with a model-index, and a page written from its records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from models.catalog import CatalogEntry
+from training.evaluation.tables import Summary, markdown, protocol_of
+from training.tasks.registry import TASKS
+from training.tasks.task import CardText
+
+Record = dict[str, Any]
+
+PAGE = """
+# {name}
+
+{summary}
+
+{use}
+
+## How it works
+
+{how}
+
+## Measured
+
+By `python -m {command}`, through the code that ships, protocol named in each row's line. No test image
+was used for training or for selecting a checkpoint.
+
+{reports}
+
+## Training
+
+{training}
+
+{terms} The code is Apache-2.0. The folder keeps each run's resolved configuration, curves, data hash
+and the commit of the code that ran (`record.json`, `lineage/`); hashes are in `SHA256SUMS`.
+"""
+
+RESEARCH_ONLY = """Training photos are for research only and are not in the repository; hence the licence of the
+weights, cc-by-nc-4.0."""
+
+
+def model_card(
+    entry: CatalogEntry,
+    network: dict[str, Any],
+    record: Record,
+    ancestors: list[Record],
+    summaries: list[Summary],
+    starts: Sequence[Record] = (),
+) -> str:
+    """The card's Markdown; every figure is taken from the network's configuration, the records and the reports.
+    ``starts``: what the first run started from (``start.json``), where that was not nothing."""
+    text = TASKS[entry.task].card
+    front = {
+        "license": entry.licence,
+        "library_name": "limpid",
+        "pipeline_tag": text.pipeline_tag,
+        "tags": [text.field, text.tag],
+        "model-index": [{"name": entry.id, "results": [r for s in summaries for r in results(s, text)]}],
+    }
+    details = text.details(network, [r["config"] for r in [record, *ancestors]])
+    # Headings of the reports become rows of this page.
+    reports = "\n\n".join(markdown(s).replace("# ", "### ", 1).strip() for s in summaries) or "Not measured yet."
+    runs = "\n".join([*(describe_start(s) for s in starts), *(describe_run(r) for r in [*ancestors, record])])
+    page = PAGE.format(
+        name=entry.name,
+        command=text.command,
+        summary=entry.summary,
+        use=text.use,
+        how=text.how.format(**network, **details),
+        reports=reports,
+        training=runs + describe_calibration(record.get("calibration")),
+        terms=RESEARCH_ONLY if "nc" in entry.licence.split("-") else f"Licence of the weights: {entry.licence}.",
+    )
+    return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n{page}"
+
+
+def results(summary: Summary, text: CardText) -> list[dict[str, Any]]:
+    """Entries of the model-index for a report over pairs, or over sets of pairs; other reports have none."""
+    protocol = protocol_of(summary)
+    if summary["kind"] == "sets":
+        rows = {name: {"PSNR, dB": row["output"]["mean"]} for name, row in summary["sets"].items()}
+    elif summary["kind"] == "pairs":
+        scores = summary["scores"]["output"]
+        rows = {summary["data"]: {"PSNR, dB": scores["psnr"]["mean"], "SSIM": scores["ssim"]["mean"]}}
+    elif summary["kind"] == "tags":
+        rows = {
+            f"{summary['data']}, {name}": {"Recall, macro at 3": summary["recall"][name]["mean"]}
+            for name in ("sharp", "severe")
+        }
+    else:
+        rows = {}
+    return [
+        {
+            "task": {"type": text.pipeline_tag, "name": text.task},
+            "dataset": {"name": data, "type": data},
+            "metrics": [
+                {"type": name.split(",")[0].lower(), "value": round(value, 4), "name": f"{name} ({protocol})"}
+                for name, value in figures.items()
+            ],
+        }
+        for data, figures in rows.items()
+    ]
+
+
+def describe_calibration(calibration: dict[str, Any] | None) -> str:
+    """How much of its change the model applies, and on what that was chosen; "" for a model that was not calibrated."""
+    if calibration is None:
+        return ""
+    pairs = ", ".join(f"{count} of {name}" for name, count in calibration["pairs"].items())
+    chosen = {key: calibration[key] for key in ("working_size", "tone", "effect")}
+    row = next(r for r in calibration["rows"] if chosen.items() <= r.items())
+    return (
+        f"\n* `training.calibrate`: {chosen['effect']:g} of the network's change is applied, and {chosen['tone']:g} of "
+        f"its change of tone, with the whole photo seen at {chosen['working_size']} px; chosen by PSNR and aligned "
+        f"PSNR at the photo's exposure on {pairs} ({row['psnr']:+.2f} dB, aligned {row['aligned']:+.2f} dB there)."
+    )
+
+
+def describe_start(start: Record) -> str:
+    """Published weights that training started from, as a list item."""
+    digest = f", sha256 {start['sha256'][:12]}" if "sha256" in start else ""
+    return f"* Started from `{start['from']}` ({start['licence']}{digest})."
+
+
+def describe_run(record: Record) -> str:
+    """One run as a list item."""
+    config, start = record["config"], record["starts"][0]
+    data = config["data"]
+    sources = ", ".join([*data["clean"], *data.get("pairs", [])])
+    if guidance := data.get("guidance"):
+        sources += f", with the tags of {1 - guidance['dropout']:.0%} of the photos that have one"
+    what = config.get("objective") or ", ".join(config["parts"] if "parts" in config else config["losses"])
+    return (
+        f"* `{config['name']}`: {record.get('steps_done', config['steps'])} steps of {config['batch']} samples "
+        f"({what}, sides {data['sizes']} px) on {sources}; "
+        f"{record['training_seconds'] / 60:.0f} minutes on {start['hardware']} with {start['threads']} threads, "
+        f"seed {record['seed']}, data {record['data_sha256'][:12]}, code {start['code'][:12]}."
+    )

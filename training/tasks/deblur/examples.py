@@ -1,0 +1,23 @@
+"""Simulated blurred photos that may be shown to anyone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from degradations.blur import FAMILIES, draw_blur, simulate_blur
+from degradations.blur_config import OTHERS
+from degradations.sample_rng import Draws
+from models.arrays import to_pixels
+from training.data.scikit_photos import SCENES, SIDE, square_photo
+from training.tasks.deblur.config import DeblurRun
+from training.tasks.task import Example
+
+
+def blurred(config: DeblurRun) -> Iterator[Example]:
+    """Give one photo for each family that needs no given kernels."""
+    for number, family in enumerate(f for f in FAMILIES if f != "kernels"):
+        blur = replace(config.data.blur, clean=0.0, families={OTHERS: 0.0, family: 1.0})
+        scene = SCENES[number % len(SCENES)]
+        shown = simulate_blur(square_photo(scene)[None], [draw_blur(Draws(0, number), blur, SIDE, SIDE)])
+        yield f"{scene}, {family}", to_pixels(shown["input"][0]), to_pixels(shown["target"][0])

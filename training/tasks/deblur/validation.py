@@ -1,0 +1,109 @@
+"""Validation of deblurring, on what was held out from training: simulated blur, real pairs, sharp photos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from models.deblur.blur_field import to_vector
+from models.deblur.motion import field_of
+from training.data.tags import wrong_tags
+from training.data.validation import held_out_pictures
+from training.evaluation.metrics import tensor_psnr
+from training.evaluation.motion_error import motion_error, spread_error
+from training.tasks.deblur.config import DeblurRun
+from training.tasks.deblur.dataset import Blurs
+from training.tasks.deblur.objective import LATENT, DeblurObjective
+
+
+class DeblurValidator:
+    """Fixed samples of the held-out split. ``run`` gives, in dB, the gain of the pre-reconstruction and of the
+    result over the input, on simulated blur and on real pairs, and what sharp photos keep; the motion's mean
+    end-point error over that of predicting no motion, sign-free; and the mean error of the logarithm of its spread
+    (`training.evaluation.motion_error`). Of a stage with guidance all this without it, and what true and wrong tags add
+    to the result on simulated samples that have tags."""
+
+    def __init__(self, config: DeblurRun) -> None:
+        settings = config.data.model_copy(update={"pair_share": 0.0, "blur": replace(config.data.blur, clean=0.0)})
+        data = Blurs(settings, config.seed, validation=True)
+        size, self.chunk = config.validation_size, config.micro_batch
+        samples = [data.batch([i], size) for i in range(config.validation_samples)]
+        self.simulated = {k: torch.cat([s[k] for s in samples]) for k in samples[0]} if samples else {}
+        self.real, self.sharp = held_out_pictures(data, size)
+        self.pictures = set(config.parts) != {"motion"}
+        self.latent = bool(LATENT & set(config.parts))
+
+    @torch.no_grad()
+    def run(self, objective: DeblurObjective, device: torch.device) -> dict[str, float]:
+        row: dict[str, float] = {}
+        if self.simulated:
+            row |= self._motion(objective, device)
+            if not self.pictures:
+                return row
+            row |= self._gains(objective, self.simulated["input"], self.simulated["target"], device, "simulated")
+            row |= self._tag_gains(objective, device)
+        if self.real:
+            photos, targets = (torch.stack(side) for side in zip(*self.real, strict=True))
+            row |= self._gains(objective, photos, targets, device, "real")
+        if self.sharp:
+            photos = torch.stack(self.sharp)
+            restored = self._restore(objective, photos, device)[1]
+            row["sharp"] = _mean([tensor_psnr(o, p) for o, p in zip(restored, photos, strict=True)])
+        return row
+
+    def _tag_gains(self, objective: DeblurObjective, device: torch.device) -> dict[str, float]:
+        tags = self.simulated.get("tags")
+        if tags is None or not tags.any():
+            return {}
+        known = tags.any(1)
+        photos, targets, tags = (x[known] for x in (self.simulated["input"], self.simulated["target"], tags))
+        scores = []
+        for told in (None, tags, wrong_tags(tags)):
+            restored = self._restore(objective, photos, device, told)[1]
+            scores.append(_mean([tensor_psnr(o, t) for o, t in zip(restored, targets, strict=True)]))
+        return {"true_tags": scores[1] - scores[0], "wrong_tags": scores[2] - scores[0]}
+
+    def _restore(
+        self, objective: DeblurObjective, photos: Tensor, device: torch.device, tags: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The pre-reconstructions and the results (the same, where this stage trains no latent)."""
+        before, after = [], []
+        told: Sequence[Tensor | None] = [None] * len(photos) if tags is None else tags.to(device).split(self.chunk)
+        for part, shows in zip(photos.split(self.chunk), told, strict=False):
+            photo = part.to(device).contiguous(memory_format=torch.channels_last)
+            tokens = objective.network.tokens(shows)
+            if self.latent:
+                latent, known = objective.network.encode(photo, tokens=tokens)
+                after.append(objective.network.decode(objective.network.step(latent, tokens), known).float().cpu())
+            else:
+                known = objective.network.prepare(photo, tokens=tokens)
+            before.append(known.prerestored.float().cpu())
+        return torch.cat(before), torch.cat(after or before)
+
+    def _gains(
+        self, objective: DeblurObjective, photos: Tensor, targets: Tensor, device: torch.device, name: str
+    ) -> dict[str, float]:
+        before, after = self._restore(objective, photos, device)
+        base = [tensor_psnr(p, t) for p, t in zip(photos, targets, strict=True)]
+
+        def gain(pictures: Tensor) -> float:
+            return _mean([tensor_psnr(o, t) - b for o, t, b in zip(pictures, targets, base, strict=True)])
+
+        return {f"{name}_prerestored": gain(before)} | ({name: gain(after)} if self.latent else {})
+
+    def _motion(self, objective: DeblurObjective, device: torch.device) -> dict[str, float]:
+        motion, defocus = self.simulated["motion"], self.simulated["defocus"]
+        truth = to_vector(field_of(motion, defocus)[:, :2])
+        parts = [objective.network.motion(part.to(device)) for part in self.simulated["input"].split(self.chunk)]
+        found, spread = (torch.cat([part[name].cpu() for part in parts]) for name in ("field", "spread"))
+        return {
+            "motion": motion_error(to_vector(found[:, :2]), truth).share,
+            "spread": float(spread_error(spread, motion, defocus).mean()),
+        }
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)

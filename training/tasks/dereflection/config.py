@@ -1,0 +1,81 @@
+"""The configuration of a stage of dereflection."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from degradations.blend import BlendConfig
+from degradations.reflection import GlassConfig
+from training.core.config import PhotoConfig, RunConfig
+
+
+class DataConfig(PhotoConfig):
+    """The samples of dereflection."""
+
+    layer_share: float = Field(0.0, ge=0, le=1)  # share with a real pair's reflection over a sharp photo
+    blend_share: float = Field(0.0, ge=0, le=1)  # of the simulated rest, share by `blend` instead of `glass`
+    flat_share: float = Field(
+        0.0, ge=0, le=1
+    )  # share of the photos shown as flat pictures (degradations.flat_pictures)
+    defocus_share: float = Field(0.0, ge=0, le=1)  # share of the photos out of focus in part (degradations.defocus)
+    reflected: list[str] = []  # folders of photos that are reflected, never a target
+    reflected_share: float = Field(0.2, ge=0, le=1)  # share of reflected pictures that are from those
+    pair_tone: float = Field(0.0, ge=0, lt=1)  # how far brightness, contrast and colour of real pairs are varied
+    hint_share: float = Field(0.0, ge=0, le=1)  # share that is told where the reflection is
+    crop: int = Field(0, ge=0)  # with objective "local": side of the crops the local network sees
+    whole: int = Field(256, ge=1)  # with objective "local": side at which the whole photo is looked at first
+    views: int = Field(1, ge=1)  # views of each scene that follow each other, with the pane turned
+    rotate: bool = True  # false: such views share the scene alone, each has its own reflection
+    glass: GlassConfig = GlassConfig()
+    blend: BlendConfig = BlendConfig()
+
+
+Layer = Literal["reflection", "exclusion", "reconstruction"]
+
+
+class DereflectionRun(RunConfig):
+    """A stage of dereflection."""
+
+    task: Literal["dereflection"] = "dereflection"
+    tier: Literal["small", "full"] = "small"  # full: Stable Diffusion's networks; init_from says which weights
+    objective: Literal["whole", "local", "latent"] = "whole"  # local: small only; latent: full only
+    consistency: float = Field(0.0, ge=0)  # weight of losses.consistency, between the views of data.views
+    blind: float = Field(0.0, ge=0, le=1)  # share of a real pair's loss that is blind to gain and offset
+    layers: dict[Layer, Annotated[float, Field(ge=0)]] = {}
+    """Small tier, objective "whole": weights of what is asked of the reflection, too. reflection: its own error, where
+    it is known; exclusion, reconstruction: see `training.tasks.dereflection.layer_losses`."""
+    perceptual: float = Field(0.0, ge=0)  # small, whole: weight of layer_losses.PerceptualLoss
+    prior: str | None = None  # the pipeline whose encoder that loss compares features of: a folder or a catalog id
+    data: DataConfig = DataConfig()
+
+    @property
+    def views(self) -> int:
+        return self.data.views
+
+    @model_validator(mode="after")
+    def _tier_fits(self) -> DereflectionRun:
+        if self.objective == {"small": "latent", "full": "local"}[self.tier]:
+            raise ValueError(f"objective {self.objective} is not for tier {self.tier}.")
+        if self.tier == "full" and (self.init_from is None or self.model):
+            raise ValueError(
+                "tier full starts from init_from (python -m training.core.start makes one), and model is {}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _losses_fit(self) -> DereflectionRun:
+        if (any(self.layers.values()) or self.perceptual) and (self.tier, self.objective) != ("small", "whole"):
+            raise ValueError("layers and perceptual are for tier small with objective whole.")
+        if self.perceptual and self.prior is None:
+            raise ValueError("perceptual compares features of a network: name it as prior.")
+        return self
+
+    @model_validator(mode="after")
+    def _views_fit(self) -> DereflectionRun:
+        if self.consistency and self.data.views < 2:
+            raise ValueError("consistency compares views of one scene: set data.views to 2 or more.")
+        if self.micro_batch % self.data.views or self.batch % self.data.views:
+            raise ValueError(f"batch and micro_batch must be multiples of data.views ({self.data.views}).")
+        return self

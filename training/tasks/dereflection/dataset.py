@@ -1,0 +1,145 @@
+"""Samples for dereflection: simulated reflections over sharp photos, mixed with real pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from degradations.blend import Blend, blend, draw_blend
+from degradations.defocus import partly_defocused
+from degradations.flat_pictures import flat_picture
+from degradations.hints import brushed
+from degradations.layers import real_layer, separate, under_layer
+from degradations.reflection import View, draw_scene, draw_view, simulate
+from degradations.sample_rng import Draws
+from models.colour import to_srgb
+from training.data.manifest import list_images
+from training.data.photos import PhotoStore
+from training.data.sources import VALIDATION_STREAM, Batch, Sources
+from training.tasks.dereflection.config import DataConfig
+
+VIEW_STREAM = 4  # and 5: the views of validation
+HINT_STREAM = 8  # and 9: those of validation
+NOWHERE: Any = None  # in place of the noise, which is one tensor for the batch: many small ones travel slowly
+BRUSH = (0.01, 0.05)  # how coarsely a reflection is brushed over, shares of the picture's width
+
+
+How = View | Blend | bool
+
+
+class Drawn(NamedTuple):
+    """Input, target and reflection of a sample (``how``: whether a real pair's), or the transmission, the reflected
+    scene and the sensor's noise of one to simulate; each 3 x H x W. ``place``: which photo the transmission is."""
+
+    first: Tensor
+    second: Tensor
+    third: Tensor
+    how: How
+    place: int | None = None
+
+
+class Prepared(NamedTuple):
+    """Samples as they are drawn (:class:`Drawn`), stacked, in half precision: they travel between processes and to a
+    GPU, and 8 bits have less than it."""
+
+    first: Tensor
+    second: Tensor
+    third: Tensor
+    how: list[How]
+    places: list[int | None]
+
+
+class Reflections(Sources):
+    """The training samples of a run, or with ``validation=True`` those held out from it.
+
+    ``batch(indices, size)`` gives ``input``, ``target`` and ``reflection`` (what the pane added, as a picture of its
+    light), B x 3 x size x size in [0, 1], ``real`` (B, bool: the reflection is not known well), ``hint``, B x 1 x size
+    x size (`degradations.hints`), and with guidance ``tags`` (B x tags), what the scene is known to show. Sample *i*
+    depends on (seed, i, size) alone, up to rounding: blur is computed for the batch together.
+    With ``views`` above 1, samples i * views .. i * views + views - 1 are views of one scene, under K poses of the
+    pane; without ``rotate`` each of them has a reflection of its own. Real pairs take the place of whole scenes. A
+    ``layer_share`` of the scenes have the reflections of real pairs over them, one a view.
+    """
+
+    def __init__(self, config: DataConfig, seed: int, validation: bool = False) -> None:
+        super().__init__(config, seed, validation)
+        self.config, self.glass = config, config.glass
+        files = [f for folder in config.reflected for f in list_images(config.root / folder)]
+        self.reflected = PhotoStore(files, config.store_side) if files else None
+        self.files += files
+
+    def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
+        return self.finish(self.prepare(indices, size), indices, device)
+
+    def prepare(self, indices: Sequence[int], size: int) -> Prepared:
+        """What is cropped and drawn; the simulators, which a GPU is fast at, are :meth:`finish`'s."""
+        drawn = [self._draw(index, size) for index in indices]
+        first, second, third = (torch.stack(pictures).half() for pictures in zip(*(d[:3] for d in drawn), strict=True))
+        how: list[How] = [d.how if isinstance(d.how, bool) else replace(d.how, noise=NOWHERE) for d in drawn]
+        return Prepared(first, second, third, how, [d.place for d in drawn])
+
+    def finish(self, prepared: Prepared, indices: Sequence[int], device: torch.device | str) -> Batch:
+        first, second, third = (pictures.to(device, non_blocking=True).float() for pictures in prepared[:3])
+        simulators: tuple[tuple[type, Callable[..., Any]], ...] = ((View, simulate), (Blend, blend))
+        for kind, simulator in simulators:
+            if not (rows := [row for row, how in enumerate(prepared.how) if isinstance(how, kind)]):
+                continue
+            at = torch.tensor(rows).to(device)
+            drawn = [replace(prepared.how[row], noise=third[row]) for row in rows]  # type: ignore[type-var]
+            made = simulator(first[at], second[at], drawn)
+            first[at], second[at], third[at] = made["input"], made["target"], made["reflection"]
+        batch = {"input": first, "target": second, "reflection": third}
+        batch["real"] = torch.tensor([how is True for how in prepared.how]).to(device)
+        batch["hint"] = self._hints(indices, batch)
+        return batch | self._told([index // self.config.views for index in indices], prepared.places, device)
+
+    def _hints(self, indices: Sequence[int], batch: Batch) -> Tensor:
+        """Strokes over the reflection of some samples; of the others nothing is said."""
+        draws = [Draws(self.seed, index, HINT_STREAM + int(self.validation)) for index in indices]
+        told = [d.chance(self.config.hint_share) for d in draws]
+        hint = torch.zeros_like(batch["input"][:, :1])
+        rows = [row for row, yes in enumerate(told) if yes]
+        if rows:
+            width = torch.tensor([draws[row].log_uniform(*BRUSH) for row in rows])
+            at = torch.tensor(rows).to(hint.device)
+            hint[at] = brushed(batch["reflection"][at], width)
+        return hint
+
+    def _draw(self, index: int, size: int) -> Drawn:
+        config = self.config
+        draws = Draws(self.seed, index // config.views, VALIDATION_STREAM if self.validation else 0)
+        own = Draws(self.seed, index, VIEW_STREAM + int(self.validation))
+        if self.pairs and draws.chance(config.pair_share):
+            photo, filmed = self._draw_pair(own, size)
+            if config.pair_tone:
+                photo, filmed = vary_tone(photo, filmed, own, config.pair_tone)
+            target, layer = separate(photo, filmed)
+            return Drawn(photo, target, to_srgb(layer), True)
+        place, t = self.photos.draw_placed(draws, size, config.smallest)
+        if config.flat_share and draws.chance(config.flat_share):
+            t = flat_picture(t, self.photos.draw(draws, size, config.smallest), draws)
+        if config.defocus_share and draws.chance(config.defocus_share):
+            t = partly_defocused(t, draws)
+        if self.pairs and draws.chance(config.layer_share):
+            layer = real_layer(*self._draw_pair(own, size))
+            photo, added = under_layer(t, layer, own)
+            return Drawn(photo, t, added, False, place)
+        world = self.reflected if self.reflected and draws.chance(config.reflected_share) else self.photos
+        r = world.draw(draws if config.rotate else own, size, config.smallest)
+        if config.blend_share and draws.chance(config.blend_share):
+            blended = draw_blend(own, size, size, config.blend)
+            return Drawn(t, r, blended.noise, blended, place)
+        view = draw_view(own, draw_scene(draws, self.glass), size, size, self.glass)
+        return Drawn(t, r, view.noise, view, place)
+
+
+def vary_tone(photo: Tensor, target: Tensor, draws: Draws, most: float) -> tuple[Tensor, Tensor]:
+    """Both pictures of a real pair (3 x H x W in [0, 1]) under one random exponent and one factor for each channel, up
+    to ``most`` from 1, a third of that between channels."""
+    exponent, gain = draws.uniform(1 - most, 1 + most), draws.uniform(1 - most, 1 + most)
+    gains = torch.tensor([gain * draws.uniform(1 - most / 3, 1 + most / 3) for _ in range(3)])[:, None, None]
+    return (photo**exponent * gains).clamp(0, 1), (target**exponent * gains).clamp(0, 1)

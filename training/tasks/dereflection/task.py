@@ -1,0 +1,36 @@
+"""Dereflection, as the trainer and the publisher read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from training.tasks.dereflection.card import CARD
+from training.tasks.dereflection.config import DereflectionRun
+from training.tasks.task import Example, Parts, Task, unused_tags
+
+
+def parts(config: DereflectionRun) -> Parts:
+    """The parts of a run, of the small tier or the full one."""
+    from models.dereflection.full import FullDereflection
+    from models.dereflection.small import SmallDereflection
+    from training.tasks.dereflection.dataset import Reflections
+    from training.tasks.dereflection.objective import build_objective, unused
+    from training.tasks.dereflection.validation import Validator
+
+    return Parts(
+        FullDereflection if config.tier == "full" else SmallDereflection,
+        Reflections,
+        build_objective,
+        lambda config: unused(config) + unused_tags(config),
+        Validator,
+    )
+
+
+def examples(config: DereflectionRun) -> Iterator[Example]:
+    """Simulated photos through glass."""
+    from training.tasks.dereflection.examples import behind_glass
+
+    return behind_glass(config)
+
+
+TASK = Task("dereflection", DereflectionRun, "DereflectionPipeline", parts, CARD, "glass", examples)

@@ -1,0 +1,59 @@
+"""Validation of the tag network on classes held out by name: sharp, behind glass, blurred."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from degradations.sample_rng import Draws
+from degradations.severity import DEGRADATION_STREAM, degrade
+from training.data.photos import Crop
+from training.tasks.semantics.config import SemanticRun
+from training.tasks.semantics.dataset import TaggedPhotos
+from training.tasks.semantics.objective import SemanticObjective
+
+TOP = 3
+
+
+def macro_recall(scores: Tensor, tags: Sequence[int], top: int = TOP) -> float:
+    """Mean over the tags that occur of the share of their photos where they are among the ``top`` scores (N x T)."""
+    truth = torch.tensor(tags)
+    hit = (scores.topk(min(top, scores.shape[1]), 1).indices == truth[:, None]).any(1).double()
+    return float(torch.stack([hit[truth == tag].mean() for tag in truth.unique()]).mean())
+
+
+class SemanticValidator:
+    """Macro recall at 3, in percent, on at most ``validation_samples`` photos, each under every degradation."""
+
+    def __init__(self, config: SemanticRun) -> None:
+        data = TaggedPhotos(config.data, config.seed, "validation")
+        step = max(1, -(-len(data.photos) // max(1, config.validation_samples)))
+        kept = list(range(0, len(data.photos), step)) if config.validation_samples else []
+        self.tags, self.batch = [data.tags[i] for i in kept], config.micro_batch
+        size, whole = config.validation_size, Crop(0, 0, 1, 1, False)
+        shown = [whole.take(data.photos.photos[i], size) for i in kept]
+        self.sets: dict[str, list[Tensor]] = {"sharp": shown}
+        self.vectors: dict[str, Tensor] = {}
+        for kind in ("glass", "blur"):
+            self.sets[kind] = [
+                degrade(photo, kind, shown[i - 1], Draws(config.seed, i, DEGRADATION_STREAM))
+                for i, photo in enumerate(shown)
+            ]
+
+    @torch.no_grad()
+    def run(self, objective: SemanticObjective, device: torch.device) -> dict[str, float]:
+        if not self.tags:
+            return {}
+        network = objective.network
+        network.eval()
+        row = {}
+        for name, photos in self.sets.items():
+            if name not in self.vectors:  # the codebook stays as it is
+                parts = torch.stack(photos).split(self.batch)
+                found = [network.fisher_vector(network.patches(part.to(device))) for part in parts]
+                self.vectors[name] = torch.cat(found)
+            row[name] = 100 * macro_recall(network.score(self.vectors[name]).float().cpu(), self.tags)
+        network.train()
+        return row
