@@ -130,7 +130,7 @@ def test_what_a_finished_run_leaves(whole_run):
     rows = read_curve(model / "validation.csv")
     assert [r["step"] for r in rows] == [0, 4, 8]
     assert rows[0]["sharp"] == 60  # untrained, the network is the identity
-    assert rows[-1]["simulated"] != rows[0]["simulated"]
+    assert rows[-1]["sharp"] != rows[0]["sharp"]
     assert len(list_checkpoints(whole_run)) == 2  # the oldest are dropped
     assert not list((whole_run / "checkpoints").glob("partial-*"))
 
