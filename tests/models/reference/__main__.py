@@ -1,0 +1,3 @@
+from tests.models.reference import write
+
+write()
