@@ -8,14 +8,20 @@ from torch import Tensor
 
 from degradations.filters import disc_blur
 from degradations.sample_rng import Draws
+from models.colour import to_linear, to_srgb
 
-RADIUS = (0.005, 0.03)  # of the blur disc, shares of the picture's width
+RADIUS = (0.005, 0.08)  # of the blur disc, shares of the picture's width
+HIGHLIGHT = (1.0, 4.0)  # how much brighter than white a light source is: it becomes a bright disc (bokeh)
 
 
 def partly_defocused(picture: Tensor, draws: Draws) -> Tensor:
-    """``picture``, 3 x H x W in [0, 1], blurred by a disc of a drawn radius where a smooth random mask says so."""
+    """``picture``, 3 x H x W in [0, 1], its light blurred by a disc of a drawn radius where a smooth random mask says
+    so."""
     height, width = picture.shape[-2:]
-    blurred = disc_blur(picture[None], torch.tensor([draws.log_uniform(*RADIUS) * width]))[0].clamp(0, 1)
+    radius, highlight = draws.log_uniform(*RADIUS) * width, draws.uniform(*HIGHLIGHT)
+    light = to_linear(picture)
+    light = light * (1 + (highlight - 1) * light.amax(0, keepdim=True) ** 4)
+    blurred = to_srgb(disc_blur(light[None], torch.tensor([radius]))[0])
     cells = 2 + draws.integer(3)
     field = (draws.normal(1, 1, cells, cells) + draws.uniform(-1, 1)) * 6  # steep: most places are sharp or are not
     mask = torch.sigmoid(F.interpolate(field, (height, width), mode="bicubic", align_corners=True))[0]

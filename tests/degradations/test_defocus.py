@@ -14,3 +14,11 @@ def test_some_places_are_blurred_and_others_keep_their_detail():
         kept.append(float(((made - picture).abs().amax(0) < 0.02).float().mean()))
     assert min(kept) < 0.2 and max(kept) > 0.8 and len(set(kept)) > 20
     assert 0.2 < sum(kept) / len(kept) < 0.75
+
+
+def test_a_light_becomes_a_bright_disc():
+    """Light is blurred, not the picture's values: a small white spot keeps more of its brightness than their mean."""
+    picture = torch.full((3, 96, 96), 0.1)
+    picture[:, 40:56, 40:56] = 1.0
+    mean = float(picture.mean())
+    assert max(float(partly_defocused(picture, Draws(0, index)).mean()) for index in range(30)) > mean * 1.15
