@@ -133,14 +133,14 @@ def test_retraining_names_every_stage_of_the_small_and_the_full_models():
 
 
 def test_the_plugin_of_the_page_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from plugins.registry import ALLOWED, Registry
+    from plugins.registry import Registry
 
     page = (ROOT / "docs" / "plugins.md").read_text()
     folder = tmp_path / "gray_world"
     folder.mkdir()
     (folder / "plugin.toml").write_text(re.search(r"```toml\n(api = .*?)```", page, re.S)[1])
     (folder / "plugin.py").write_text(re.search(r"```python\n(.*?class GrayWorld.*?)```", page, re.S)[1])
-    monkeypatch.setenv(ALLOWED, "gray_world")
+    monkeypatch.setenv("LIMPID_PLUGINS", "gray_world")
     loaded = Registry.discover([folder]).get("gray_world")
     assert [field.name for field in loaded.fields] == ["amount", "keep_cast"]
     photo, context = np.full((8, 8, 3), (0.6, 0.5, 0.4), np.float32), SimpleNamespace(notes=[])
