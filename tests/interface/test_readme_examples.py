@@ -1,4 +1,4 @@
-"""The README's API examples, run as they stand against the launched app."""
+"""The API examples of docs/api.md, run as they stand against the launched app."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 from tests import ROOT
 from tests.interface import files
 
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "api.md"
 
 
 def example(language: str, having: str) -> str:
-    (block,) = [b for b in re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.S) if having in b]
+    (block,) = [b for b in re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.S) if having in b]
     return str(block)
 
 
