@@ -28,7 +28,7 @@ class Ready:
     runtime: Runtime
 
 
-class Shelf:
+class ModelCache:
     """Not safe between threads by itself: the host's lock is held around it."""
 
     def __init__(self, catalog: hub.Catalog | None = None, kept: int = KEPT) -> None:

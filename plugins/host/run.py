@@ -21,9 +21,9 @@ from models import runtime as runtimes
 from plugins import schema
 from plugins.contract import Cost, Guidance, Picture, PluginError, Progress, Size, as_cost, as_guidance
 from plugins.host import encode, pictures, record
-from plugins.host.loading import Ready, Shelf
+from plugins.host.loading import ModelCache, Ready
 from plugins.host.masks import read_mask
-from plugins.host.steps import Job, run_guide, run_steps, speaking
+from plugins.host.steps import RunState, run_guide, run_steps, speaking
 from plugins.options import HostOptions
 from plugins.registry import Loaded, Registry
 
@@ -47,7 +47,7 @@ class Host:
     def __init__(self, registry: Registry, catalog: hub.Catalog | None = None) -> None:
         self.registry = registry
         self.catalog = catalog
-        self._shelf = Shelf(catalog)
+        self._models = ModelCache(catalog)
         self._busy = Lock()
 
     def restore(
@@ -79,17 +79,17 @@ class Host:
         facts = record.RunFacts(source.size, notes=list(source.notes))
         mask = None if wanted.mask is None else read_mask(wanted.mask, *source.size, facts.notes)
         with self._turn(progress):
-            job = Job(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 0.9), facts)
+            state = RunState(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 0.9), facts)
             guide = None
             if guidance is not None:
-                job.guidance, job.given = as_guidance(guidance), True
+                state.guidance, state.given = as_guidance(guidance), True
             else:
                 guide = self._guide(chain, wanted, facts, progress)
             started = time.perf_counter()
-            runtimes.reset_peak(job.device)
+            runtimes.reset_peak(state.device)
             if guide is not None:
-                run_guide(*guide, Picture(source.pixels), job, progress.part(0.04, 0.05))
-            image, done = run_steps(job, Picture(source.pixels, mask))
+                run_guide(*guide, Picture(source.pixels), state, progress.part(0.04, 0.05))
+            image, done = run_steps(state, Picture(source.pixels, mask))
             weight = wanted.strength if mask is None else mask * np.float32(wanted.strength)
             progress.update(0.9, "writing the result")
             samples = pictures.compose(source, image, weight)
@@ -103,14 +103,14 @@ class Host:
                 )  # fmt: skip
                 progress.update(0.95, "writing the layers")
                 layers = []
-                for label, layer in job.layers:
+                for label, layer in state.layers:
                     progress.check()
                     layers.append((pictures.save_layer(layer, files.layer(label)), label))
                 if previews:
                     pictures.preview(source, source.samples, files.add(f"{files.stem}-before.jpg"))
                     pictures.preview(source, samples, files.add(f"{files.stem}-after.jpg"))
                 facts.seconds = time.perf_counter() - started
-                facts.peak_memory_mb = runtimes.peak_memory_mb(job.device)
+                facts.peak_memory_mb = runtimes.peak_memory_mb(state.device)
                 progress.update(1.0, "done")
                 files.publish()
             finally:
@@ -142,12 +142,12 @@ class Host:
         source = pictures.read(image_path)
         facts = record.RunFacts(source.size, notes=list(source.notes))
         with self._turn(progress):
-            job = Job(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 1.0), facts)
+            state = RunState(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 1.0), facts)
             started = time.perf_counter()
-            runtimes.reset_peak(job.device)
-            _, done = run_steps(job, Picture(source.pixels))
+            runtimes.reset_peak(state.device)
+            _, done = run_steps(state, Picture(source.pixels))
             facts.seconds = time.perf_counter() - started
-            facts.peak_memory_mb = runtimes.peak_memory_mb(job.device)
+            facts.peak_memory_mb = runtimes.peak_memory_mb(state.device)
         assert facts.guidance is not None
         return facts.guidance, record.build(done, facts, wanted)
 
@@ -219,7 +219,7 @@ class Host:
             facts.notes.append("The guidance text had no part: guidance is automatic, not edited.")
         guide = guides[0]
         progress.update(0.03, f"loading {guide.manifest.name}")
-        return self._shelf.get(guide), schema.validate(guide.Params, params)
+        return self._models.get(guide), schema.validate(guide.Params, params)
 
     def _ready(
         self, chain: list[tuple[Loaded, BaseModel]], model: str | None, progress: Progress
@@ -232,7 +232,7 @@ class Host:
         ready = []
         for loaded, given in chain:
             progress.update(0.02, f"loading {loaded.manifest.name}")
-            ready.append((self._shelf.get(loaded, model if task and loaded.manifest.task == task else None), given))
+            ready.append((self._models.get(loaded, model if task and loaded.manifest.task == task else None), given))
         return ready
 
     @contextmanager

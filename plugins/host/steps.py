@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Job:
+class RunState:
     """One run: its steps with their Params, what guides them, and what came of it beside the picture."""
 
     steps: list[tuple[Ready, BaseModel]]
@@ -39,13 +39,13 @@ class Job:
         return self.steps[0][0].runtime.device
 
 
-def run_steps(job: Job, picture: Picture) -> tuple[np.ndarray, list[StepRecord]]:
+def run_steps(state: RunState, picture: Picture) -> tuple[np.ndarray, list[StepRecord]]:
     """(the picture after the last step, a record of each step). Raises LimpidError."""
     done = []
-    many = sum(ready.loaded.manifest.kind == "restore" for ready, _ in job.steps) > 1
-    for index, (ready, params) in enumerate(job.steps):
+    many = sum(ready.loaded.manifest.kind == "restore" for ready, _ in state.steps) > 1
+    for index, (ready, params) in enumerate(state.steps):
         manifest, local = ready.loaded.manifest, ready.local
-        job.facts.notes.extend(local.notes if local else ())
+        state.facts.notes.extend(local.notes if local else ())
         step = StepRecord(
             manifest.id,
             local.id if local else None,
@@ -53,50 +53,50 @@ def run_steps(job: Job, picture: Picture) -> tuple[np.ndarray, list[StepRecord]]
             ready.runtime,
             params.model_dump(mode="json"),
         )
-        progress = job.progress.part(index / len(job.steps), (index + 1) / len(job.steps))
+        progress = state.progress.part(index / len(state.steps), (index + 1) / len(state.steps))
         progress.update(0.0, manifest.name)
-        context = RunContext(job.seed, _guidance_for(ready, job), progress, job.facts.notes)
+        context = RunContext(state.seed, _guidance_for(ready, state), progress, state.facts.notes)
         with speaking(ready.loaded):
             if manifest.kind == "guide":
-                _guide(ready, picture, params, context, job)
+                _guide(ready, picture, params, context, state)
             else:
                 result = run_restorer(ready, picture, params, context)
                 step.plan = result.info.get("plan")
-                job.facts.notes.extend(str(note) for note in result.info.get("notes", ()))
+                state.facts.notes.extend(str(note) for note in result.info.get("notes", ()))
                 for name, layer in result.layers.items():
-                    job.layers.append((f"{manifest.name}: {name}" if many else name, layer))
+                    state.layers.append((f"{manifest.name}: {name}" if many else name, layer))
                 picture = replace(picture, pixels=result.image)
         done.append(step)
         progress.update(1.0, manifest.name)
     return picture.pixels, done
 
 
-def run_guide(ready: Ready, params: BaseModel, picture: Picture, job: Job, progress: Progress) -> None:
-    """Asks a guide that is no step of its own; the guidance is the job's from here on. Raises LimpidError."""
-    job.facts.notes.extend(ready.local.notes if ready.local else ())
+def run_guide(ready: Ready, params: BaseModel, picture: Picture, state: RunState, progress: Progress) -> None:
+    """Asks a guide that is no step of its own; the guidance is the state's from here on. Raises LimpidError."""
+    state.facts.notes.extend(ready.local.notes if ready.local else ())
     progress.update(0.0, ready.loaded.manifest.name)
     with speaking(ready.loaded):
-        _guide(ready, picture, params, RunContext(job.seed, None, progress, job.facts.notes), job)
+        _guide(ready, picture, params, RunContext(state.seed, None, progress, state.facts.notes), state)
 
 
-def _guide(ready: Ready, picture: Picture, params: BaseModel, context: RunContext, job: Job) -> None:
+def _guide(ready: Ready, picture: Picture, params: BaseModel, context: RunContext, state: RunState) -> None:
     name = ready.loaded.manifest.name
-    if job.given:
-        job.facts.notes.append(f"{name} was not asked: the guidance given was used.")
+    if state.given:
+        state.facts.notes.append(f"{name} was not asked: the guidance given was used.")
         return
-    job.guidance = as_guidance(ready.plugin.run(picture, params, context))
-    job.facts.guidance = job.guidance
+    state.guidance = as_guidance(ready.plugin.run(picture, params, context))
+    state.facts.guidance = state.guidance
 
 
-def _guidance_for(ready: Ready, job: Job) -> Guidance | None:
+def _guidance_for(ready: Ready, state: RunState) -> Guidance | None:
     """What of the guidance this restorer takes."""
-    manifest, guidance = ready.loaded.manifest, job.guidance
+    manifest, guidance = ready.loaded.manifest, state.guidance
     if guidance is None or manifest.kind == "guide":
         return None
     if not manifest.guidance:
-        job.facts.notes.append(f"{manifest.name} takes no guidance; it ran without.")
+        state.facts.notes.append(f"{manifest.name} takes no guidance; it ran without.")
         return None
-    job.facts.guidance = guidance
+    state.facts.guidance = guidance
     takes = manifest.guidance
     return replace(
         guidance,

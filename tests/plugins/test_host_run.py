@@ -217,19 +217,19 @@ def test_models_are_loaded_once_and_the_oldest_is_freed(host, photo, tmp_path):
     assert Darken.loads == 2  # "pieces" went
     host.restore(photo, ["pieces"], out_dir=tmp_path)
     assert Darken.loads == 3
-    assert loading.KEPT == 3 and len(host._shelf._ready) == 3
+    assert loading.KEPT == 3 and len(host._models._ready) == 3
 
 
 def test_when_memory_is_short_for_loading_the_others_are_freed_first(host, photo, tmp_path):
     class Big(Darken):
         def load(self, model, ctx):
-            if host._shelf._ready:
+            if host._models._ready:
                 raise MemoryError
 
     host.registry = registry(loaded(Darken, "darken"), loaded(Big, "big"))
     host.restore(photo, ["darken"], out_dir=tmp_path)
     host.restore(photo, ["big"], out_dir=tmp_path)
-    assert [key[0] for key in host._shelf._ready] == ["big"]
+    assert [key[0] for key in host._models._ready] == ["big"]
 
 
 def test_a_plugin_runs_at_a_precision_it_has(host, photo, tmp_path, monkeypatch):
