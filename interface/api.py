@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from interface import work
+from interface import jobs
 from interface.cache import new_folder
 from models.errors import LimpidError
 from plugins.contract import Cancelled
@@ -49,7 +49,7 @@ def restorer(plugin: Loaded) -> Callable[..., Any]:
             image, [plugin.manifest.id], {plugin.manifest.id: params}, rest[len(names) :], progress
         )
 
-    return describe(endpoint, plugin.manifest.id, plugin.manifest.summary, [*own, *host_fields()])
+    return with_signature(endpoint, plugin.manifest.id, plugin.manifest.summary, [*own, *host_fields()])
 
 
 def chain(plugins: Sequence[Loaded]) -> Callable[..., Any]:
@@ -64,7 +64,7 @@ def chain(plugins: Sequence[Loaded]) -> Callable[..., Any]:
         FieldSpec("steps", "str", None, help=f"Ids of the restorers to run, in order. {listed}"),
         FieldSpec("params", "str", None, help='Parameters by restorer, as JSON: {"id": {"name": value}}.'),
     ]
-    return describe(
+    return with_signature(
         endpoint,
         "restore",
         "Runs one or several restorers on a photo, in the order given.",
@@ -81,12 +81,12 @@ def guide(plugin: Loaded) -> Callable[..., Any]:
     async def endpoint(*values: Any) -> dict[str, Any]:
         image, *rest, progress = values
         step = plugin.manifest.id
-        job = work.Job(image, (step,), {step: dict(zip(names, rest, strict=True))}, guide=True)
+        job = jobs.Job(image, (step,), {step: dict(zip(names, rest, strict=True))}, guide=True)
         said = await answer(job, progress)
         return {**said["guidance"], "notes": said["record"]["notes"]}
 
     returns = "JSON: caption, tags (name and score from 0 to 1), model (who said so), notes."
-    return describe(endpoint, plugin.manifest.id, plugin.manifest.summary, own, returns=returns)
+    return with_signature(endpoint, plugin.manifest.id, plugin.manifest.summary, own, returns=returns)
 
 
 def host_fields() -> list[FieldSpec]:
@@ -104,7 +104,7 @@ async def restore_photo(
     """Runs the job and gives what every restoring endpoint returns: file, run record, layers."""
     given = dict(zip(HostOptions.model_fields, options, strict=True))
     given["model"] = None if given["model"] in (None, "", DEFAULT_MODEL) else given["model"]
-    job = work.Job(image, tuple(steps), params, given, str(new_folder("results")))
+    job = jobs.Job(image, tuple(steps), params, given, str(new_folder("results")))
     outcome: Outcome = await answer(job, progress)
     if outcome.before and outcome.after:
         _previews[f"{outcome.path.name}/{outcome.path.parent.name}"] = (str(outcome.before), str(outcome.after))
@@ -113,11 +113,11 @@ async def restore_photo(
     return str(outcome.path), outcome.record, [(str(path), label) for path, label in outcome.layers]
 
 
-async def answer(job: work.Job, progress: gr.Progress) -> Any:
+async def answer(job: jobs.Job, progress: gr.Progress) -> Any:
     """The job's result; what goes wrong becomes a gr.Error whose sentence reaches the page and the client."""
     progress(0, desc="Waiting for the model")
     try:
-        return await work.follow(job, lambda step: progress(step.fraction, desc=sentence_case(step.message)))
+        return await jobs.follow(job, lambda step: progress(step.fraction, desc=sentence_case(step.message)))
     except Cancelled as error:
         raise gr.Error("Cancelled.", print_exception=False) from error
     except LimpidError as error:
@@ -135,7 +135,7 @@ def sentence_case(message: str) -> str:
     return message[:1].upper() + message[1:] if message else "Working"
 
 
-def describe(
+def with_signature(
     function: Callable[..., Any],
     name: str,
     summary: str,

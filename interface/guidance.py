@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from interface import snippets, work
+from interface import jobs, snippets
 from interface.controls import AnyDropdown, AnyRadio, PhotoInput
 from models.errors import LimpidError
 from plugins.registry import Loaded
@@ -88,7 +88,7 @@ def suggest(guide: Loaded, kept: bool) -> Callable[..., Any]:
         if mode == "off" or (kept and mode == "edited" and chips):
             return gr.skip(), gr.skip()
         try:
-            answer = await work.follow(work.Job(photo, (guide.manifest.id,), guide=True), lambda _: None)
+            answer = await jobs.follow(jobs.Job(photo, (guide.manifest.id,), guide=True), lambda _: None)
         except LimpidError as error:
             return gr.skip(), snippets.problem_html(str(error))
         said = answer["guidance"]

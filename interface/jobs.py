@@ -53,7 +53,7 @@ def use(host: Host) -> None:
 
 def host() -> Host:
     if _host is None:
-        raise RuntimeError("interface.work.use(host) has not been called")
+        raise RuntimeError("interface.jobs.use(host) has not been called")
     return _host
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from interface.cache import cache_folder, new_folder
 from interface.controls import PhotoInput
-from interface.looking import seen_size, upright
+from interface.result_view import seen_size, upright
 
 CANVAS = 800  # longest side of the picture one draws on
 PAINT = "rgba(60, 182, 191, 0.75)"

@@ -23,7 +23,7 @@ SHOWN = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".bmp")  # by every 
 PATIENCE = 2.0  # seconds to wait for a busy host before the cost is left out
 
 
-def arrive(service: Service, steps: Sequence[str] = ()) -> Callable[[str | None], str]:
+def on_upload(service: Service, steps: Sequence[str] = ()) -> Callable[[str | None], str]:
     """An event that says, for a new photo, its size and what `steps` are expected to take on it."""
 
     def about(photo: str | None) -> str:
@@ -84,7 +84,7 @@ def stand_in(photo: str) -> str:
     return f'<img class="stand-in" alt="The photo" src="gradio_api/file={escape(str(path), quote=True)}">'
 
 
-def present(file: str | None, record: dict[str, Any] | None) -> tuple[Any, str, gr.DownloadButton]:
+def show_result(file: str | None, record: dict[str, Any] | None) -> tuple[Any, str, gr.DownloadButton]:
     """The slider, the line below it and the download button for a finished run."""
     if not file:
         return None, snippets.summary_html(None), gr.DownloadButton(interactive=False)

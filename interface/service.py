@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from interface import work
+from interface import jobs
 from models.hub import Catalog, describe
 from plugins import __version__
 from plugins.host.run import Host
@@ -24,7 +24,7 @@ class Service:
         self.catalog = catalog or Catalog.load()
         self.registry = Registry.discover(extra_folders, catalog=self.catalog)
         self.host = Host(self.registry, self.catalog)
-        work.use(self.host)
+        jobs.use(self.host)
 
     @property
     def restorers(self) -> list[Loaded]:
@@ -37,8 +37,8 @@ class Service:
     def guides_of(self, plugins: Iterable[Loaded]) -> list[Loaded]:
         """The guides, where one of these restorers takes guidance and has a model that was trained with it."""
         taking = [plugin.manifest for plugin in plugins if plugin.manifest.guidance]
-        told = any(not one.task or any(entry.guided for entry in self.catalog.entries(one.task)) for one in taking)
-        return self.guides if told else []
+        guided = any(not one.task or any(entry.guided for entry in self.catalog.entries(one.task)) for one in taking)
+        return self.guides if guided else []
 
     def models(self) -> list[dict[str, Any]]:
         """For /models and the models page."""

@@ -12,7 +12,7 @@ from interface import api, mask, snippets
 from interface.controls import AnyDropdown, PhotoInput, control
 from interface.examples import photos
 from interface.guidance import GuidanceControls
-from interface.looking import arrive, present
+from interface.result_view import on_upload, show_result
 from interface.service import Service
 from plugins.registry import Loaded
 from plugins.schema import fields
@@ -64,7 +64,7 @@ def restorer_tab(service: Service, plugin: Loaded) -> gr.Dataset:
     )
     wire(stop, run, outputs)
     guidance.follow(photo, ONE_MODEL)
-    photo.change(arrive(service, [plugin.manifest.id]), photo, about, queue=False, **QUIET)
+    photo.change(on_upload(service, [plugin.manifest.id]), photo, about, queue=False, **QUIET)
     return examples
 
 
@@ -106,7 +106,7 @@ def chain_tab(service: Service) -> gr.Dataset:
     )
     wire(stop, run, outputs)
     guidance.follow(photo, ONE_MODEL)
-    photo.change(arrive(service, ids[:1]), photo, about, queue=False, **QUIET)
+    photo.change(on_upload(service, ids[:1]), photo, about, queue=False, **QUIET)
     return examples
 
 
@@ -125,7 +125,7 @@ def guide_tab(service: Service, plugin: Loaded) -> gr.Dataset:
     run = go.click(api.guide(plugin), [photo, *params], said, api_name=plugin.manifest.id, **ONE_MODEL)
     run.success(snippets.guidance_html, said, shown, queue=False, **QUIET)
     let_cancel(stop, run)
-    photo.change(arrive(service), photo, about, queue=False, **QUIET)
+    photo.change(on_upload(service), photo, about, queue=False, **QUIET)
     return examples
 
 
@@ -234,7 +234,7 @@ def result_side() -> Outputs:
 
 def wire(stop: gr.Button, run: Any, outputs: Outputs) -> None:
     """Shows a result once it is there; lets Cancel end the run."""
-    run.success(present, [outputs.file, outputs.record], outputs.shown, queue=False, **QUIET)
+    run.success(show_result, [outputs.file, outputs.record], outputs.shown, queue=False, **QUIET)
     let_cancel(stop, run)
 
 

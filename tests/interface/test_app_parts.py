@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from interface import cache, examples, looking, mask, models_page, snippets, work
+from interface import cache, examples, jobs, mask, models_page, result_view, snippets
 from interface.controls import PhotoInput, control
 from plugins.contract import Cost, Progress, Size
 from plugins.host import pictures
@@ -84,18 +84,18 @@ def test_old_results_are_swept_away() -> None:
 
 def test_gpu_seconds_follow_the_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     def with_cost(seconds: float) -> int:
-        monkeypatch.setattr(work, "_host", SimpleNamespace(cost=lambda *_: Cost(seconds, 1.0)))
-        return work.seconds_of_gpu(work.Job("photo.png", ("dereflection",)))
+        monkeypatch.setattr(jobs, "_host", SimpleNamespace(cost=lambda *_: Cost(seconds, 1.0)))
+        return jobs.seconds_of_gpu(jobs.Job("photo.png", ("dereflection",)))
 
     asked = []
-    monkeypatch.setattr(work, "_host", SimpleNamespace(cost=lambda *given: asked.append(given) or Cost(1.0, 1.0)))
-    work.seconds_of_gpu(work.Job("photo.png", ("dereflection",), options={"model": "large"}))
-    work.seconds_of_gpu(work.Job("photo.png", ("dereflection",), options={"model": ""}))
+    monkeypatch.setattr(jobs, "_host", SimpleNamespace(cost=lambda *given: asked.append(given) or Cost(1.0, 1.0)))
+    jobs.seconds_of_gpu(jobs.Job("photo.png", ("dereflection",), options={"model": "large"}))
+    jobs.seconds_of_gpu(jobs.Job("photo.png", ("dereflection",), options={"model": ""}))
     assert [given[-1] for given in asked] == ["large", None]  # of the model that will run, not of the default
-    assert work.SHORTEST <= with_cost(0.1) < with_cost(30) < with_cost(60) < work.LONGEST
-    assert with_cost(1e6) == work.LONGEST
-    monkeypatch.setattr(work, "_host", SimpleNamespace(cost=lambda *_: 1 / 0))
-    assert work.seconds_of_gpu(work.Job(None, ())) == work.SHORTEST
+    assert jobs.SHORTEST <= with_cost(0.1) < with_cost(30) < with_cost(60) < jobs.LONGEST
+    assert with_cost(1e6) == jobs.LONGEST
+    monkeypatch.setattr(jobs, "_host", SimpleNamespace(cost=lambda *_: 1 / 0))
+    assert jobs.seconds_of_gpu(jobs.Job(None, ())) == jobs.SHORTEST
 
 
 def test_controls_come_from_the_fields() -> None:
@@ -135,14 +135,14 @@ def test_the_size_told_is_the_size_read(tmp_path: Path, suffix: str) -> None:
     exif[0x0112] = 6
     path = tmp_path / f"turned.{suffix}"
     Image.fromarray(files.scene()).save(path, exif=exif)
-    size = looking.seen_size(str(path))
+    size = result_view.seen_size(str(path))
     assert (size.width, size.height) == pictures.read(path).size
 
 
 def test_while_another_photo_is_worked_on_the_cost_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "PATIENCE", 0.1)
+    monkeypatch.setattr(result_view, "PATIENCE", 0.1)
     host = Host(registry(loaded(Darken, "darken")))
-    about = looking.arrive(SimpleNamespace(host=host), ["darken"])  # type: ignore[arg-type]
+    about = result_view.on_upload(SimpleNamespace(host=host), ["darken"])  # type: ignore[arg-type]
     photo = str(files.photo(tmp_path))
     assert "of memory" in about(photo)
     with host._turn(Progress()):
@@ -163,8 +163,8 @@ def test_a_plugin_that_exits_ends_its_job_alone(tmp_path: Path, monkeypatch: pyt
         def run(self, picture: Any, params: Any, ctx: Any) -> Any:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(work, "_host", Host(registry(loaded(Leaves, "leaves"), loaded(Worse, "worse"))))
+    monkeypatch.setattr(jobs, "_host", Host(registry(loaded(Leaves, "leaves"), loaded(Worse, "worse"))))
     photo = str(files.photo(tmp_path))
     for step, word in (("leaves", "SystemExit"), ("worse", "KeyboardInterrupt")):
-        last = [item for item in work.run(work.Job(photo, (step,), out_dir=str(tmp_path))) if item][-1]
+        last = [item for item in jobs.run(jobs.Job(photo, (step,), out_dir=str(tmp_path))) if item][-1]
         assert isinstance(last, Exception) and word in str(last)
