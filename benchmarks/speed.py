@@ -125,8 +125,8 @@ def measure_guide(model: str, dtype: str | None, runs: int) -> dict[str, Any]:
         result["seconds"][size] = statistics.median(side_by_side({"guide": guide}, photo, runs)["guide"])
     pipeline: Any = load_restorer(model, device="cpu", dtype=dtype).pipeline
     if getattr(pipeline.network, "guide", None) is not None:
-        told = {pipeline.network.guide.names[0]: 1.0}
-        seconds = side_by_side({"with": lambda p: pipeline(p, tags=told), "without": pipeline}, small, runs)
+        tags = {pipeline.network.guide.names[0]: 1.0}
+        seconds = side_by_side({"with": lambda p: pipeline(p, tags=tags), "without": pipeline}, small, runs)
         result["added"] = statistics.median(a - b for a, b in zip(seconds["with"], seconds["without"], strict=True))
     return result
 

@@ -46,8 +46,11 @@ class Pipelined:
         return Cost(cost["seconds"], cost["memory_mb"], int(cost["tiles"]))
 
 
-def said_by(ctx: RunContext) -> dict[str, Any]:
-    """The arguments by which a pipeline is told what ``ctx.guidance`` says; none without guidance."""
+def guidance_kwargs(ctx: RunContext) -> dict[str, Any]:
+    """The keyword arguments ``tags`` and ``caption`` of a pipeline, from ``ctx.guidance``; empty without guidance.
+
+    A tag named twice counts with its highest score.
+    """
     if ctx.guidance is None:
         return {}
     tags: dict[str, float] = {}

@@ -124,9 +124,9 @@ class Registry:
         """For /plugins, JSON: the enabled ones with their fields, then the disabled ones with their reason."""
         rows: list[dict[str, Any]] = []
         for loaded in self.enabled.values():
-            told = loaded.manifest.model_dump(mode="json", exclude={"api", "entry"})
+            row = loaded.manifest.model_dump(mode="json", exclude={"api", "entry"})
             rows.append(
-                {**told, "enabled": True, "source": loaded.source, "params": [one.as_dict() for one in loaded.fields]}
+                {**row, "enabled": True, "source": loaded.source, "params": [one.as_dict() for one in loaded.fields]}
             )
         return rows + [{"id": name, "enabled": False, "reason": reason} for name, reason in self.disabled]
 
@@ -188,13 +188,13 @@ def _manifest(folder: Path) -> Manifest:
             "It has no readable plugin.toml beside its entry: ship one as package data, in a package."
         ) from error
     try:
-        told = tomllib.loads(text)
+        values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PluginError(f"plugin.toml is not valid TOML: {error}.") from error
-    if told.get("api") != API:
-        raise PluginError(f"plugin.toml asks for contract api = {told.get('api')!r}, and this is {API}.")
+    if values.get("api") != API:
+        raise PluginError(f"plugin.toml asks for contract api = {values.get('api')!r}, and this is {API}.")
     try:
-        return Manifest.model_validate(told)
+        return Manifest.model_validate(values)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise PluginError(f"plugin.toml is not right ({wrong}).") from error

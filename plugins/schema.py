@@ -38,8 +38,8 @@ class FieldSpec:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON; what is None or empty is left out, the default excepted."""
-        told = {name: value for name, value in asdict(self).items() if value not in (None, "")}
-        return {**told, "default": self.default}
+        given = {name: value for name, value in asdict(self).items() if value not in (None, "")}
+        return {**given, "default": self.default}
 
 
 def fields(params: type[BaseModel]) -> list[FieldSpec]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from plugins.contract import Picture, Result, RunContext
-from plugins.pipelined import Pipelined, said_by, tile_progress
+from plugins.pipelined import Pipelined, guidance_kwargs, tile_progress
 
 
 class Deblurring(Pipelined):
@@ -36,7 +36,7 @@ class Deblurring(Pipelined):
 
     def run(self, picture: Picture, params: Params, ctx: RunContext) -> Result:
         options = {"detail": params.detail, "linear": params.linear}
-        output = self._pipeline(picture.pixels, **options, progress=tile_progress(ctx), **said_by(ctx))
+        output = self._pipeline(picture.pixels, **options, progress=tile_progress(ctx), **guidance_kwargs(ctx))
         layers = {}
         if params.keep_layers:
             from models.deblur.draw import draw_blur

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from plugins.contract import Cost, Picture, Result, RunContext, Size
-from plugins.pipelined import Pipelined, said_by, tile_progress
+from plugins.pipelined import Pipelined, guidance_kwargs, tile_progress
 
 
 class Dereflection(Pipelined):
@@ -33,13 +33,18 @@ class Dereflection(Pipelined):
             "there; off: the mask only limits where the photo changes.",
         )
 
+        @property
+        def keep_layers(self) -> bool:
+            """The name that restorers share; ``keep_layer`` is its alias in the API."""
+            return self.keep_layer
+
     def run(self, picture: Picture, params: Params, ctx: RunContext) -> Result:
         # A mask that is white all over says nothing of place.
         hint = picture.mask if params.mask_hint and picture.mask is not None and picture.mask.min() < 1 else None
         output = self._pipeline(
-            picture.pixels, processing=params.processing, progress=tile_progress(ctx), hint=hint, **said_by(ctx)
+            picture.pixels, processing=params.processing, progress=tile_progress(ctx), hint=hint, **guidance_kwargs(ctx)
         )
-        layers = {"reflection": output.reflection} if params.keep_layer else {}
+        layers = {"reflection": output.reflection} if params.keep_layers else {}
         return Result(output.image, layers, {"plan": output.plan, "notes": output.notes})
 
     def cost(self, size: Size, params: Params) -> Cost:

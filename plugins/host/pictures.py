@@ -134,25 +134,25 @@ def write_samples(
     """As ``write``, for samples in the photo's own colours."""
     width, height = source.size
     encode.check(format, width, height)
-    told: list[str] = []
+    losses: list[str] = []
     try:
         exif = metadata.exif_to_keep(source.exif, keep_metadata, width, height)
     except Exception:  # damaged values, each in its own way; the picture is what was worked for
         exif = None
-        told.append("The photo's EXIF is damaged and was not kept.")
+        losses.append("The photo's EXIF is damaged and was not kept.")
     xmp = metadata.xmp_to_keep(source.xmp, keep_metadata)
     path = Path(folder) / (name or result_name(source.path, format))
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
-        told += encode.save(part, format, samples, source.alpha, source.icc, exif, xmp)
+        losses += encode.save(part, format, samples, source.alpha, source.icc, exif, xmp)
         os.replace(part, path)
     except OSError as error:
         raise PictureError(f"The result could not be written: {error.strerror or error}.") from error
     finally:
         part.unlink(missing_ok=True)
     if notes is not None:
-        notes.extend(told)
+        notes.extend(losses)
     return path
 
 
