@@ -52,7 +52,7 @@ def through_host(photo: Path, model: str, dtype: str | None = None) -> float:
         return time.perf_counter() - begin
 
 
-WAYS: dict[str, Callable[[Path, str, str | None], float]] = {
+MEASUREMENTS: dict[str, Callable[[Path, str, str | None], float]] = {
     "pipeline": through_pipeline,
     "host": through_host,
 }
@@ -60,7 +60,7 @@ WAYS: dict[str, Callable[[Path, str, str | None], float]] = {
 
 def measure(photo: Path, model: str, through: str, dtype: str | None = None) -> dict[str, Any]:
     """Measures in *this* process, whose peak memory is its whole life's: call it from a fresh one."""
-    seconds = WAYS[through](photo, model, dtype)
+    seconds = MEASUREMENTS[through](photo, model, dtype)
     with Image.open(photo) as picture:
         size = picture.size
     result = {"through": through, "width": size[0], "height": size[1], "megapixels": size[0] * size[1] / 1e6}
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.large", description="One large photo, measured.")
     parser.add_argument("--photo", required=True, type=Path)
     parser.add_argument("--model", required=True, help="id in the catalog, or (pipeline only) a folder")
-    parser.add_argument("--through", choices=sorted(WAYS), default="pipeline")
+    parser.add_argument("--through", choices=sorted(MEASUREMENTS), default="pipeline")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="by default what the app would choose")
     given = parser.parse_args(arguments)
     print(json.dumps(measure(given.photo, given.model, given.through, given.dtype)))

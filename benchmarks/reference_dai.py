@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
-PROCESSING_SIDE = 768
+PROCESSING_SIDE_PX = 768
 
 
 class ReferenceDAI(nn.Module):
@@ -54,7 +54,7 @@ class ReferenceDAI(nn.Module):
         """
         size = photo.shape[-2:]
         if processing_resolution is None:
-            processing_resolution = PROCESSING_SIDE if max(size) < PROCESSING_SIDE else 0
+            processing_resolution = PROCESSING_SIDE_PX if max(size) < PROCESSING_SIDE_PX else 0
         image = photo * 2 - 1
         if processing_resolution:
             shape = [side * processing_resolution // max(size) for side in size]

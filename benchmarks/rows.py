@@ -23,8 +23,8 @@ from models.measure import synchronize
 from models.runtime import peak_memory_mb, reset_peak, use_threads
 from models.tiles import is_out_of_memory
 
-SHARE = 0.3  # of the matrix rate, for a first guess of how long a size will take
-RUNS, LONG = 5, 20.0  # timed calls; seconds from which on one is enough
+EXPECTED_RATE_SHARE = 0.3  # of the matrix rate, for a first guess of how long a size will take
+MAX_TIMED_RUNS, SINGLE_RUN_S = 5, 20.0  # timed calls; seconds from which on one is enough
 
 
 def measure(subject: Subject, sizes: Sequence[dict[str, Any]], rate: float, limit: float) -> Iterator[dict[str, Any]]:
@@ -33,7 +33,7 @@ def measure(subject: Subject, sizes: Sequence[dict[str, Any]], rate: float, limi
     Those that would take longer than ``limit`` seconds or more memory than there is are left out, with the reason.
     """
     call = call_of(subject, build(subject))
-    speed = rate * SHARE
+    speed = rate * EXPECTED_RATE_SHARE
     for size in sizes:
         result = {"width": size["width"], "height": size["height"], "operations": size["operations"]}
         expected = size["operations"] / speed
@@ -45,7 +45,7 @@ def measure(subject: Subject, sizes: Sequence[dict[str, Any]], rate: float, limi
             reset_peak(subject.device)
             times = [_timed(call, photo, subject.device)]
             # What comes first pays for caches and compiling, so it counts only where one run is all there is time for.
-            while times[0] < LONG and len(times) <= RUNS:
+            while times[0] < SINGLE_RUN_S and len(times) <= MAX_TIMED_RUNS:
                 times.append(_timed(call, photo, subject.device))
         except Exception as error:
             if not is_out_of_memory(error):

@@ -28,9 +28,9 @@ from benchmarks.subjects import Subject, operations
 from models.dereflection.tuning import FUSED, PLAIN, XFORMERS
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
-SIZES = {"512": (512, 512), "768": (768, 768), "1024": (1024, 1024), "2048": (2048, 2048), "12mp": (4000, 3000)}
-GRACE = 300.0  # seconds for making a network, beside the limit
+RESULTS_FOLDER = ROOT / "benchmarks" / "results"
+SIZES_PX = {"512": (512, 512), "768": (768, 768), "1024": (1024, 1024), "2048": (2048, 2048), "12mp": (4000, 3000)}
+BUILD_GRACE_S = 300.0  # seconds for making a network, beside the limit
 
 
 def subjects(device: str, tiny: bool = False) -> list[Subject]:
@@ -63,7 +63,7 @@ def run(subject: Subject, sizes: dict[str, tuple[int, int]], rate: float, limit:
     work = json.dumps({"subject": subject.as_dict(), "sizes": asked, "rate": rate, "limit": limit})
     command = [sys.executable, "-m", "benchmarks.rows", work]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    timer = threading.Timer(GRACE + 7 * limit * len(sizes), process.kill)
+    timer = threading.Timer(BUILD_GRACE_S + 7 * limit * len(sizes), process.kill)
     timer.start()
     try:
         out, err = process.communicate()
@@ -179,16 +179,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--devices", nargs="+", default=["cuda", "cpu"], help="default: both; what is not there is empty"
     )
-    parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--sizes", nargs="+", choices=list(SIZES_PX), default=list(SIZES_PX))
     parser.add_argument("--limit", type=float, default=120.0, help="seconds that one photo may take (default 120)")
     parser.add_argument("--agreement", action="store_true", help="compare precisions and attention on the CPU, too")
     parser.add_argument("--tiny", action="store_true", help="networks with few channels: a try of the command itself")
     parser.add_argument("--out", type=Path, help="where to write the numbers (default: benchmarks/results/<machine>)")
     given = parser.parse_args(arguments)
-    sizes = {name: SIZES[name] for name in SIZES if name in given.sizes}
+    sizes = {name: SIZES_PX[name] for name in SIZES_PX if name in given.sizes}
     results = measure(given.devices, sizes, given.limit, given.tiny, given.agreement)
     print(table(results))
-    out = given.out or RESULTS / file_name(results)
+    out = given.out or RESULTS_FOLDER / file_name(results)
     if given.out or not given.tiny:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(results, indent=2) + "\n")

@@ -20,7 +20,7 @@ from plugins.contract import Progress
 from plugins.host.pictures import stem
 from plugins.host.run import Host
 
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".gif", ".bmp"}
+PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".gif", ".bmp"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def find(names: Iterable[str]) -> list[Path]:
     for name in names:
         path = Path(name)
         if path.is_dir():
-            paths = sorted(child for child in path.iterdir() if child.suffix.lower() in PICTURES)
+            paths = sorted(child for child in path.iterdir() if child.suffix.lower() in PHOTO_SUFFIXES)
         elif not path.exists() and glob.has_magic(name):
             paths = [Path(match) for match in sorted(glob.glob(name, recursive=True))] or [path]
         else:

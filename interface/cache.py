@@ -9,8 +9,8 @@ import time
 import uuid
 from pathlib import Path
 
-HOUR = 3600
-KEPT = 6 * HOUR  # how long a result can be downloaded
+HOUR_S = 3600
+RESULT_LIFETIME_S = 6 * HOUR_S  # how long a result can be downloaded
 
 
 def cache_folder() -> Path:
@@ -25,7 +25,7 @@ def new_folder(kind: str) -> Path:
     return folder
 
 
-def sweep(age: float = KEPT) -> None:
+def sweep(age: float = RESULT_LIFETIME_S) -> None:
     """Deletes what was made for requests more than `age` seconds ago, and the folders that leaves empty."""
     limit = time.time() - age
     for path in sorted(cache_folder().glob("*/*/**/*"), reverse=True):
@@ -48,6 +48,6 @@ def keep_swept() -> None:
     def forever() -> None:
         while True:
             sweep()
-            time.sleep(HOUR)
+            time.sleep(HOUR_S)
 
     threading.Thread(target=forever, name="limpid-sweep", daemon=True).start()

@@ -18,7 +18,10 @@ from pydantic import ValidationInfo, model_validator
 if TYPE_CHECKING:
     from plugins.schema import FieldSpec
 
-LONGEST_SLIDER = 10_000  # a wider range is a number to type, such as a seed
+MAX_SLIDER_SPAN = 10_000
+"""A number with a wider range, such as a seed, is typed and has no slider."""
+QUIET_EVENT: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+"""Arguments of an event of the page that is no endpoint and shows no progress."""
 
 # Gradio writes a .pyi file beside each source of component classes, when it is imported; ours are to stay clean.
 _write_stub, component_meta.create_or_modify_pyi = component_meta.create_or_modify_pyi, lambda *_: None
@@ -106,7 +109,7 @@ def control(field: FieldSpec, **extra: Any) -> gr.components.Component:
     if field.kind in ("int", "float"):
         whole = field.kind == "int"
         span = math.inf if None in (field.minimum, field.maximum) else field.maximum - field.minimum
-        if span > LONGEST_SLIDER:
+        if span > MAX_SLIDER_SPAN:
             return AnyNumber(value=field.default, precision=0 if whole else None, **common)
         step = 1 if whole else (0.01 if span <= 2 else span / 200)
         return AnySlider(field.minimum, field.maximum, value=field.default, step=step, **common)

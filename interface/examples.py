@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 Made = Callable[[], np.ndarray]  # uint8 H x W x 3
 
 # (photo behind the glass, what the glass reflects, seed): scikit-image's public-domain and CC0 photos.
-PAIRS = (
+GLASS_EXAMPLES = (
     ("coffee.png", "rocket.jpg", 3),
     ("chelsea.png", "astronaut.png", 2),
     ("rocket.jpg", "coffee.png", 5),
     ("astronaut.png", "chelsea.png", 8),
 )
 # (photo, family of blur, its size as a share of the shorter side, seed)
-BLURS = (
+BLUR_EXAMPLES = (
     ("coffee.png", "linear", 0.03, 4),
     ("astronaut.png", "disc", 0.008, 1),
     ("rocket.jpg", "shake", 0.03, 2),
     ("chelsea.png", "gaussian", 0.007, 3),
 )
-LONGEST = 768
+MAX_SIDE_PX = 768
 _lock = threading.Lock()
 
 
@@ -59,14 +59,14 @@ def _behind_glass() -> dict[str, Made]:
     def make(scene: str, reflected: str, seed: int) -> np.ndarray:
         return behind_glass(_bundled(scene), _bundled(reflected), seed)
 
-    return {f"through-glass-{Path(pair[0]).stem}": partial(make, *pair) for pair in PAIRS}
+    return {f"through-glass-{Path(pair[0]).stem}": partial(make, *pair) for pair in GLASS_EXAMPLES}
 
 
 def _blurred() -> dict[str, Made]:
     def make(scene: str, family: str, size: float, seed: int) -> np.ndarray:
         return blurred(_bundled(scene), family, size, seed)
 
-    return {f"blurred-{Path(how[0]).stem}": partial(make, *how) for how in BLURS}
+    return {f"blurred-{Path(how[0]).stem}": partial(make, *how) for how in BLUR_EXAMPLES}
 
 
 def behind_glass(scene: Image.Image, reflected: Image.Image, seed: int) -> np.ndarray:
@@ -105,13 +105,13 @@ def _tensor(picture: Image.Image) -> torch.Tensor:
 
 
 def _bundled(name: str) -> Image.Image:
-    """One of scikit-image's bundled photos, RGB, at most LONGEST px a side; read without importing it."""
+    """One of scikit-image's bundled photos, RGB, at most MAX_SIDE_PX px a side; read without importing it."""
     spec = importlib.util.find_spec("skimage")
     if spec is None or spec.origin is None:
         raise OSError("scikit-image is not installed")
     with Image.open(Path(spec.origin).parent / "data" / name) as picture:
         whole = picture.convert("RGB")
-    whole.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    whole.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.LANCZOS)
     return whole
 
 

@@ -8,13 +8,12 @@ from typing import Any
 import gradio as gr
 
 from interface import jobs, snippets
-from interface.controls import AnyDropdown, AnyRadio, PhotoInput
+from interface.controls import QUIET_EVENT, AnyDropdown, AnyRadio, PhotoInput
 from models.errors import LimpidError
 from plugins.registry import Loaded
 from plugins.schema import FieldSpec
 
 MODES = [("Off", "off"), ("Automatic", "automatic"), ("As edited", "edited")]
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 class GuidanceControls:
@@ -58,17 +57,19 @@ class GuidanceControls:
         """Suggests tags for a new photo, and when guidance is turned on; what is edited turns it to "as edited"."""
         if self.guide is None:
             return
-        self.mode.change(lambda mode: gr.Column(visible=mode != "off"), self.mode, self.more, queue=False, **QUIET)
+        self.mode.change(
+            lambda mode: gr.Column(visible=mode != "off"), self.mode, self.more, queue=False, **QUIET_EVENT
+        )
         for changed, kept in ((self.mode.input, True), (photo.change, False)):
             look, inputs = suggest(self.guide, kept), [photo, self.mode, self.chips]
-            changed(look, inputs, [self.chips, self.said], **QUIET, **turns)
-        photo.change(lambda: "", None, self.own, queue=False, **QUIET)  # they were about another photo
+            changed(look, inputs, [self.chips, self.said], **QUIET_EVENT, **turns)
+        photo.change(lambda: "", None, self.own, queue=False, **QUIET_EVENT)  # they were about another photo
         # In the browser, so that the button pressed right after sees it.
-        gr.on([self.chips.input, self.own.input], None, None, self.mode, js="() => 'edited'", **QUIET)
+        gr.on([self.chips.input, self.own.input], None, None, self.mode, js="() => 'edited'", **QUIET_EVENT)
 
     def gather(self, button: gr.Button) -> Any:
         """An event of ``button`` that puts chips and words together as the guidance text; the run comes after it."""
-        return button.click(together, [self.mode, self.chips, self.own], self.text, queue=False, **QUIET)
+        return button.click(together, [self.mode, self.chips, self.own], self.text, queue=False, **QUIET_EVENT)
 
 
 def together(mode: str, chips: Sequence[str] | None, own: str | None) -> str:

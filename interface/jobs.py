@@ -19,7 +19,7 @@ import spaces
 from plugins.contract import Cancelled, Progress
 from plugins.host.run import Host, Outcome
 
-SHORTEST, LONGEST = 10, 300  # seconds of GPU asked for
+MIN_GPU_S, MAX_GPU_S = 10, 300  # seconds of GPU asked for
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def seconds_of_gpu(job: Job) -> int:
     try:
         expected = host().cost(job.image or "", job.steps, job.params, job.options.get("model") or None).seconds
     except Exception:  # whatever is wrong is reported by the run itself
-        return SHORTEST
-    return int(min(LONGEST, max(SHORTEST, SHORTEST + 1.5 * expected)))
+        return MIN_GPU_S
+    return int(min(MAX_GPU_S, max(MIN_GPU_S, MIN_GPU_S + 1.5 * expected)))
 
 
 @spaces.GPU(duration=seconds_of_gpu)

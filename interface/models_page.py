@@ -9,7 +9,7 @@ import gradio as gr
 
 from interface.service import Service
 
-MOOD = {
+STATE_CLASSES = {
     "embedded": "good",
     "local": "good",
     "cached": "good",
@@ -44,7 +44,11 @@ def model_html(model: dict[str, Any]) -> str:
     ]
     rows += [(name, value) for name, value in quality_rows(model.get("quality") or {})]
     return card(
-        str(model.get("name", model.get("id"))), where, MOOD.get(where, "idle"), str(model.get("summary") or ""), rows
+        str(model.get("name", model.get("id"))),
+        where,
+        STATE_CLASSES.get(where, "idle"),
+        str(model.get("summary") or ""),
+        rows,
     )
 
 

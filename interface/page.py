@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from interface import models_page, snippets
-from interface.cache import HOUR, KEPT
+from interface.cache import HOUR_S, RESULT_LIFETIME_S
 from interface.service import Service
 from interface.tabs import chain_tab, fill_examples, guide_tab, restorer_tab
 from interface.theme import ON_LOAD, TOGGLE_THEME
@@ -24,7 +24,9 @@ BRAND = f"""<div class="brand">{LOGO}<div><h1>Limpid</h1>
 
 def build(service: Service) -> gr.Blocks:
     """The whole app, ready to launch. Fetches nothing and sends nothing anywhere."""
-    with gr.Blocks(title="Limpid", analytics_enabled=False, delete_cache=(HOUR, KEPT), fill_width=True) as page:
+    with gr.Blocks(
+        title="Limpid", analytics_enabled=False, delete_cache=(HOUR_S, RESULT_LIFETIME_S), fill_width=True
+    ) as page:
         masthead()
         examples: dict[str, gr.Dataset] = {}  # by plugin
         with gr.Tabs(elem_id="places"):

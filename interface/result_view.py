@@ -19,8 +19,8 @@ from plugins.contract import Cancelled, Cost, Progress, Size
 from plugins.host import metadata, pictures
 from plugins.host.decode import FORMATS
 
-SHOWN = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".bmp")  # by every browser
-PATIENCE = 2.0  # seconds to wait for a busy host before the cost is left out
+BROWSER_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".bmp")  # by every browser
+MAX_COST_WAIT_S = 2.0  # seconds to wait for a busy host before the cost is left out
 
 
 def on_upload(service: Service, steps: Sequence[str] = ()) -> Callable[[str | None], str]:
@@ -41,7 +41,7 @@ def on_upload(service: Service, steps: Sequence[str] = ()) -> Callable[[str | No
 
 def expected(service: Service, photo: str, steps: Sequence[str]) -> Cost | None:
     """What `steps` are expected to take; None while another photo is being worked on. Raises LimpidError."""
-    late = time.monotonic() + PATIENCE
+    late = time.monotonic() + MAX_COST_WAIT_S
     try:
         return service.host.cost(photo, steps, progress=Progress(cancelled=lambda: time.monotonic() > late))
     except Cancelled:
@@ -74,7 +74,7 @@ def upright(photo: str | None, longest: int) -> Image.Image | None:
 
 def stand_in(photo: str) -> str:
     """A picture to lie over the photo's place where browsers do not show its format; else nothing."""
-    if Path(photo).suffix.lower() in SHOWN:
+    if Path(photo).suffix.lower() in BROWSER_SUFFIXES:
         return ""
     seen = upright(photo, 1200)
     if seen is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-PREFIX = ".unfinished-"
+FOLDER_PREFIX = ".unfinished-"
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def scratch_folder(out: Path) -> Iterator[Path]:
     A process holds the lock beside its folder, made before it, and the system lets go of it when the process ends.
     """
     clear_abandoned(out)
-    folder = out / (PREFIX + uuid.uuid4().hex[:12])
+    folder = out / (FOLDER_PREFIX + uuid.uuid4().hex[:12])
     with _lock(folder).acquire(blocking=False):
         folder.mkdir()
         try:
@@ -31,7 +31,7 @@ def scratch_folder(out: Path) -> Iterator[Path]:
 
 def clear_abandoned(out: Path) -> None:
     """Remove the folders in ``out`` whose process is no more."""
-    for folder in [path for path in out.glob(PREFIX + "*") if path.is_dir()]:
+    for folder in [path for path in out.glob(FOLDER_PREFIX + "*") if path.is_dir()]:
         try:
             with _lock(folder).acquire(blocking=False):
                 _remove(folder)

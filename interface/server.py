@@ -13,8 +13,8 @@ from interface.cache import keep_swept
 from interface.service import Service
 from interface.theme import CSS, HEAD, theme
 
-WAITING = 24  # how many jobs may wait their turn
-LARGEST_UPLOAD = "200mb"
+MAX_QUEUED_JOBS = 24  # how many jobs may wait their turn
+MAX_UPLOAD_SIZE = "200mb"
 
 
 def serve(service: Service | None = None, **changes: Any) -> gr.Blocks:
@@ -24,7 +24,7 @@ def serve(service: Service | None = None, **changes: Any) -> gr.Blocks:
     """
     service = service or Service()
     app = page.build(service)
-    app.queue(max_size=WAITING)
+    app.queue(max_size=MAX_QUEUED_JOBS)
     launch(app, **{"prevent_thread_lock": True, **changes})
     service.warm_up()  # only now: the page is answered before torch is loaded
     keep_swept()
@@ -41,7 +41,7 @@ def launch(app: gr.Blocks, **changes: Any) -> None:
         "css": CSS,
         "head": HEAD,
         "mcp_server": True,
-        "max_file_size": LARGEST_UPLOAD,
+        "max_file_size": MAX_UPLOAD_SIZE,
         "favicon_path": Path(__file__).parent / "favicon.png",
         "share": False,
         "pwa": False,

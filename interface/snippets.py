@@ -7,14 +7,14 @@ from typing import Any
 
 from plugins.contract import Cost, Size
 
-EMPTY = '<div class="hint">Add a photo, press the button, then pull the handle to compare.</div>'
-SHOWN_NOTES = 6
+EMPTY_HTML = '<div class="hint">Add a photo, press the button, then pull the handle to compare.</div>'
+MAX_NOTES = 6
 
 
 def summary_html(record: dict[str, Any] | None) -> str:
     """One line of facts from a run record, and its notes."""
     if not record:
-        return EMPTY
+        return EMPTY_HTML
     facts = []
     if size := record.get("size"):
         facts.append(f"{size[0]} × {size[1]} px")
@@ -27,7 +27,7 @@ def summary_html(record: dict[str, Any] | None) -> str:
     if tags := (record.get("guidance") or {}).get("tags"):
         facts.append("guided by " + ", ".join(tag["name"] for tag in tags[:3]) + (" …" if len(tags) > 3 else ""))
     chips = "".join(f"<span>{escape(fact)}</span>" for fact in facts)
-    notes = "".join(f"<li>{escape(str(note))}</li>" for note in (record.get("notes") or [])[:SHOWN_NOTES])
+    notes = "".join(f"<li>{escape(str(note))}</li>" for note in (record.get("notes") or [])[:MAX_NOTES])
     return f'<div class="facts">{chips}</div>' + (f'<ul class="notes">{notes}</ul>' if notes else "")
 
 
@@ -40,7 +40,7 @@ def guidance_html(said: dict[str, Any] | None) -> str:
         f'<span style="--score: {round(100 * tag["score"])}%">{escape(tag["name"])} <b>{tag["score"]:.0%}</b></span>'
         for tag in tags
     )
-    notes = "".join(f"<li>{escape(str(note))}</li>" for note in (said.get("notes") or [])[:SHOWN_NOTES])
+    notes = "".join(f"<li>{escape(str(note))}</li>" for note in (said.get("notes") or [])[:MAX_NOTES])
     by = f'<p class="by">Said by {escape(said["model"])}</p>' if said.get("model") else ""
     return f'<div class="facts scores">{chips}</div>{by}' + (f'<ul class="notes">{notes}</ul>' if notes else "")
 

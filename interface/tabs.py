@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from interface import api, mask, snippets
-from interface.controls import AnyDropdown, PhotoInput, control
+from interface.controls import QUIET_EVENT, AnyDropdown, PhotoInput, control
 from interface.examples import photos
 from interface.guidance import GuidanceControls
 from interface.result_view import on_upload, show_result
@@ -18,7 +18,6 @@ from plugins.registry import Loaded
 from plugins.schema import fields
 
 ONE_MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # whatever uses the model takes turns
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 PLACEHOLDER = "Drop a photo here, or paste one\nJPEG, PNG, HEIC, TIFF, WebP …"
 
 
@@ -64,7 +63,7 @@ def restorer_tab(service: Service, plugin: Loaded) -> gr.Dataset:
     )
     wire(stop, run, outputs)
     guidance.follow(photo, ONE_MODEL)
-    photo.change(on_upload(service, [plugin.manifest.id]), photo, about, queue=False, **QUIET)
+    photo.change(on_upload(service, [plugin.manifest.id]), photo, about, queue=False, **QUIET_EVENT)
     return examples
 
 
@@ -95,7 +94,7 @@ def chain_tab(service: Service) -> gr.Dataset:
             examples = example_row(photo)
         outputs = result_side()
     parts = [part for _, _, part in owned]
-    ready = guidance.gather(go).success(gather(owned), [steps, *parts], params, queue=False, **QUIET)
+    ready = guidance.gather(go).success(gather(owned), [steps, *parts], params, queue=False, **QUIET_EVENT)
     run = ready.success(
         api.chain(plugins),
         [photo, steps, params, *host],
@@ -106,7 +105,7 @@ def chain_tab(service: Service) -> gr.Dataset:
     )
     wire(stop, run, outputs)
     guidance.follow(photo, ONE_MODEL)
-    photo.change(on_upload(service, ids[:1]), photo, about, queue=False, **QUIET)
+    photo.change(on_upload(service, ids[:1]), photo, about, queue=False, **QUIET_EVENT)
     return examples
 
 
@@ -123,9 +122,9 @@ def guide_tab(service: Service, plugin: Loaded) -> gr.Dataset:
             shown = gr.HTML(snippets.guidance_html(None), elem_classes="summary", padding=False)
             said = gr.JSON(label="What the photo shows")
     run = go.click(api.guide(plugin), [photo, *params], said, api_name=plugin.manifest.id, **ONE_MODEL)
-    run.success(snippets.guidance_html, said, shown, queue=False, **QUIET)
+    run.success(snippets.guidance_html, said, shown, queue=False, **QUIET_EVENT)
     let_cancel(stop, run)
-    photo.change(on_upload(service), photo, about, queue=False, **QUIET)
+    photo.change(on_upload(service), photo, about, queue=False, **QUIET_EVENT)
     return examples
 
 
@@ -174,7 +173,7 @@ def buttons(label: str) -> tuple[gr.Button, gr.Button]:
             "Cancel", variant="secondary", size="lg", scale=1, min_width=90, interactive=False, elem_classes="cancel"
         )
     # First of the button's events: the browser sends the next one only when this is answered.
-    go.click(lambda: gr.Button(interactive=True), None, stop, queue=False, **QUIET)
+    go.click(lambda: gr.Button(interactive=True), None, stop, queue=False, **QUIET_EVENT)
     return go, stop
 
 
@@ -189,7 +188,7 @@ def example_row(photo: PhotoInput, plugin: str = "") -> gr.Dataset:
         elem_classes="examples",
         visible=False,
     )
-    row.click(lambda index: str(photos(plugin)[index]), row, photo, **QUIET)
+    row.click(lambda index: str(photos(plugin)[index]), row, photo, **QUIET_EVENT)
     return row
 
 
@@ -234,15 +233,15 @@ def result_side() -> Outputs:
 
 def wire(stop: gr.Button, run: Any, outputs: Outputs) -> None:
     """Shows a result once it is there; lets Cancel end the run."""
-    run.success(show_result, [outputs.file, outputs.record], outputs.shown, queue=False, **QUIET)
+    run.success(show_result, [outputs.file, outputs.record], outputs.shown, queue=False, **QUIET_EVENT)
     let_cancel(stop, run)
 
 
 def let_cancel(stop: gr.Button, run: Any) -> None:
     """Cancel ends the run, and can be pressed while there is one (`buttons` lets it)."""
     for over in (run.success, run.failure):
-        over(lambda: gr.Button(interactive=False), None, stop, queue=False, **QUIET)
-    stop.click(lambda: gr.Button(interactive=False), None, stop, cancels=[run], queue=False, **QUIET)
+        over(lambda: gr.Button(interactive=False), None, stop, queue=False, **QUIET_EVENT)
+    stop.click(lambda: gr.Button(interactive=False), None, stop, cancels=[run], queue=False, **QUIET_EVENT)
 
 
 def gather(owned: Sequence[tuple[str, str, Any]]) -> Callable[..., dict[str, dict[str, Any]]]:

@@ -52,5 +52,5 @@ class HostOptions(BaseModel):
         return schema.validate(cls, {name: value for name, value in (values or {}).items() if value not in (None, "")})
 
 
-RESERVED = frozenset(HostOptions.model_fields) | {"image", "steps", "params", "guidance", "out", "progress"}
+RESERVED_NAMES = frozenset(HostOptions.model_fields) | {"image", "steps", "params", "guidance", "out", "progress"}
 """Names that Params and plugin ids may not use: arguments of every endpoint, or of the command line."""

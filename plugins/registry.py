@@ -26,13 +26,13 @@ from models.catalog import USER_CATALOG
 from models.errors import LimpidError
 from plugins import schema
 from plugins.contract import API, Manifest, Plugin, PluginError
-from plugins.options import RESERVED
+from plugins.options import RESERVED_NAMES
 
-GROUP = "limpid.plugins"
-ALLOWED = "LIMPID_PLUGINS"
+ENTRY_POINT_GROUP = "limpid.plugins"
+ALLOWED_VARIABLE = "LIMPID_PLUGINS"
 """Environment variable: comma-separated ids; when it is set, only these are imported."""
-_ENDPOINTS = frozenset({"restore", "plugins", "models", "health"})
-_BUILT_IN = Path(__file__).parent
+_OWN_ENDPOINTS = frozenset({"restore", "plugins", "models", "health"})
+_BUILT_IN_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ class Registry:
         that has one: altered or missing, it disables the plugin.
         """
         registry = cls()
-        named = os.environ.get(ALLOWED)
+        named = os.environ.get(ALLOWED_VARIABLE)
         allowed = None if named is None else {word.strip() for word in named.split(",") if word.strip()}
         seen: set[str] = set()
         for found in _find(extra_folders):
             registry._add(found, allowed, seen, catalog)
         for missing in sorted((allowed or set()) - seen):
-            registry.disabled.append((missing, f"{ALLOWED} names it, but there is no such plugin."))
+            registry.disabled.append((missing, f"{ALLOWED_VARIABLE} names it, but there is no such plugin."))
         ordered = sorted(registry.enabled.values(), key=lambda one: (one.manifest.order, one.manifest.id))
         registry.enabled = {one.manifest.id: one for one in ordered}
         return registry
@@ -94,7 +94,7 @@ class Registry:
                 raise PluginError(f"Another plugin has the id '{name}' already ({found.source}): rename one.")
             seen.add(name)
             if allowed is not None and name not in allowed:
-                raise PluginError(f"It is not among those that {ALLOWED} allows.")
+                raise PluginError(f"It is not among those that {ALLOWED_VARIABLE} allows.")
             self.enabled[name] = _checked(manifest, found, catalog)
         except LimpidError as error:
             self.disabled.append((name, str(error)))
@@ -132,7 +132,7 @@ class Registry:
 
 
 def _find(extra_folders: Iterable[str | Path]) -> Iterator[_Found]:
-    for toml in sorted(_BUILT_IN.glob("*/plugin.toml")):
+    for toml in sorted(_BUILT_IN_FOLDER.glob("*/plugin.toml")):
         package = f"{__package__}.{toml.parent.name}"
         yield _Found(toml.parent.name, toml.parent, "built in", partial(_by_entry, package))
     for extra in map(Path, extra_folders):
@@ -140,7 +140,7 @@ def _find(extra_folders: Iterable[str | Path]) -> Iterator[_Found]:
         for toml in tomls:
             folder = toml.parent.resolve()
             yield _Found(folder.name, folder, "folder", partial(_from_folder, folder))
-    for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+    for point in sorted(metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda point: (point.name, point.value)):
         source = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
         module = point.value.partition(":")[0].strip()  # .module raises where the value is not well-formed
         yield _Found(point.name, _beside(module), source, partial(_from_point, point))
@@ -202,7 +202,7 @@ def _manifest(folder: Path) -> Manifest:
 
 def _checked(manifest: Manifest, found: _Found, catalog: hub.Catalog | None) -> Loaded:
     """The plugin's class, checked by structure. Raises a LimpidError saying what is missing."""
-    if manifest.id in _ENDPOINTS | RESERVED:
+    if manifest.id in _OWN_ENDPOINTS | RESERVED_NAMES:
         raise PluginError(f"The id '{manifest.id}' is one of the app's own names: choose another.")
     try:
         plugin = found.load(manifest)
@@ -219,7 +219,7 @@ def _checked(manifest: Manifest, found: _Found, catalog: hub.Catalog | None) -> 
     if not (isinstance(params, type) and issubclass(params, BaseModel)):
         raise PluginError("Its class has no Params, a pydantic model of its options (an empty one will do).")
     for spec in schema.fields(params):
-        if spec.name in RESERVED:
+        if spec.name in RESERVED_NAMES:
             raise PluginError(f"Its parameter '{spec.name}' is one of the host's own: rename it.")
         if spec.kind == "path" or spec.default is None:
             raise PluginError(f"Its parameter '{spec.name}' must be bool, int, float, str or Literal, never empty.")

@@ -17,8 +17,8 @@ from PIL import Image, ImageCms
 SRGB_TO_XYZ = np.array(  # adapted to D50, as profiles are
     [[0.4360747, 0.3850649, 0.1430804], [0.2225045, 0.7168786, 0.0606169], [0.0139322, 0.0971045, 0.7141733]]
 )
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
-_STEPS = 1 << 16
+LUMA_WEIGHTS = np.array([0.2126, 0.7152, 0.0722], np.float32)
+_TABLE_SIZE = 1 << 16
 
 
 class ProfileError(ValueError):
@@ -39,7 +39,7 @@ class Colour(Protocol):
 
 def _sample(table: np.ndarray, index: np.ndarray) -> np.ndarray:
     """``table`` at ``index`` in [0, 1], to 1/65535."""
-    return table[(np.clip(index, 0.0, 1.0) * np.float32(_STEPS - 1) + np.float32(0.5)).astype(np.uint16)]
+    return table[(np.clip(index, 0.0, 1.0) * np.float32(_TABLE_SIZE - 1) + np.float32(0.5)).astype(np.uint16)]
 
 
 def _srgb_decode(value: np.ndarray) -> np.ndarray:
@@ -50,7 +50,7 @@ def _srgb_encode(value: np.ndarray) -> np.ndarray:
     return np.where(value <= 0.0031308, value * 12.92, 1.055 * np.maximum(value, 0.0031308) ** (1 / 2.4) - 0.055)
 
 
-_GRID = np.linspace(0.0, 1.0, _STEPS)
+_GRID = np.linspace(0.0, 1.0, _TABLE_SIZE)
 _DECODE = _srgb_decode(_GRID).astype(np.float32)
 _ENCODE = _srgb_encode(_GRID**2).astype(np.float32)  # indexed by the square root: fine enough in the darks
 
@@ -64,11 +64,11 @@ class Curve:
 
     @classmethod
     def of(cls, values: np.ndarray) -> Curve:
-        """From its values at ``_STEPS`` even steps; they must not fall."""
+        """From its values at ``_TABLE_SIZE`` even steps; they must not fall."""
         values = np.clip(values, 0.0, 1.0)
         if np.any(np.diff(values) < -1e-6) or values[-1] - values[0] < 0.1:
             raise ProfileError("a tone curve falls or is flat")
-        rising = np.maximum.accumulate(values) + np.arange(_STEPS) * 1e-12  # ties broken, for the inverse
+        rising = np.maximum.accumulate(values) + np.arange(_TABLE_SIZE) * 1e-12  # ties broken, for the inverse
         return cls(values.astype(np.float32), np.interp(_GRID**2, rising, _GRID).astype(np.float32))
 
     def linear(self, encoded: np.ndarray) -> np.ndarray:
@@ -92,7 +92,7 @@ class GraySrgbColour(SrgbColour):
     """Gray with sRGB's curve."""
 
     def from_srgb(self, pixels: np.ndarray) -> np.ndarray:
-        return (pixels @ LUMA)[..., None]
+        return (pixels @ LUMA_WEIGHTS)[..., None]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class GrayColour:
         return np.repeat(gray, 3, axis=2)
 
     def from_srgb(self, pixels: np.ndarray) -> np.ndarray:
-        return self.curve.encoded(_sample(_DECODE, pixels @ LUMA))[..., None]
+        return self.curve.encoded(_sample(_DECODE, pixels @ LUMA_WEIGHTS))[..., None]
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from PIL.PngImagePlugin import PngInfo
 from plugins.host.decode import PictureError
 from plugins.options import Format
 
-EXTENSIONS: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
-LONGEST_SIDE: dict[Format, int] = {"jpeg": 65_500, "webp": 16_383}
-_OPTIONS: dict[Format, dict[str, Any]] = {
+SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
+MAX_SIDES_PX: dict[Format, int] = {"jpeg": 65_500, "webp": 16_383}
+_SAVE_OPTIONS: dict[Format, dict[str, Any]] = {
     "png": {"compress_level": 1, "compress_type": zlib.Z_RLE},  # on photos a sixth of the usual time, and no larger
     "jpeg": {"quality": 95, "subsampling": 0},
     "webp": {"lossless": True, "exact": True, "quality": 0, "method": 0},  # these are efforts: nothing is lost
@@ -27,7 +27,7 @@ _OPTIONS: dict[Format, dict[str, Any]] = {
 
 def check(format: Format, width: int, height: int) -> None:
     """Raises PictureError when the format cannot hold a picture of that size. Ask before the work, not after."""
-    limit = LONGEST_SIDE.get(format)
+    limit = MAX_SIDES_PX.get(format)
     if limit is not None and max(width, height) > limit:
         raise PictureError(
             f"{format.upper()} holds at most {limit} pixels a side and this picture is {width} x {height}: "
@@ -80,7 +80,7 @@ def save(
         notes.append("The photo's XMP does not fit into JPEG and was not kept.")
     elif xmp:
         more["xmp"] = xmp
-    more |= _OPTIONS[format]
+    more |= _SAVE_OPTIONS[format]
     if format == "tiff" and "exif" in more:
         more["compression"] = "raw"  # libtiff, which compresses, does not write EXIF's parts
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(path, format.upper(), **more)

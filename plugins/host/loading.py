@@ -14,7 +14,7 @@ from models.runtime import Runtime
 from plugins.contract import LoadContext, Plugin, PluginError
 from plugins.registry import Loaded
 
-KEPT = 3
+MAX_LOADED_MODELS = 3
 """Models held at a time: dereflection and deblurring in a row, and the guide of both, need no reloading."""
 
 
@@ -31,7 +31,7 @@ class Ready:
 class ModelCache:
     """Not safe between threads by itself: the host's lock is held around it."""
 
-    def __init__(self, catalog: hub.Catalog | None = None, kept: int = KEPT) -> None:
+    def __init__(self, catalog: hub.Catalog | None = None, kept: int = MAX_LOADED_MODELS) -> None:
         self._catalog = catalog
         self._kept = kept
         self._ready: OrderedDict[tuple[str, str, str], Ready] = OrderedDict()

@@ -11,7 +11,7 @@ from PIL.ExifTags import IFD, Base
 from plugins.options import KeepMetadata
 
 # What says how a TIFF is laid out, or repeats what is written elsewhere, belongs to the file and not to the photo.
-_LAYOUT = {
+_LAYOUT_TAGS = {
     254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 277, 278, 279, 280, 281, 284, 292, 293, 297, 301, 317, 318, 319,
     320, 321, 322, 323, 324, 325, 330, 332, 334, 336, 338, 339, 340, 341, 347, 513, 514, 529, 530, 531, 532,
     700, 33723, 34377, 34675, 37724, 50341, 59932,
@@ -42,7 +42,7 @@ def exif_to_keep(exif: Image.Exif, keep: KeepMetadata, width: int, height: int) 
         return None
     kept = Image.Exif()
     for tag, value in exif.items():
-        if tag not in _LAYOUT and tag not in (IFD.Exif, IFD.GPSInfo, Base.Orientation):
+        if tag not in _LAYOUT_TAGS and tag not in (IFD.Exif, IFD.GPSInfo, Base.Orientation):
             kept[tag] = value
     details: dict[int, Any] = dict(exif.get_ifd(IFD.Exif))
     places = exif.get_ifd(IFD.GPSInfo) if keep == "all" else {}

@@ -24,7 +24,7 @@ __all__ = [
     "stem", "write", "write_samples",
 ]  # fmt: skip
 
-_BLOCK = 1 << 20  # pixels converted at a time, to bound memory
+_BLOCK_PX = 1 << 20  # pixels converted at a time, to bound memory
 Weight = np.ndarray | float
 
 
@@ -158,7 +158,7 @@ def write_samples(
 
 def result_name(path: str | Path, format: Format = "png") -> str:
     """The name of the restored file of a photo: "IMG_1.HEIC" gives "IMG_1-restored.png"."""
-    return f"{stem(path)}-restored{encode.EXTENSIONS[format]}"
+    return f"{stem(path)}-restored{encode.SUFFIXES[format]}"
 
 
 def stem(path: str | Path) -> str:
@@ -205,5 +205,5 @@ def save_layer(layer: np.ndarray, path: Path) -> Path:
 
 
 def _blocks(width: int, height: int) -> list[slice]:
-    rows = max(1, _BLOCK // width)
+    rows = max(1, _BLOCK_PX // width)
     return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from models.semantics.pipeline import SemanticsPipeline
 
 CAPTION_TASK = "caption"
-FEWEST, MOST = 1, 28
+MIN_TAGS, MAX_TAGS = 1, 28
 
 
 class SemanticGuidance:
@@ -31,7 +31,7 @@ class SemanticGuidance:
             description="What the photo shows, in your own English words, instead of what the model makes of it: "
             "“a dog on the beach”, “car, street”. Words it does not know are named.",
         )
-        most: int = Field(3, ge=FEWEST, le=MOST, description="How many tags to give, the most likely first.")
+        most: int = Field(3, ge=MIN_TAGS, le=MAX_TAGS, description="How many tags to give, the most likely first.")
         captioner: str = Field(
             "",
             description="Id of a captioning model in the list of models, such as blip-caption, to put the photo into "

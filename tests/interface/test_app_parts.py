@@ -56,13 +56,15 @@ def test_the_canvas_shows_the_photo_upright(tmp_path: Path) -> None:
     assert mask.canvas_for(str(files.broken("bomb", tmp_path))) is None
 
 
-@pytest.mark.parametrize("plugin, count", [("dereflection", len(examples.PAIRS)), ("deblur", len(examples.BLURS))])
+@pytest.mark.parametrize(
+    "plugin, count", [("dereflection", len(examples.GLASS_EXAMPLES)), ("deblur", len(examples.BLUR_EXAMPLES))]
+)
 def test_examples_are_made_once(plugin: str, count: int) -> None:
     paths = examples.photos(plugin)
     assert len(paths) == count
     for path in paths:
         with Image.open(path) as picture:
-            assert picture.format == "JPEG" and 300 <= max(picture.size) <= examples.LONGEST
+            assert picture.format == "JPEG" and 300 <= max(picture.size) <= examples.MAX_SIDE_PX
     scene = np.asarray(examples._bundled("coffee.png")).astype(int)
     shown = np.asarray(Image.open(paths[0])).astype(int)
     assert np.abs(shown - scene).mean() > 3  # there is something to take away
@@ -77,7 +79,7 @@ def test_old_results_are_swept_away() -> None:
     for path in (old, young, kept):
         path.write_bytes(b"x")
     for path in (old, kept, old.parent):
-        os.utime(path, (time.time() - 7 * cache.HOUR,) * 2)
+        os.utime(path, (time.time() - 7 * cache.HOUR_S,) * 2)
     cache.sweep()
     assert young.is_file() and kept.is_file() and not old.exists()
 
@@ -92,10 +94,10 @@ def test_gpu_seconds_follow_the_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs.seconds_of_gpu(jobs.Job("photo.png", ("dereflection",), options={"model": "large"}))
     jobs.seconds_of_gpu(jobs.Job("photo.png", ("dereflection",), options={"model": ""}))
     assert [given[-1] for given in asked] == ["large", None]  # of the model that will run, not of the default
-    assert jobs.SHORTEST <= with_cost(0.1) < with_cost(30) < with_cost(60) < jobs.LONGEST
-    assert with_cost(1e6) == jobs.LONGEST
+    assert jobs.MIN_GPU_S <= with_cost(0.1) < with_cost(30) < with_cost(60) < jobs.MAX_GPU_S
+    assert with_cost(1e6) == jobs.MAX_GPU_S
     monkeypatch.setattr(jobs, "_host", SimpleNamespace(cost=lambda *_: 1 / 0))
-    assert jobs.seconds_of_gpu(jobs.Job(None, ())) == jobs.SHORTEST
+    assert jobs.seconds_of_gpu(jobs.Job(None, ())) == jobs.MIN_GPU_S
 
 
 def test_controls_come_from_the_fields() -> None:
@@ -140,7 +142,7 @@ def test_the_size_told_is_the_size_read(tmp_path: Path, suffix: str) -> None:
 
 
 def test_while_another_photo_is_worked_on_the_cost_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(result_view, "PATIENCE", 0.1)
+    monkeypatch.setattr(result_view, "MAX_COST_WAIT_S", 0.1)
     host = Host(registry(loaded(Darken, "darken")))
     about = result_view.on_upload(SimpleNamespace(host=host), ["darken"])  # type: ignore[arg-type]
     photo = str(files.photo(tmp_path))

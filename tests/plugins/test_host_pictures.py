@@ -201,7 +201,7 @@ def test_avif(tmp_path):
 def test_one_pixel_and_a_strip(tmp_path):
     for name, shape in (("dot", (1, 1)), ("strip", (20, 6000)), ("pole", (6000, 20))):
         source = pictures.read(save(tmp_path / f"{name}.png", noise(*shape)))
-        for format in encode.EXTENSIONS:
+        for format in encode.SUFFIXES:
             assert pictures.read(pictures.write(source.pixels, source, tmp_path, format)).size == shape[::-1]
 
 
@@ -239,7 +239,7 @@ def test_the_same_picture_gives_the_same_bytes(tmp_path, format):
     first = pictures.write(source.pixels, source, tmp_path / "a", format)
     second = pictures.write(source.pixels, source, tmp_path / "b", format)
     assert first.read_bytes() == second.read_bytes()
-    assert first.name == f"photo-restored{encode.EXTENSIONS[format]}"
+    assert first.name == f"photo-restored{encode.SUFFIXES[format]}"
 
 
 def test_previews_are_small_srgb_jpegs(tmp_path):

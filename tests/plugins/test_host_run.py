@@ -217,7 +217,7 @@ def test_models_are_loaded_once_and_the_oldest_is_freed(host, photo, tmp_path):
     assert Darken.loads == 2  # "pieces" went
     host.restore(photo, ["pieces"], out_dir=tmp_path)
     assert Darken.loads == 3
-    assert loading.KEPT == 3 and len(host._models._ready) == 3
+    assert loading.MAX_LOADED_MODELS == 3 and len(host._models._ready) == 3
 
 
 def test_when_memory_is_short_for_loading_the_others_are_freed_first(host, photo, tmp_path):
