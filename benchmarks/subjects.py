@@ -86,8 +86,9 @@ def build(subject: Subject, device: str | None = None) -> nn.Module:
     with torch.device(device):
         network: nn.Module
         if subject.network == "small":
-            network = SmallDereflection.tiny() if subject.tiny else SmallDereflection()
-            nn.init.normal_(network.local.head.weight, std=1e-3)  # else its local network would be passed over
+            small: Any = SmallDereflection.tiny() if subject.tiny else SmallDereflection()
+            nn.init.normal_(small.local.head.weight, std=1e-3)  # else its local network would be passed over
+            network = small
         elif subject.network == "reference":
             network = ReferenceDAI(configs(subject))
         elif subject.network == "nafnet":

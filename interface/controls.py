@@ -6,7 +6,6 @@ checked once, by the host, so that page, API, MCP and command line answer alike.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -45,7 +44,7 @@ class PhotoInput(gr.Image):
     is_template = True  # the browser's side is gr.Image's
     data_model = Upload
 
-    def preprocess(self, payload: ImageData | None) -> str | None:  # type: ignore[override]
+    def preprocess(self, payload: ImageData | None) -> str | None:
         if payload is None:
             return None
         if not payload.path:
@@ -108,9 +107,9 @@ def control(field: FieldSpec, **extra: Any) -> gr.components.Component:
         return AnyDropdown(choices, value=field.default, **common)
     if field.kind in ("int", "float"):
         whole = field.kind == "int"
-        span = math.inf if None in (field.minimum, field.maximum) else field.maximum - field.minimum
-        if span > MAX_SLIDER_SPAN:
+        low, high = field.minimum, field.maximum
+        if low is None or high is None or high - low > MAX_SLIDER_SPAN:
             return AnyNumber(value=field.default, precision=0 if whole else None, **common)
-        step = 1 if whole else (0.01 if span <= 2 else span / 200)
-        return AnySlider(field.minimum, field.maximum, value=field.default, step=step, **common)
+        step = 1 if whole else (0.01 if high - low <= 2 else (high - low) / 200)
+        return AnySlider(low, high, value=field.default, step=step, **common)
     return gr.Textbox(value=field.default, **common)

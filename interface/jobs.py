@@ -117,7 +117,7 @@ async def follow(job: Job, report: Callable[[Step], None]) -> Any:
     def drain() -> Any:
         for item in steps:
             if cancelled.is_set():
-                steps.close()  # type: ignore[attr-defined]
+                steps.close()
                 raise Cancelled
             if item is None:
                 continue

@@ -63,12 +63,12 @@ def footer_html(health: dict[str, Any] | None) -> str:
     if health is None:
         live = "<span>Getting ready …</span>"
     else:
-        names = {"xformers": "xformers attention", "sdpa": "PyTorch attention"}
+        backends = {"xformers": "xformers attention", "sdpa": "PyTorch attention"}
         facts = [
             f"Limpid {health['version']}",
             str(health.get("device_name", health["device"])),
             str(health["dtype"]),
-            names.get(str(health["attention"]), str(health["attention"])),
+            backends.get(str(health["attention"]), str(health["attention"])),
         ]
         live = "".join(f"<span>{escape(fact)}</span>" for fact in facts)
         live = f'<span title="{escape(str(health.get("reason", "")))}" class="live">{live}</span>'

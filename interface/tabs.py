@@ -17,7 +17,7 @@ from interface.service import Service
 from plugins.registry import Loaded
 from plugins.schema import fields
 
-ONE_MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # whatever uses the model takes turns
+ONE_MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}  # whatever uses the model takes turns
 PLACEHOLDER = "Drop a photo here, or paste one\nJPEG, PNG, HEIC, TIFF, WebP …"
 
 
