@@ -9,9 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
@@ -28,13 +26,9 @@ from plugins.schema import FieldSpec, fields
 log = logging.getLogger(__name__)
 DEFAULT_MODEL = "default"  # what the page sends for "no model asked for"; None means the same
 TYPES: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": str, "path": str}
-_previews: OrderedDict[str, tuple[str, str]] = OrderedDict()
+Restored = tuple[str, dict[str, Any], list[tuple[str, str]], tuple[str, str] | None]
+"""Restored file, run record, (file, label) of each layer; and, for the page alone, its previews before and after."""
 IMAGE_HELP = "The photo: JPEG, PNG, WebP, TIFF, HEIC, AVIF or GIF, in any orientation and colour profile."
-
-
-def previews(result: str | None) -> tuple[str, str] | None:
-    """The (before, after) pictures for the slider that belong to a result file of this process."""
-    return _previews.get(Path(result).name + "/" + Path(result).parent.name) if result else None
 
 
 def restorer(plugin: Loaded) -> Callable[..., Any]:
@@ -42,7 +36,7 @@ def restorer(plugin: Loaded) -> Callable[..., Any]:
     own = fields(plugin.Params)
     names = [field.name for field in own]
 
-    async def endpoint(*values: Any) -> tuple[str, dict[str, Any], list[tuple[str, str]]]:
+    async def endpoint(*values: Any) -> Restored:
         image, *rest, progress = values
         params = dict(zip(names, rest[: len(names)], strict=True))
         return await restore_photo(
@@ -56,7 +50,7 @@ def chain(plugins: Sequence[Loaded]) -> Callable[..., Any]:
     """The /restore endpoint: several restorers on one photo, in the order given."""
     listed = "; ".join(f"{plugin.manifest.id}: {plugin.manifest.summary}" for plugin in plugins)
 
-    async def endpoint(*values: Any) -> tuple[str, dict[str, Any], list[tuple[str, str]]]:
+    async def endpoint(*values: Any) -> Restored:
         image, steps, params, *rest, progress = values
         return await restore_photo(image, as_steps(steps), as_params(params), rest, progress)
 
@@ -100,17 +94,15 @@ async def restore_photo(
     params: dict[str, dict[str, Any]],
     options: Sequence[Any],
     progress: gr.Progress,
-) -> tuple[str, dict[str, Any], list[tuple[str, str]]]:
-    """Runs the job and gives what every restoring endpoint returns: file, run record, layers."""
+) -> Restored:
+    """Run the restorers on a photo; return what every restoring endpoint returns."""
     given = dict(zip(HostOptions.model_fields, options, strict=True))
     given["model"] = None if given["model"] in (None, "", DEFAULT_MODEL) else given["model"]
     job = jobs.Job(image, tuple(steps), params, given, str(new_folder("results")))
     outcome: Outcome = await answer(job, progress)
-    if outcome.before and outcome.after:
-        _previews[f"{outcome.path.name}/{outcome.path.parent.name}"] = (str(outcome.before), str(outcome.after))
-        while len(_previews) > 200:
-            _previews.popitem(last=False)
-    return str(outcome.path), outcome.record, [(str(path), label) for path, label in outcome.layers]
+    layers = [(str(path), label) for path, label in outcome.layers]
+    previews = (str(outcome.before), str(outcome.after)) if outcome.before and outcome.after else None
+    return str(outcome.path), outcome.record, layers, previews
 
 
 async def answer(job: jobs.Job, progress: gr.Progress) -> Any:

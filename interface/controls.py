@@ -55,6 +55,17 @@ class PhotoInput(gr.Image):
         return payload.path
 
 
+class BeforeAfter(gr.ImageSlider):
+    """A slider between two previews: an output of a run that the page shows and the API leaves out."""
+
+    is_template = True
+
+    @property
+    def skip_api(self) -> bool:
+        """Whether clients and MCP tools leave this output out."""
+        return True
+
+
 class AnyDropdown(gr.Dropdown):
     """A list of choices that passes an unknown one on, to be refused by name further in."""
 

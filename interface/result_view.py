@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image, ImageOps
 
-from interface import api, snippets
+from interface import snippets
 from interface.cache import new_folder
 from interface.service import Service
 from models.errors import LimpidError
@@ -84,14 +84,13 @@ def stand_in(photo: str) -> str:
     return f'<img class="stand-in" alt="The photo" src="gradio_api/file={escape(str(path), quote=True)}">'
 
 
-def show_result(file: str | None, record: dict[str, Any] | None) -> tuple[Any, str, gr.DownloadButton]:
-    """The slider, the line below it and the download button for a finished run."""
+def show_result(file: str | None, record: dict[str, Any] | None) -> tuple[str, gr.DownloadButton]:
+    """Return the line of facts and the download button for a finished run."""
     if not file:
-        return None, snippets.summary_html(None), gr.DownloadButton(interactive=False)
+        return snippets.summary_html(None), gr.DownloadButton(interactive=False)
     path = Path(file)
     label = f"Download {path.suffix[1:].upper()} · {snippets.size_text(path.stat().st_size)}"
     return (
-        api.previews(file),
         snippets.summary_html(record),
         gr.DownloadButton(value=file, label=label, interactive=True, variant="primary"),
     )

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from interface import api, mask, snippets
-from interface.controls import QUIET_EVENT, AnyDropdown, PhotoInput, control
+from interface.controls import QUIET_EVENT, AnyDropdown, BeforeAfter, PhotoInput, control
 from interface.examples import photos
 from interface.guidance import GuidanceControls
 from interface.result_view import on_upload, show_result
@@ -25,7 +25,7 @@ PLACEHOLDER = "Drop a photo here, or paste one\nJPEG, PNG, HEIC, TIFF, WebP …"
 class Outputs:
     """The right-hand side of a tab."""
 
-    slider: gr.ImageSlider
+    slider: BeforeAfter
     summary: gr.HTML
     download: gr.DownloadButton
     file: gr.File
@@ -34,11 +34,13 @@ class Outputs:
 
     @property
     def endpoint(self) -> list[Any]:
-        return [self.file, self.record, self.layers]
+        """What a restoring endpoint returns; the API leaves the slider out."""
+        return [self.file, self.record, self.layers, self.slider]
 
     @property
     def shown(self) -> list[Any]:
-        return [self.slider, self.summary, self.download]
+        """What `show_result` returns."""
+        return [self.summary, self.download]
 
 
 def restorer_tab(service: Service, plugin: Loaded) -> gr.Dataset:
@@ -200,7 +202,7 @@ def fill_examples(plugins: list[str]) -> list[gr.Dataset]:
 
 def result_side() -> Outputs:
     with gr.Column(scale=7, min_width=320, elem_classes="right"):
-        slider = gr.ImageSlider(
+        slider = BeforeAfter(
             label="Before and after",
             type="filepath",
             interactive=False,
