@@ -17,10 +17,9 @@ from tqdm import tqdm
 from interface.scratch import scratch_folder
 from models.errors import LimpidError
 from plugins.contract import Progress
+from plugins.host.decode import PHOTO_SUFFIXES
 from plugins.host.pictures import stem
 from plugins.host.run import Host
-
-PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".gif", ".bmp"}
 
 
 @dataclass(frozen=True)

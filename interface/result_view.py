@@ -17,9 +17,8 @@ from interface.service import Service
 from models.errors import LimpidError
 from plugins.contract import Cancelled, Cost, Progress, Size
 from plugins.host import metadata, pictures
-from plugins.host.decode import FORMATS
+from plugins.host.decode import BROWSER_SUFFIXES, FORMATS
 
-BROWSER_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".bmp")  # by every browser
 MAX_COST_WAIT_S = 2.0  # seconds to wait for a busy host before the cost is left out
 
 

@@ -14,6 +14,8 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, ImageCms
 
+from plugins.host.samples import to_8_bits
+
 SRGB_TO_XYZ = np.array(  # adapted to D50, as profiles are
     [[0.4360747, 0.3850649, 0.1430804], [0.2225045, 0.7168786, 0.0606169], [0.0139322, 0.0971045, 0.7141733]]
 )
@@ -147,7 +149,7 @@ class TableColour:
 
 
 def _through(transform: ImageCms.ImageCmsTransform, values: np.ndarray) -> np.ndarray:
-    bytes_ = np.round(np.clip(values, 0.0, 1.0) * 255).astype(np.uint8)
+    bytes_ = to_8_bits(values)
     picture = ImageCms.applyTransform(Image.fromarray(bytes_[..., 0] if bytes_.shape[2] == 1 else bytes_), transform)
     assert picture is not None
     out = np.asarray(picture, np.float32) / 255

@@ -25,7 +25,11 @@ MAX_PIXELS = 120_000_000
 """The largest picture accepted (a 108-megapixel phone's fits). Pillow refuses above twice this before reading it."""
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "HEIF", "AVIF", "PPM", "JPEG2000")
-"""No format whose decoder runs programs (EPS) or reads other files."""
+"""Pillow's names of the formats accepted: none whose decoder runs programs (EPS) or reads other files."""
+BROWSER_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".bmp"})
+"""Of pictures that every browser shows."""
+PHOTO_SUFFIXES = BROWSER_SUFFIXES | {".tif", ".tiff", ".heic", ".heif"}
+"""By which the photos in a folder are known."""
 
 pillow_heif.register_heif_opener()  # type: ignore[attr-defined, unused-ignore]
 

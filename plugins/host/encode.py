@@ -13,6 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from plugins.host.decode import PictureError
+from plugins.host.samples import on_white, to_8_bits
 from plugins.options import Format
 
 SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
@@ -85,17 +86,6 @@ def save(
         more["compression"] = "raw"  # libtiff, which compresses, does not write EXIF's parts
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(path, format.upper(), **more)
     return notes
-
-
-def to_8_bits(values: np.ndarray) -> np.ndarray:
-    """uint16 to uint8, rounded; uint8 as it is."""
-    return values if values.dtype == np.uint8 else ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def on_white(samples: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    top = np.float32(np.iinfo(samples.dtype).max)
-    cover = (alpha / top)[..., None].astype(np.float32)
-    return np.round(samples * cover + top * (1 - cover)).astype(samples.dtype)
 
 
 def _png16(pixels: np.ndarray, icc: bytes | None, exif: bytes | None, xmp: bytes | None) -> bytes:

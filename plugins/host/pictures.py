@@ -17,6 +17,7 @@ from PIL import Image
 from plugins.host import encode, metadata
 from plugins.host.colour import Colour, ProfileError, SrgbColour, colour_of
 from plugins.host.decode import MAX_PIXELS, PictureError, decode, size_of
+from plugins.host.samples import on_white, to_8_bits
 from plugins.options import Format, KeepMetadata
 
 __all__ = [
@@ -170,9 +171,9 @@ def preview(source: Source, samples: np.ndarray, path: Path, longest: int = 2048
     """``samples`` in the photo's own colours as an 8-bit sRGB JPEG no longer than ``longest``, for the browser."""
     width, height = source.size
     small = replace(source, samples=_shrink(samples, longest))
-    pixels = np.round(small.pixels * 255).astype(np.uint8)
+    pixels = to_8_bits(small.pixels)
     if source.alpha is not None:
-        pixels = encode.on_white(pixels, encode.to_8_bits(_shrink(source.alpha[..., None], longest)[..., 0]))
+        pixels = on_white(pixels, to_8_bits(_shrink(source.alpha[..., None], longest)[..., 0]))
     encode.save(path, "jpeg", pixels, None)
     return path
 
@@ -199,7 +200,7 @@ def save_layer(layer: np.ndarray, path: Path) -> Path:
     """A layer (H x W x 3 or H x W, in [0, 1]) as an 8-bit sRGB PNG."""
     pixels = np.empty(layer.shape, np.uint8)
     for rows in _blocks(layer.shape[1], layer.shape[0]):
-        pixels[rows] = np.round(np.clip(layer[rows], 0.0, 1.0) * 255)
+        pixels[rows] = to_8_bits(layer[rows])
     encode.save(path, "png", pixels[..., None] if pixels.ndim == 2 else pixels, None)
     return path
 
