@@ -6,8 +6,6 @@ A photo is processed as float32 sRGB. Writing adds the *change* to the photo's o
 
 from __future__ import annotations
 
-import os
-import uuid
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from plugins.options import Format, KeepMetadata
 
 __all__ = [
     "MAX_PIXELS", "PictureError", "Source", "compose", "preview", "read", "result_name", "save_layer", "size_of",
-    "stem", "write", "write_samples",
+    "stem", "write",
 ]  # fmt: skip
 
 _BLOCK_PX = 1 << 20  # pixels converted at a time, to bound memory
@@ -46,10 +44,6 @@ class Source:
     def size(self) -> tuple[int, int]:
         """(width, height) in pixels, upright."""
         return self.samples.shape[1], self.samples.shape[0]
-
-    @property
-    def bit_depth(self) -> int:
-        return 8 * self.samples.dtype.itemsize
 
     @property
     def pixels(self) -> np.ndarray:
@@ -104,54 +98,32 @@ def compose(source: Source, pixels: np.ndarray, weight: Weight = 1.0) -> np.ndar
 
 
 def write(
-    pixels: np.ndarray,
-    source: Source,
-    folder: str | Path,
-    format: Format = "png",
-    keep_metadata: KeepMetadata = "none",
-    *,
-    weight: Weight = 1.0,
-    name: str | None = None,
-    notes: list[str] | None = None,
-) -> Path:
-    """Composes and writes the restored photo; returns its path. The file appears whole or not at all.
-
-    ``name``: the file's name, ``result_name`` unless given. What the format cannot hold is added to ``notes``.
-    Raises PictureError.
-    """
-    return write_samples(compose(source, pixels, weight), source, folder, format, keep_metadata, name=name, notes=notes)
-
-
-def write_samples(
     samples: np.ndarray,
     source: Source,
     folder: str | Path,
     format: Format,
     keep_metadata: KeepMetadata,
-    *,
-    name: str | None = None,
     notes: list[str] | None = None,
 ) -> Path:
-    """As ``write``, for samples in the photo's own colours."""
+    """Write a restored photo's samples, in the photo's own colours, as ``result_name`` in ``folder``; return its path.
+
+    What the format cannot hold is added to ``notes``. Raises PictureError.
+    """
     width, height = source.size
     encode.check(format, width, height)
     losses: list[str] = []
     try:
         exif = metadata.exif_to_keep(source.exif, keep_metadata, width, height)
-    except Exception:  # damaged values, each in its own way; the picture is what was worked for
+    except Exception:  # damaged values fail in many ways, and none may cost the restored picture
         exif = None
         losses.append("The photo's EXIF is damaged and was not kept.")
     xmp = metadata.xmp_to_keep(source.xmp, keep_metadata)
-    path = Path(folder) / (name or result_name(source.path, format))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    path = Path(folder) / result_name(source.path, format)
     try:
-        losses += encode.save(part, format, samples, source.alpha, source.icc, exif, xmp)
-        os.replace(part, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        losses += encode.save(path, format, samples, source.alpha, source.icc, exif, xmp)
     except OSError as error:
         raise PictureError(f"The result could not be written: {error.strerror or error}.") from error
-    finally:
-        part.unlink(missing_ok=True)
     if notes is not None:
         notes.extend(losses)
     return path

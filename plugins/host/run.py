@@ -97,10 +97,7 @@ class Host:
             files = _Files(Path(out_dir), pictures.stem(source.path))
             try:
                 result = files.add(pictures.result_name(source.path, wanted.format))
-                pictures.write_samples(
-                    samples, source, result.parent, wanted.format, wanted.keep_metadata,
-                    name=result.name, notes=facts.notes,
-                )  # fmt: skip
+                pictures.write(samples, source, result.parent, wanted.format, wanted.keep_metadata, facts.notes)
                 progress.update(0.95, "writing the layers")
                 layers = []
                 for label, layer in state.layers:
