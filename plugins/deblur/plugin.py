@@ -1,4 +1,4 @@
-"""The deblurring plugin: models/deblur behind the plugin contract."""
+"""The deblurring plugin, a wrapper of ``models.deblur``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from plugins.pipelined import Pipelined, guidance_kwargs, tile_progress
 
 
 class Deblurring(Pipelined):
-    """One diffusion step on top of a faithful restoration; what the blur was is a layer."""
+    """Restoration faithful to the photo, then one diffusion step that adds likely detail; the blur found is a layer."""
 
     pipeline = "models.deblur.pipeline:DeblurPipeline"
 
     class Params(BaseModel):
-        """Order is part of the API: append only."""
+        """Parameters. Their order is part of the API: only append."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,6 +35,7 @@ class Deblurring(Pipelined):
         )
 
     def run(self, picture: Picture, params: Params, ctx: RunContext) -> Result:
+        """Return the sharp picture and, as layers, a drawing of the blur and the picture at detail 0."""
         options = {"detail": params.detail, "linear": params.linear}
         output = self._pipeline(picture.pixels, **options, progress=tile_progress(ctx), **guidance_kwargs(ctx))
         layers = {}

@@ -1,7 +1,7 @@
-"""Pictures, from file to file: orientation, colour profile, bit depth, alpha and metadata are handled here.
+"""Reading and writing of photos: orientation, colour profile, bit depth, alpha and metadata.
 
-A photo is processed as float32 sRGB. Writing adds the *change* to the photo's own samples: where nothing changed
-(outside a mask, at strength 0) they are the photo's, bit for bit, and colours that sRGB cannot hold are not lost.
+A photo is processed as float32 sRGB. The *change* is then added to the photo's own samples: where nothing changed
+(outside a mask, at strength 0) they stay the same, bit for bit, and colours outside of sRGB are not lost.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ __all__ = [
     "stem", "write",
 ]  # fmt: skip
 
-_BLOCK_PX = 1 << 20  # pixels converted at a time, to bound memory
+_BLOCK_PX = 1 << 20  # pixels converted at a time, which bounds memory
 Weight = np.ndarray | float
 
 
 @dataclass(frozen=True)
 class Source:
-    """A photo as read. ``samples``: its own upright values, uint8 or uint16, H x W x C (C 3, or 1 for gray)."""
+    """A photo as read. ``samples``: upright, in its own colours, uint8 or uint16, H x W x C (C 3, or 1 for gray)."""
 
     path: Path
     samples: np.ndarray
@@ -47,7 +47,7 @@ class Source:
 
     @property
     def pixels(self) -> np.ndarray:
-        """float32 H x W x 3, sRGB in [0, 1]; made anew each time (a large photo's is large), so keep it if needed."""
+        """float32 H x W x 3, sRGB in [0, 1]; converted at each access."""
         width, height = self.size
         pixels = np.empty((height, width, 3), np.float32)
         for rows in _blocks(width, height):
@@ -59,7 +59,7 @@ class Source:
 
 
 def read(path: str | Path | None, name: str | None = None) -> Source:
-    """A photo from a file, upright. ``notes`` says what was ignored. Raises PictureError."""
+    """Read a photo; messages call it ``name``. Its ``notes`` say what was ignored. Raises PictureError."""
     decoded = decode(path, name)
     notes, icc = list(decoded.notes), decoded.icc
     colour: Colour
@@ -72,9 +72,9 @@ def read(path: str | Path | None, name: str | None = None) -> Source:
 
 
 def compose(source: Source, pixels: np.ndarray, weight: Weight = 1.0) -> np.ndarray:
-    """The photo's samples with ``weight`` (H x W or a number, 0 to 1) of the change to ``pixels`` (sRGB) added.
+    """Return the photo's samples moved towards ``pixels`` (sRGB) by ``weight`` (H x W or a number, 0 to 1).
 
-    Where the weight is 0 they are the photo's own, exactly.
+    Where the weight is 0 they stay exactly the same.
     """
     width, height = source.size
     top = np.float32(np.iinfo(source.samples.dtype).max)
@@ -130,17 +130,17 @@ def write(
 
 
 def result_name(path: str | Path, format: Format = "png") -> str:
-    """The name of the restored file of a photo: "IMG_1.HEIC" gives "IMG_1-restored.png"."""
+    """Return the name of the restored file of a photo, for "IMG_1.HEIC" "IMG_1-restored.png"."""
     return f"{stem(path)}-restored{encode.SUFFIXES[format]}"
 
 
 def stem(path: str | Path) -> str:
-    """A photo's name to build others from: not hidden, and short enough for every file system."""
+    """Return a photo's name without suffix or leading dots, short enough for every file system."""
     return Path(path).stem.encode()[:150].decode(errors="ignore").lstrip(".") or "photo"
 
 
 def preview(source: Source, samples: np.ndarray, path: Path, longest: int = 2048) -> Path:
-    """``samples`` in the photo's own colours as an 8-bit sRGB JPEG no longer than ``longest``, for the browser."""
+    """Write samples of the photo as an 8-bit sRGB JPEG, at most ``longest`` px a side, for browsers; return path."""
     width, height = source.size
     small = replace(source, samples=_shrink(samples, longest))
     pixels = to_8_bits(small.pixels)
@@ -151,7 +151,7 @@ def preview(source: Source, samples: np.ndarray, path: Path, longest: int = 2048
 
 
 def _shrink(values: np.ndarray, longest: int) -> np.ndarray:
-    """H x W x C, at most ``longest`` a side; Pillow takes 16 bits one channel at a time, as floats."""
+    """Shrink H x W x C to at most ``longest`` a side; Pillow resizes 16 bits only as floats, channel by channel."""
     height, width = values.shape[:2]
     if max(width, height) <= longest:
         return values
@@ -169,7 +169,7 @@ def _shrink(values: np.ndarray, longest: int) -> np.ndarray:
 
 
 def save_layer(layer: np.ndarray, path: Path) -> Path:
-    """A layer (H x W x 3 or H x W, in [0, 1]) as an 8-bit sRGB PNG."""
+    """Write a layer (H x W x 3 or H x W, floats in [0, 1]) as an 8-bit sRGB PNG; return ``path``."""
     pixels = np.empty(layer.shape, np.uint8)
     for rows in _blocks(layer.shape[1], layer.shape[0]):
         pixels[rows] = to_8_bits(layer[rows])

@@ -1,4 +1,4 @@
-"""The steps of one run, in order: each restorer on what the one before gave, guided by what the guides say."""
+"""Execution of the steps of one run, in order; each restorer gets the picture of the one before, and guidance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class RunState:
-    """One run: its steps with their Params, what guides them, and what came of it beside the picture."""
+    """State of one run: its steps with their Params, the guidance, and results other than the picture."""
 
     steps: list[tuple[Ready, BaseModel]]
     seed: int
@@ -31,16 +31,17 @@ class RunState:
     facts: RunFacts
     guidance: Guidance | None = None
     given: bool = False
-    """The guidance is a person's: guides do not replace it."""
+    """The guidance was given by the caller: guides do not replace it."""
     layers: list[tuple[str, np.ndarray]] = field(default_factory=list)
 
     @property
     def device(self) -> str:
+        """Device of the first step."""
         return self.steps[0][0].runtime.device
 
 
 def run_steps(state: RunState, picture: Picture) -> tuple[np.ndarray, list[StepRecord]]:
-    """(the picture after the last step, a record of each step). Raises LimpidError."""
+    """Run all steps; return the final picture and a record of each step. Raises LimpidError."""
     done = []
     many = sum(ready.loaded.manifest.kind == "restore" for ready, _ in state.steps) > 1
     for index, (ready, params) in enumerate(state.steps):
@@ -56,7 +57,7 @@ def run_steps(state: RunState, picture: Picture) -> tuple[np.ndarray, list[StepR
         progress = state.progress.part(index / len(state.steps), (index + 1) / len(state.steps))
         progress.update(0.0, manifest.name)
         context = RunContext(state.seed, _guidance_for(ready, state), progress, state.facts.notes)
-        with speaking(ready.loaded):
+        with plugin_errors(ready.loaded):
             if manifest.kind == "guide":
                 _guide(ready, picture, params, context, state)
             else:
@@ -72,10 +73,10 @@ def run_steps(state: RunState, picture: Picture) -> tuple[np.ndarray, list[StepR
 
 
 def run_guide(ready: Ready, params: BaseModel, picture: Picture, state: RunState, progress: Progress) -> None:
-    """Asks a guide that is no step of its own; the guidance is the state's from here on. Raises LimpidError."""
+    """Run a guide that is not among the steps, and store its guidance in ``state``. Raises LimpidError."""
     state.facts.notes.extend(ready.local.notes if ready.local else ())
     progress.update(0.0, ready.loaded.manifest.name)
-    with speaking(ready.loaded):
+    with plugin_errors(ready.loaded):
         _guide(ready, picture, params, RunContext(state.seed, None, progress, state.facts.notes), state)
 
 
@@ -89,7 +90,7 @@ def _guide(ready: Ready, picture: Picture, params: BaseModel, context: RunContex
 
 
 def _guidance_for(ready: Ready, state: RunState) -> Guidance | None:
-    """What of the guidance this restorer takes."""
+    """Return the part of the guidance that this restorer takes."""
     manifest, guidance = ready.loaded.manifest, state.guidance
     if guidance is None or manifest.kind == "guide":
         return None
@@ -106,8 +107,8 @@ def _guidance_for(ready: Ready, state: RunState) -> Guidance | None:
 
 
 @contextmanager
-def speaking(loaded: Loaded) -> Iterator[None]:
-    """Turns whatever a plugin raises into a sentence that names it; the log has the rest."""
+def plugin_errors(loaded: Loaded) -> Iterator[None]:
+    """Turn any exception of a plugin into a PluginError that names the plugin; log the traceback."""
     name = loaded.manifest.name
     try:
         yield
@@ -115,7 +116,7 @@ def speaking(loaded: Loaded) -> Iterator[None]:
         raise PluginError(f"{name} does not keep to the plugin contract: {error}") from error
     except LimpidError:
         raise
-    except (Exception, SystemExit) as error:  # a stranger's code may well exit
+    except (Exception, SystemExit) as error:  # third-party code may even exit
         log.exception("%s failed", loaded.manifest.id)
         if tiles.is_out_of_memory(error):
             raise PluginError(f"{name} ran out of memory on this photo: use a smaller one, or free some.") from error

@@ -21,7 +21,7 @@ class FakePipeline:
     """Stands for either task's: two tiles, a darker picture, and layers known beforehand."""
 
     def __call__(self, photo: np.ndarray, *, detail: float = 1.0, progress: Any = None, **more: Any) -> Any:
-        self.told = more
+        self.options = more
         for done in range(3):
             progress(done, 2)
         cells = np.zeros((-(-photo.shape[0] // 8), -(-photo.shape[1] // 8), 3), np.float32)
