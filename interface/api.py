@@ -1,7 +1,7 @@
-"""The endpoints: one function per restorer, made from its Params and the host's options.
+"""API endpoints: one function per plugin, generated from its Params and the host's options.
 
-Each has a real signature and docstring: gradio makes the API page and the MCP tools from them, and the page's
-buttons call the same functions.
+Each gets a signature and a docstring, from which gradio makes the API page and the MCP tools. The buttons of the page
+call the same functions.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from plugins.registry import Loaded
 from plugins.schema import FieldSpec, fields
 
 log = logging.getLogger(__name__)
-DEFAULT_MODEL = "default"  # what the page sends for "no model asked for"; None means the same
+DEFAULT_MODEL = "default"
+"""What the page sends for the default model; None means the same."""
 TYPES: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": str, "path": str}
 Restored = tuple[str, dict[str, Any], list[tuple[str, str]], tuple[str, str] | None]
-"""Restored file, run record, (file, label) of each layer; and, for the page alone, its previews before and after."""
+"""Restored file, run record, (file, label) of each layer, and previews (before, after), which the API leaves out."""
 IMAGE_HELP = "The photo: JPEG, PNG, WebP, TIFF, HEIC, AVIF or GIF, in any orientation and colour profile."
 
 
 def restorer(plugin: Loaded) -> Callable[..., Any]:
-    """The endpoint of one restorer: image, its Params in order, then the host's options."""
+    """Return the endpoint of a restorer, whose arguments are image, its Params and the host's options."""
     own = fields(plugin.Params)
     names = [field.name for field in own]
 
@@ -47,7 +48,7 @@ def restorer(plugin: Loaded) -> Callable[..., Any]:
 
 
 def chain(plugins: Sequence[Loaded]) -> Callable[..., Any]:
-    """The /restore endpoint: several restorers on one photo, in the order given."""
+    """Return the /restore endpoint: several restorers on one photo, in the order given."""
     listed = "; ".join(f"{plugin.manifest.id}: {plugin.manifest.summary}" for plugin in plugins)
 
     async def endpoint(*values: Any) -> Restored:
@@ -68,7 +69,7 @@ def chain(plugins: Sequence[Loaded]) -> Callable[..., Any]:
 
 
 def guide(plugin: Loaded) -> Callable[..., Any]:
-    """The endpoint of a guide: what the photo shows, as JSON."""
+    """Return the endpoint of a guide: what the photo shows, as JSON."""
     own = fields(plugin.Params)
     names = [field.name for field in own]
 
@@ -76,15 +77,15 @@ def guide(plugin: Loaded) -> Callable[..., Any]:
         image, *rest, progress = values
         step = plugin.manifest.id
         job = jobs.Job(image, (step,), {step: dict(zip(names, rest, strict=True))}, guide=True)
-        said = await answer(job, progress)
-        return {**said["guidance"], "notes": said["record"]["notes"]}
+        result = await run_job(job, progress)
+        return {**result["guidance"], "notes": result["record"]["notes"]}
 
     returns = "JSON: caption, tags (name and score from 0 to 1), model (who said so), notes."
     return with_signature(endpoint, plugin.manifest.id, plugin.manifest.summary, own, returns=returns)
 
 
 def host_fields() -> list[FieldSpec]:
-    """The host's options as fields, in the order of the API."""
+    """Return the host's options as fields, in the order of the API."""
     return fields(HostOptions)
 
 
@@ -99,14 +100,14 @@ async def restore_photo(
     given = dict(zip(HostOptions.model_fields, options, strict=True))
     given["model"] = None if given["model"] in (None, "", DEFAULT_MODEL) else given["model"]
     job = jobs.Job(image, tuple(steps), params, given, str(new_folder("results")))
-    outcome: Outcome = await answer(job, progress)
+    outcome: Outcome = await run_job(job, progress)
     layers = [(str(path), label) for path, label in outcome.layers]
     previews = (str(outcome.before), str(outcome.after)) if outcome.before and outcome.after else None
     return str(outcome.path), outcome.record, layers, previews
 
 
-async def answer(job: jobs.Job, progress: gr.Progress) -> Any:
-    """The job's result; what goes wrong becomes a gr.Error whose sentence reaches the page and the client."""
+async def run_job(job: jobs.Job, progress: gr.Progress) -> Any:
+    """Return the result of a job; errors become gr.Error, whose text is shown by the page and to API clients."""
     progress(0, desc="Waiting for the model")
     try:
         return await jobs.follow(job, lambda step: progress(step.fraction, desc=sentence_case(step.message)))
@@ -124,6 +125,7 @@ async def answer(job: jobs.Job, progress: gr.Progress) -> Any:
 
 
 def sentence_case(message: str) -> str:
+    """Capitalise a message; "Working" for an empty one."""
     return message[:1].upper() + message[1:] if message else "Working"
 
 
@@ -135,7 +137,16 @@ def with_signature(
     types: Mapping[str, Any] | None = None,
     returns: str = "The restored picture (file), the run record (JSON), the removed layers (gallery).",
 ) -> Callable[..., Any]:
-    """Gives `function` the name, signature and docstring that its fields say."""
+    """Set name, signature and docstring of `function` as its fields say, and return it.
+
+    Args:
+        function: called with the image, the values of `args` in order, and a gr.Progress.
+        name: name of the endpoint.
+        summary: first line of the docstring.
+        args: the arguments after the image.
+        types: type hints by argument, for those of another type than their field has.
+        returns: "Returns" section of the docstring.
+    """
     kinds = dict(types or {})
     parameters = [inspect.Parameter("image", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=str)]
     lines = [f"image: {IMAGE_HELP}"]
@@ -156,7 +167,7 @@ def with_signature(
 
 
 def limits(field: FieldSpec) -> str:
-    """The bounds of a number, in words, for texts that have no other place for them."""
+    """Return the bounds of a number in words, for docstrings; empty if there are none."""
     if field.minimum is None and field.maximum is None:
         return ""
     low = "" if field.minimum is None else f" from {field.minimum:g}"
@@ -165,7 +176,7 @@ def limits(field: FieldSpec) -> str:
 
 
 def as_steps(steps: Any) -> list[str]:
-    """Step ids from a list, or from text such as "dereflection,deblur"."""
+    """Return step ids from a list, or from text such as "dereflection,deblur". Raises gr.Error."""
     if isinstance(steps, str):
         steps = steps.split(",")
     if not isinstance(steps, list | tuple) or not all(isinstance(step, str) for step in steps):
@@ -174,7 +185,7 @@ def as_steps(steps: Any) -> list[str]:
 
 
 def as_params(params: Any) -> dict[str, dict[str, Any]]:
-    """Parameters by restorer, from a dict or its JSON text."""
+    """Return parameters by restorer from a dict or its JSON text. Raises gr.Error."""
     if isinstance(params, str):
         try:
             params = json.loads(params or "{}")

@@ -1,4 +1,4 @@
-"""Works through many photos: skips what is done, goes on after a failure, shares the work between processes."""
+"""Restoration of many photos: finished ones are skipped, failures are collected, processes share the work."""
 
 from __future__ import annotations
 
@@ -24,33 +24,36 @@ from plugins.host.run import Host
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for every photo."""
+    """What to do with every photo. ``layers``: whether removed layers are kept, too."""
 
     steps: tuple[str, ...]
     params: dict[str, dict[str, Any]] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
-    layers: bool = False  # whether the removed layers are kept, too
+    layers: bool = False
 
     def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values, to be compared with a record's."""
         return json.loads(json.dumps(asdict(self), default=str))
 
 
 def prepare_process() -> None:
-    """Under accelerate or torchrun: this process takes its own GPU, or its share of the CPU. Before torch loads."""
+    """Under accelerate or torchrun, take one GPU or a share of the CPU. Call it before torch is imported."""
     rank, count = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if count < 2:
         return
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(rank)
-    elif seen := [name for name in named.split(",") if name]:  # named and empty: no GPU is wanted
+    elif seen := [name for name in named.split(",") if name]:  # empty: no GPU is to be used
         os.environ["CUDA_VISIBLE_DEVICES"] = seen[rank % len(seen)]
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
 
 
 def wait_for_others() -> None:
-    """Under a launcher: until its other processes are through, too. It ends them all when one of them reports that
-    some of its photos failed."""
+    """Under torchrun or accelerate, wait for the other processes.
+
+    The launcher ends all of them once one exits with an error, as it does if some of its photos failed.
+    """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return
     from torch import distributed
@@ -61,8 +64,10 @@ def wait_for_others() -> None:
 
 
 def find(names: Iterable[str]) -> list[Path]:
-    """Files from files, folders (their pictures) and patterns; a name that is none of these is kept, to be
-    reported as missing. No file twice."""
+    """Return the photos named by files, folders and glob patterns, each once.
+
+    A name that is none of these is kept, so that it is reported as missing.
+    """
     found: dict[Path, None] = {}
     for name in names:
         path = Path(name)
@@ -77,7 +82,7 @@ def find(names: Iterable[str]) -> list[Path]:
 
 
 def targets(photos: Sequence[Path], out: Path) -> list[Path]:
-    """Where each photo's results go, without suffix: its name, numbered where several photos share one."""
+    """Return the path of each photo's result without suffix: its name, numbered if several photos share it."""
     taken: set[str] = set()
     result = []
     for photo in photos:
@@ -91,8 +96,10 @@ def targets(photos: Sequence[Path], out: Path) -> list[Path]:
 
 
 def without_results(photos: Sequence[Path], out: Path) -> tuple[list[Path], int]:
-    """The photos less those in ``out`` that are results of earlier runs, and how many these were: a folder may be
-    given as ``out`` to itself."""
+    """Leave out photos in ``out`` that are results of earlier runs; return the rest and how many were left out.
+
+    This matters where the folder of the photos is also the folder for results.
+    """
     here = out.resolve()
     if not any(photo.parent.resolve() == here for photo in photos):
         return list(photos), 0
@@ -102,9 +109,10 @@ def without_results(photos: Sequence[Path], out: Path) -> tuple[list[Path], int]
 
 
 def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, overwrite: bool = False) -> int:
-    """Restores `photos` into `out`; returns 0, or 1 when some failed (they are listed, the others are done).
+    """Restore `photos` into `out`; return the exit status: 0, or 1 if some failed (these are printed).
 
-    With RANK and WORLD_SIZE in the environment, every process takes its share of the files.
+    With RANK and WORLD_SIZE in the environment, every process takes its share of the photos.
+    Raises LimpidError if `out` cannot be written to.
     """
     rank, world = int(os.environ.get("RANK", 0)), max(1, int(os.environ.get("WORLD_SIZE", 1)))
     photos, results = without_results(photos, out)
@@ -141,7 +149,7 @@ def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, over
                     done += 1
                 else:
                     skipped += 1
-            except Exception as error:  # one photo's trouble, whatever it is, is not the others'
+            except Exception as error:  # a failure must not stop the other photos
                 failed.append(f"{photo}: {error if isinstance(error, LimpidError) else repr(error)}")
                 if not bar.disable:
                     bar.write(f"Failed: {failed[-1]}", file=sys.stderr)
@@ -159,11 +167,11 @@ def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, over
 def one(
     host: Host, photo: Path, target: Path, request: Request, scratch: Path, overwrite: bool, progress: Progress
 ) -> bool:
-    """Restores one photo unless that is done; True when it was restored.
+    """Restore one photo unless it is done already; return whether it was restored.
 
-    A photo is done when its record and every file that this names are there. They take their names when they are
-    whole: the record first, so that whatever stands here is known for ours, then layers, then the picture. So a
-    process that is killed anywhere leaves a photo done or not done, and nothing in between. Raises LimpidError.
+    A photo is done if its record and every file named in it exist. Files are complete when they are moved into place:
+    first the record, by which our files are recognised, then layers, then the picture. A killed process therefore
+    leaves a photo either done or to be done again. Raises LimpidError.
     """
     note = target.with_name(target.name + ".json")
     asked = request.as_json()
@@ -193,7 +201,7 @@ def one(
     kept["record"] = outcome.record
     part = scratch / "record.json"
     part.write_text(json.dumps(kept, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
-    for final in moves.values():  # or a kill would leave an older result under the new record
+    for final in moves.values():  # if killed here, an older result must not remain under the new record
         final.unlink(missing_ok=True)
     part.replace(note)
     for path, final in moves.items():
@@ -206,17 +214,17 @@ def _not_ours(file: Path) -> LimpidError:
 
 
 def files_of(note: dict[str, Any]) -> list[str]:
-    """The names of the results a record tells of: the layers that were kept, then the picture."""
+    """Return the names of the files in a record: layers, then the picture."""
     return [*note.get("layers", []), note["file"]]
 
 
 def known_to(note: dict[str, Any]) -> list[str]:
-    """`files_of`, and those of the same photo made before in other ways (another format, more layers)."""
+    """Return `files_of` and older results of the same photo (of another format, or layers)."""
     return [*files_of(note), *note.get("older", [])]
 
 
 def read_note(path: Path) -> dict[str, Any] | None:
-    """The record beside a result, or None where there is none or it is not one of ours."""
+    """Return the record of a result, or None if there is none or it is of another program."""
     try:
         note = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

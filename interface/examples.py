@@ -1,6 +1,6 @@
-"""Example pictures: photos that scikit-image ships, behind glass or blurred by the project's own simulators.
+"""Example photos: photos of scikit-image with reflections or blur from the project's simulators.
 
-Made when first asked for, and kept in gradio's cache folder; no example is part of the repository.
+They are made on the first call and kept in gradio's cache folder.
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ _lock = threading.Lock()
 
 
 def photos(plugin: str = "") -> list[Path]:
-    """Paths of the example photos for a plugin, made on the first call (a few seconds): blurred ones for "deblur",
-    photos through glass for every other. Empty where they cannot be made."""
+    """Return the paths of the example photos of a plugin, made on the first call (a few seconds).
+
+    They are blurred for "deblur" and behind glass for any other. Empty if they cannot be made.
+    """
     made = _blurred() if plugin == "deblur" else _behind_glass()
     folder = cache_folder() / "examples"
     with _lock:
@@ -70,7 +72,7 @@ def _blurred() -> dict[str, Made]:
 
 
 def behind_glass(scene: Image.Image, reflected: Image.Image, seed: int) -> np.ndarray:
-    """`scene` seen through a glass that mirrors `reflected`: uint8 H x W x 3 of the size of `scene`."""
+    """Simulate `scene` behind glass that reflects `reflected`: uint8 H x W x 3, of the size of `scene`."""
     from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
     from degradations.sample_rng import Draws
     from models.arrays import to_pixels
@@ -84,7 +86,7 @@ def behind_glass(scene: Image.Image, reflected: Image.Image, seed: int) -> np.nd
 
 
 def blurred(scene: Image.Image, family: str, size: float, seed: int) -> np.ndarray:
-    """`scene` under a blur of that family and size (a share of the shorter side): uint8 H x W x 3."""
+    """Simulate blur of a family and a size (a share of the shorter side) on `scene`: uint8 H x W x 3."""
     from degradations.blur import BlurConfig, draw_blur, simulate_blur
     from degradations.blur_config import OTHERS
     from degradations.sample_rng import Draws
@@ -105,7 +107,7 @@ def _tensor(picture: Image.Image) -> torch.Tensor:
 
 
 def _bundled(name: str) -> Image.Image:
-    """One of scikit-image's bundled photos, RGB, at most MAX_SIDE_PX px a side; read without importing it."""
+    """Read a photo of scikit-image, RGB, at most MAX_SIDE_PX a side, without importing scikit-image."""
     spec = importlib.util.find_spec("skimage")
     if spec is None or spec.origin is None:
         raise OSError("scikit-image is not installed")
@@ -117,7 +119,7 @@ def _bundled(name: str) -> Image.Image:
 
 def _written(path: Path, picture: Made) -> Path:
     if not path.exists():
-        half_done = path.with_suffix(".part")
-        Image.fromarray(picture()).save(half_done, "JPEG", quality=92)
-        half_done.replace(path)
+        part = path.with_suffix(".part")
+        Image.fromarray(picture()).save(part, "JPEG", quality=92)
+        part.replace(path)
     return path

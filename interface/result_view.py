@@ -1,4 +1,4 @@
-"""What the page shows around a run: facts about the photo before it, the comparison after it."""
+"""What the page shows of a photo before a run and of the result after it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from plugins.contract import Cancelled, Cost, Progress, Size
 from plugins.host import metadata, pictures
 from plugins.host.decode import BROWSER_SUFFIXES, FORMATS
 
-MAX_COST_WAIT_S = 2.0  # seconds to wait for a busy host before the cost is left out
+MAX_COST_WAIT_S = 2.0
+"""How long to wait for a busy host before the cost is left out."""
 
 
 def on_upload(service: Service, steps: Sequence[str] = ()) -> Callable[[str | None], str]:
-    """An event that says, for a new photo, its size and what `steps` are expected to take on it."""
+    """Return an event handler that describes a new photo: its size, and the expected cost of `steps`."""
 
     def about(photo: str | None) -> str:
         if not photo:
@@ -39,7 +40,7 @@ def on_upload(service: Service, steps: Sequence[str] = ()) -> Callable[[str | No
 
 
 def expected(service: Service, photo: str, steps: Sequence[str]) -> Cost | None:
-    """What `steps` are expected to take; None while another photo is being worked on. Raises LimpidError."""
+    """Return the expected cost of `steps`; None while another run is under way. Raises LimpidError."""
     late = time.monotonic() + MAX_COST_WAIT_S
     try:
         return service.host.cost(photo, steps, progress=Progress(cancelled=lambda: time.monotonic() > late))
@@ -48,22 +49,22 @@ def expected(service: Service, photo: str, steps: Sequence[str]) -> Cost | None:
 
 
 def seen_size(photo: str) -> Size:
-    """The photo's size as one sees it, from its header. Raises PictureError."""
+    """Return the photo's upright size, from its header. Raises PictureError."""
     size = pictures.size_of(photo)
     with Image.open(photo, formats=FORMATS) as picture:
-        # Pillow gives a TIFF's size upright, any other's as it is stored.
+        # Pillow gives the size of a TIFF upright, and any other as it is stored.
         turned = picture.format != "TIFF" and metadata.orientation(metadata.read(picture)[0]) >= 5
     return Size(*(reversed(size) if turned else size))
 
 
 def upright(photo: str | None, longest: int) -> Image.Image | None:
-    """The photo as one sees it, RGB, at most `longest` px; None where there is none or it cannot be read."""
+    """Return the photo upright, RGB, at most `longest` px a side; None if there is none or it cannot be read."""
     if not photo:
         return None
     try:
-        pictures.size_of(photo)  # refuses what is too large to decode
+        pictures.size_of(photo)  # raises for a photo that is too large to decode
         with Image.open(photo, formats=FORMATS) as picture:
-            picture.draft("RGB", (longest, longest))  # JPEG decodes small at once
+            picture.draft("RGB", (longest, longest))  # JPEG is decoded at a reduced size
             seen = ImageOps.exif_transpose(picture).convert("RGB")
     except (LimpidError, OSError, ValueError):
         return None
@@ -72,7 +73,7 @@ def upright(photo: str | None, longest: int) -> Image.Image | None:
 
 
 def stand_in(photo: str) -> str:
-    """A picture to lie over the photo's place where browsers do not show its format; else nothing."""
+    """Return a picture to show in place of the photo if browsers cannot show its format; else ""."""
     if Path(photo).suffix.lower() in BROWSER_SUFFIXES:
         return ""
     seen = upright(photo, 1200)
