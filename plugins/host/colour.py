@@ -237,6 +237,6 @@ def _curve(tag: bytes) -> Curve:
     g, a, b, c, d, e, f = given + [1.0, 0.0, 0.0, 0.0, 0.0, 0.0][number - 1 :]
     if function in (1, 2):  # the straight part is the constant c, up to -b/a
         power = np.maximum(a * _GRID + b, 0.0) ** g + (c if function == 2 else 0.0)
-        return Curve.of(np.where(_GRID >= -b / a, power, c if function == 2 else 0.0))
+        return Curve.of(np.where(-b / a <= _GRID, power, c if function == 2 else 0.0))
     power = np.maximum(a * _GRID + b, 0.0) ** g + (e if function == 4 else 0.0)
-    return Curve.of(power if function == 0 else np.where(_GRID >= d, power, c * _GRID + (f if function == 4 else 0.0)))
+    return Curve.of(power if function == 0 else np.where(d <= _GRID, power, c * _GRID + (f if function == 4 else 0.0)))

@@ -88,10 +88,8 @@ def compose(source: Source, pixels: np.ndarray, weight: Weight = 1.0) -> np.ndar
         before = source._srgb(own)
         after = before + share * (np.clip(pixels[rows], 0.0, 1.0) - before)
         change = source.colour.from_srgb(after)
-        if plain and own.shape[2] == 3:
-            value = change * top
-        else:
-            value = own + top * (change - source.colour.from_srgb(before))
+        direct = plain and own.shape[2] == 3
+        value = change * top if direct else own + top * (change - source.colour.from_srgb(before))
         value = np.clip(np.round(value), 0, top).astype(own.dtype)
         out[rows] = np.where(share > 0, value, own)
     return out
