@@ -119,7 +119,7 @@ async def run_job(job: jobs.Job, progress: gr.Progress) -> Any:
         log.exception("A job failed")
         raise gr.Error(
             f"Something went wrong inside Limpid ({type(error).__name__}); the photo was not changed. "
-            "The server's log says more.",
+            "See the server's log for details.",
             print_exception=False,
         ) from error
 

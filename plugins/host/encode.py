@@ -52,7 +52,7 @@ def save(
     notes: list[str] = []
     deep = samples.dtype == np.uint16
     if alpha is not None and format == "jpeg":
-        notes.append("JPEG has no transparency: the picture was laid on white.")
+        notes.append("JPEG has no transparency: the picture was put on a white ground.")
         samples, alpha = on_white(samples, alpha), None
     if deep and format in ("jpeg", "webp"):
         notes.append(f"{format.upper()} has 8 bits a colour: the picture's 16 were rounded.")

@@ -204,14 +204,14 @@ class Host:
         """Return the guide that ``wanted.guidance`` asks for, loaded, and its Params; None if there is none to run."""
         if wanted.guidance == "off":
             if wanted.guidance_text.strip():
-                facts.notes.append("The guidance text had no part: guidance is off.")
+                facts.notes.append("The guidance text was ignored: guidance is off.")
             return None
         if any(loaded.manifest.kind == "guide" for loaded, _ in chain):
-            facts.notes.append("A guide is among the steps: the option guidance had no part.")
+            facts.notes.append("A guide is among the steps: the option guidance was ignored.")
             return None
         if not any(loaded.manifest.guidance for loaded, _ in chain):
             names = " and ".join(loaded.manifest.name for loaded, _ in chain)
-            facts.notes.append(f"{names} takes no guidance; it ran without.")
+            facts.notes.append(f"{names} takes no guidance, so it ran without.")
             return None
         params = {}
         if wanted.guidance == "edited":
@@ -224,7 +224,7 @@ class Host:
             reasons = " ".join(f"{plugin_id}: {reason}" for plugin_id, reason in self.registry.disabled)
             raise PluginError(f"There is no guide to ask: turn guidance off, or install one. {reasons}".strip())
         if wanted.guidance == "automatic" and wanted.guidance_text.strip():
-            facts.notes.append("The guidance text had no part: guidance is automatic, not edited.")
+            facts.notes.append("The guidance text was ignored: guidance is automatic, not edited.")
         guide = guides[0]
         progress.update(0.03, f"loading {guide.manifest.name}")
         return self._models.get(guide), schema.validate(guide.Params, params)

@@ -95,7 +95,7 @@ def _guidance_for(ready: Ready, state: RunState) -> Guidance | None:
     if guidance is None or manifest.kind == "guide":
         return None
     if not manifest.guidance:
-        state.facts.notes.append(f"{manifest.name} takes no guidance; it ran without.")
+        state.facts.notes.append(f"{manifest.name} takes no guidance, so it ran without.")
         return None
     state.facts.guidance = guidance
     takes = manifest.guidance
@@ -119,5 +119,7 @@ def plugin_errors(loaded: Loaded) -> Iterator[None]:
     except (Exception, SystemExit) as error:  # third-party code may even exit
         log.exception("%s failed", loaded.manifest.id)
         if tiles.is_out_of_memory(error):
-            raise PluginError(f"{name} ran out of memory on this photo: use a smaller one, or free some.") from error
+            raise PluginError(
+                f"{name} ran out of memory on this photo: use a smaller photo, or free memory."
+            ) from error
         raise PluginError(f"{name} failed on this photo ({type(error).__name__}: {error}).") from error

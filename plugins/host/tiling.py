@@ -96,7 +96,7 @@ def _checked(returned: Any, picture: Picture, ctx: RunContext) -> Result:
         raise PluginError(f"It returned a picture of shape {image.shape} for one of {picture.pixels.shape}.")
     finite = np.isfinite(image)
     if not finite.all():
-        note = "Some values came out as no numbers; there the photo was left as it was."
+        note = "Some values were not finite; there the photo was left unchanged."
         if note not in ctx.notes:
             ctx.notes.append(note)
         image = np.where(finite, image, picture.pixels)

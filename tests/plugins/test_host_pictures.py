@@ -162,7 +162,7 @@ def test_jpeg_lays_transparency_on_white_and_says_so(tmp_path):
     notes: list[str] = []
     source = pictures.read(save(tmp_path / "clear.png", pixels))
     written = write(source.pixels, source, tmp_path, "jpeg", notes=notes)
-    assert notes == ["JPEG has no transparency: the picture was laid on white."]
+    assert notes == ["JPEG has no transparency: the picture was put on a white ground."]
     assert np.asarray(Image.open(written)).min() == 255
 
 

@@ -186,7 +186,7 @@ def test_a_persons_guidance_comes_before_a_guides(host, photo, tmp_path):
 def test_a_restorer_that_takes_no_guidance_says_so(host, photo, tmp_path):
     outcome = host.restore(photo, ["darken"], out_dir=tmp_path, guidance={"tags": ["cat"]})
     assert outcome.record["guidance"] is None
-    assert "Darken takes no guidance; it ran without." in outcome.record["notes"]
+    assert "Darken takes no guidance, so it ran without." in outcome.record["notes"]
 
 
 def test_a_guide_by_itself_gives_guidance(host, photo):
