@@ -63,7 +63,7 @@ def wait_for_others() -> None:
     distributed.destroy_process_group()
 
 
-def find(names: Iterable[str]) -> list[Path]:
+def find_photos(names: Iterable[str]) -> list[Path]:
     """Return the photos named by files, folders and glob patterns, each once.
 
     A name that is none of these is kept, so that it is reported as missing.
@@ -81,7 +81,7 @@ def find(names: Iterable[str]) -> list[Path]:
     return list(found)
 
 
-def targets(photos: Sequence[Path], out: Path) -> list[Path]:
+def result_paths(photos: Sequence[Path], out: Path) -> list[Path]:
     """Return the path of each photo's result without suffix: its name, numbered if several photos share it."""
     taken: set[str] = set()
     result = []
@@ -103,7 +103,9 @@ def without_results(photos: Sequence[Path], out: Path) -> tuple[list[Path], int]
     here = out.resolve()
     if not any(photo.parent.resolve() == here for photo in photos):
         return list(photos), 0
-    made = {name for file in here.glob("*-restored.json") if (note := read_note(file)) for name in known_to(note)}
+    made = {
+        name for file in here.glob("*-restored.json") if (record := read_record(file)) for name in known_files(record)
+    }
     kept = [photo for photo in photos if photo.name not in made or photo.parent.resolve() != here]
     return kept, len(photos) - len(kept)
 
@@ -118,7 +120,7 @@ def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, over
     photos, results = without_results(photos, out)
     if results and rank == 0:
         print(f"{results} results of earlier runs are not restored again")
-    mine = list(zip(photos, targets(photos, out), strict=True))[rank::world]
+    mine = list(zip(photos, result_paths(photos, out), strict=True))[rank::world]
     try:
         out.mkdir(parents=True, exist_ok=True)
         writable = os.access(out, os.W_OK | os.X_OK)
@@ -145,7 +147,7 @@ def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, over
                 bar.refresh()
 
             try:
-                if one(host, photo, target, request, scratch, overwrite, Progress(show)):
+                if restore_photo(host, photo, target, request, scratch, overwrite, Progress(show)):
                     done += 1
                 else:
                     skipped += 1
@@ -164,7 +166,7 @@ def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, over
     return 1 if failed else 0
 
 
-def one(
+def restore_photo(
     host: Host, photo: Path, target: Path, request: Request, scratch: Path, overwrite: bool, progress: Progress
 ) -> bool:
     """Restore one photo unless it is done already; return whether it was restored.
@@ -173,37 +175,38 @@ def one(
     first the record, by which our files are recognised, then layers, then the picture. A killed process therefore
     leaves a photo either done or to be done again. Raises LimpidError.
     """
-    note = target.with_name(target.name + ".json")
+    record_path = target.with_name(target.name + ".json")
     asked = request.as_json()
-    before = read_note(note)
+    before = read_record(record_path)
     if before and not overwrite:
         if before.get("source") != str(photo.resolve()):
             raise LimpidError(
-                f"{note} belongs to another photo ({before.get('source')}): choose another --out, or --overwrite."
+                f"{record_path} belongs to another photo ({before.get('source')}): "
+                "choose another --out, or --overwrite."
             )
-        if before.get("asked") == asked and all((note.parent / name).is_file() for name in files_of(before)):
+        if before.get("asked") == asked and all((record_path.parent / name).is_file() for name in kept_files(before)):
             return False
-    if note.exists() and not before:
-        raise _not_ours(note)
+    if record_path.exists() and not before:
+        raise _not_ours(record_path)
     outcome = host.restore(
         photo, request.steps, request.params, request.options, out_dir=scratch, progress=progress, previews=False
     )
     layers = [path for path, _ in outcome.layers] if request.layers else []
     moves = {path: target.with_name(target.name + path.name.removeprefix(stem(photo))) for path in layers}
     moves[outcome.path] = target.with_name(target.name + outcome.path.suffix)
-    ours = known_to(before) if before else []
+    ours = known_files(before) if before else []
     for final in moves.values():
         if final.exists() and final.name not in ours:
             raise _not_ours(final)
     *others, file = names = [final.name for final in moves.values()]
-    older = [name for name in ours if name not in names and (note.parent / name).is_file()]
+    older = [name for name in ours if name not in names and (record_path.parent / name).is_file()]
     kept = {"file": file, "layers": others, "older": older, "source": str(photo.resolve()), "asked": asked}
     kept["record"] = outcome.record
     part = scratch / "record.json"
     part.write_text(json.dumps(kept, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
     for final in moves.values():  # if killed here, an older result must not remain under the new record
         final.unlink(missing_ok=True)
-    part.replace(note)
+    part.replace(record_path)
     for path, final in moves.items():
         path.replace(final)
     return True
@@ -213,20 +216,20 @@ def _not_ours(file: Path) -> LimpidError:
     return LimpidError(f"{file} is there already and is no result of Limpid's: move it, or choose another --out.")
 
 
-def files_of(note: dict[str, Any]) -> list[str]:
+def kept_files(record: dict[str, Any]) -> list[str]:
     """Return the names of the files in a record: layers, then the picture."""
-    return [*note.get("layers", []), note["file"]]
+    return [*record.get("layers", []), record["file"]]
 
 
-def known_to(note: dict[str, Any]) -> list[str]:
-    """Return `files_of` and older results of the same photo (of another format, or layers)."""
-    return [*files_of(note), *note.get("older", [])]
+def known_files(record: dict[str, Any]) -> list[str]:
+    """Return `kept_files` and older results of the same photo (of another format, or layers)."""
+    return [*kept_files(record), *record.get("older", [])]
 
 
-def read_note(path: Path) -> dict[str, Any] | None:
+def read_record(path: Path) -> dict[str, Any] | None:
     """Return the record of a result, or None if there is none or it is of another program."""
     try:
-        note = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return note if isinstance(note, dict) and "file" in note else None
+    return record if isinstance(record, dict) and "file" in record else None

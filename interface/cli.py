@@ -94,7 +94,7 @@ def restore(words: Sequence[str]) -> int:
             params[plugin_id][name] = value
     request = batch.Request(tuple(steps), params, options, given.layers)
     return batch.run(
-        Host(registry, catalog), batch.find(given.photos), request, Path(given.out), overwrite=given.overwrite
+        Host(registry, catalog), batch.find_photos(given.photos), request, Path(given.out), overwrite=given.overwrite
     )
 
 
