@@ -1,1 +1,1 @@
-"""What prints the performance tables."""
+"""Commands that measure speed and memory and print the tables."""

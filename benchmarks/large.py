@@ -1,10 +1,10 @@
-"""One large photo in a process of its own: seconds, and the most memory the process ever held.
+"""Time and peak memory for one large photo, measured in a process of its own.
 
     python -m benchmarks.large --photo big.jpg --model dereflection-small --through pipeline
     python -m benchmarks.large --photo big.jpg --model dereflection-small --through host
 
-"pipeline" times the network on a decoded photo; "host" everything a user waits for, from the file to the
-restored file, with the model's loading. Memory includes Python and all libraries. Prints one line of JSON.
+"pipeline" measures the pipeline on a decoded photo; "host" all that a user waits for, from file to restored file, with
+loading of the model. Memory includes Python and all libraries. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def through_pipeline(photo: Path, model: str, dtype: str | None = None) -> float:
-    """Seconds of the first call of a model of the hub, or of a folder, on the CPU."""
+    """Return the seconds of the first call of a pipeline on the CPU. ``model``: id in the catalog, or a folder."""
     from training.evaluation.protocol import read_picture
     from training.evaluation.restorer import load_restorer
 
@@ -36,7 +36,10 @@ def through_pipeline(photo: Path, model: str, dtype: str | None = None) -> float
 
 
 def through_host(photo: Path, model: str, dtype: str | None = None) -> float:
-    """Seconds from file to restored file (PNG), model loading included. Precision is the app's own choice."""
+    """Return the seconds from file to restored PNG, with loading; the app chooses the precision.
+
+    Raises SystemExit if ``dtype`` is given.
+    """
     from models.catalog import Catalog
     from plugins.host.run import Host
     from plugins.registry import Registry
@@ -52,15 +55,15 @@ def through_host(photo: Path, model: str, dtype: str | None = None) -> float:
         return time.perf_counter() - begin
 
 
-WAYS: dict[str, Callable[[Path, str, str | None], float]] = {
+MEASUREMENTS: dict[str, Callable[[Path, str, str | None], float]] = {
     "pipeline": through_pipeline,
     "host": through_host,
 }
 
 
 def measure(photo: Path, model: str, through: str, dtype: str | None = None) -> dict[str, Any]:
-    """Measures in *this* process, whose peak memory is its whole life's: call it from a fresh one."""
-    seconds = WAYS[through](photo, model, dtype)
+    """Measure in this process, whose peak memory counts from its start: call it in a fresh one only."""
+    seconds = MEASUREMENTS[through](photo, model, dtype)
     with Image.open(photo) as picture:
         size = picture.size
     result = {"through": through, "width": size[0], "height": size[1], "megapixels": size[0] * size[1] / 1e6}
@@ -68,7 +71,7 @@ def measure(photo: Path, model: str, through: str, dtype: str | None = None) -> 
 
 
 def measure_apart(photo: Path, model: str, through: str, dtype: str | None = None) -> dict[str, Any]:
-    """The same, in a fresh process. Raises RuntimeError with what it said when it fails."""
+    """Measure in a fresh process. Raises RuntimeError with the process's error output."""
     command = [sys.executable, "-m", "benchmarks.large", "--photo", str(photo.resolve()), "--model", model]
     command += ["--through", through] + (["--dtype", dtype] if dtype else [])
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -79,10 +82,11 @@ def measure_apart(photo: Path, model: str, through: str, dtype: str | None = Non
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.large", description="One large photo, measured.")
     parser.add_argument("--photo", required=True, type=Path)
     parser.add_argument("--model", required=True, help="id in the catalog, or (pipeline only) a folder")
-    parser.add_argument("--through", choices=sorted(WAYS), default="pipeline")
+    parser.add_argument("--through", choices=sorted(MEASUREMENTS), default="pipeline")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="by default what the app would choose")
     given = parser.parse_args(arguments)
     print(json.dumps(measure(given.photo, given.model, given.through, given.dtype)))

@@ -1,8 +1,7 @@
-"""NAFNet (Chen et al., "Simple Baselines for Image Restoration", ECCV 2022): the yardstick for speed.
+"""NAFNet (Chen et al., "Simple Baselines for Image Restoration", ECCV 2022), as a reference for speed.
 
-Written from the paper in its published width-32 layout (its GoPro and SIDD models differ in block counts; this
-is GoPro's: encoder 1, 1, 1, 28; middle 1; decoder 1, 1, 1, 1; 17.1 M parameters). Weights stay random: only the
-time is of interest.
+Written from the paper, with the layout of its width-32 GoPro model: encoder 1, 1, 1, 28; middle 1; decoder 1, 1, 1, 1;
+17.1 M parameters. Weights stay random, since only the time matters.
 """
 
 from __future__ import annotations
@@ -14,8 +13,11 @@ from torch import Tensor, nn, ones, zeros
 
 
 class ChannelNorm(nn.Module):
-    """Layer norm over the channels of each pixel. In `channels_last` the permuted view is contiguous, so this
-    is one fused kernel, faster there than the published mean-and-variance arithmetic (the same numbers)."""
+    """Layer norm over the channels of each pixel, B x C x H x W.
+
+    In `channels_last` the permuted view is contiguous and this is one fused kernel, faster than the published
+    arithmetic with the same result.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -23,6 +25,7 @@ class ChannelNorm(nn.Module):
         self.bias = nn.Parameter(zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise B x C x H x W."""
         x = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, eps=1e-6)
         return x.permute(0, 3, 1, 2)
 
@@ -44,13 +47,14 @@ class Block(nn.Module):
         self.gamma = nn.Parameter(zeros(1, channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map B x C x H x W to the same shape."""
         y = _gate(self.depthwise(self.expand1(self.norm1(x))))
         x = x + self.project1(y * self.attention(y)) * self.beta
         return x + self.project2(_gate(self.expand2(self.norm2(x)))) * self.gamma
 
 
 class NAFNet(nn.Module):
-    """B x 3 x H x W in and out, any size (padded with zeros to a multiple of 2 ** levels, and cut again)."""
+    """The network, B x 3 x H x W in and out, of any size (zero-padded to a multiple of 2 ** levels, then cropped)."""
 
     def __init__(
         self,
@@ -77,6 +81,7 @@ class NAFNet(nn.Module):
             self.decoders.append(_blocks(channels, blocks))
 
     def forward(self, photo: Tensor) -> Tensor:
+        """Restore B x 3 x H x W."""
         height, width = photo.shape[-2:]
         photo = F.pad(photo, (0, -width % self.multiple, 0, -height % self.multiple))
         x = self.intro(photo)

@@ -1,4 +1,4 @@
-"""The device's own measure: how fast it multiplies matrices; and how many operations a network takes."""
+"""Matrix-product rate of a device, and operation counts of networks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.measure import seconds
 
 
 def matrix_rate(device: str, dtype: torch.dtype, size: int | None = None) -> float:
-    """Floating-point operations a second in the product of two square matrices, the best of several sizes of run.
+    """Return the FLOP/s of the product of two square matrices, the best of three measurements.
 
     ``size`` defaults to 8192 on a GPU and 2048 on a CPU.
     """
@@ -21,9 +21,9 @@ def matrix_rate(device: str, dtype: torch.dtype, size: int | None = None) -> flo
 
 
 def count_operations(call: Callable[[], object]) -> int:
-    """Floating-point operations of ``call``: matrix products, convolutions and attention, two for a multiply-add.
+    """Count the FLOP of ``call`` in matrix products, convolutions and attention; a multiply-add counts as two.
 
-    With everything on the device "meta" nothing is computed.
+    With all tensors on the device "meta" nothing is computed.
     """
     with FlopCounterMode(display=False) as counter:
         call()

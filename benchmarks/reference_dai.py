@@ -1,7 +1,7 @@
-"""The reference forward pass of *Dereflection Any Image* (arXiv 2503.17347), as its authors run it: the yardstick.
+"""The forward pass of *Dereflection Any Image* (arXiv 2503.17347) as its authors run it, as a reference for speed.
 
-A literal re-statement of the facts in DESIGN 2.1 on plain diffusers classes: nothing of ``models`` is used, nothing
-is kept from one photo to the next, and no layout, kernel or precision is chosen beyond diffusers' own defaults.
+It is written on plain diffusers classes, without code of ``models``: nothing is cached between photos, and memory
+layout, kernels and precision are diffusers' defaults.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
-PROCESSING_SIDE = 768
+PROCESSING_SIDE_PX = 768
 
 
 class ReferenceDAI(nn.Module):
@@ -36,7 +36,10 @@ class ReferenceDAI(nn.Module):
         self.register_buffer("prompt_embedding", torch.randn(*configs["prompt_embedding"]))
 
     def load_parts(self, weights: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Take the weights of the four parts and ``prompt_embedding``; parts without use may be missing."""
+        """Load the weights of the four parts and ``prompt_embedding``; parameters that are not used may be missing.
+
+        Raises ValueError if other keys are missing or unknown.
+        """
         unused = ("controlnet_", "encoder.mid_block", "encoder.conv_norm_out", "encoder.conv_out", "quant_conv")
         for name in ("vae", "unet", "controlnet", "vae_2"):
             missing, unexpected = getattr(self, name).load_state_dict(weights[name], strict=False)
@@ -47,14 +50,14 @@ class ReferenceDAI(nn.Module):
         self.prompt_embedding = weights["prompt_embedding"]["prompt_embedding"]
 
     def forward(self, photo: Tensor, processing_resolution: int | None = None) -> Tensor:
-        """Photo, B x 3 x H x W in [0, 1], to the picture of the same size, unclamped.
+        """Restore a photo, B x 3 x H x W in [0, 1]; return the same shape, unclamped.
 
-        ``processing_resolution``: the longest side is brought to it first, 0 means the photo's own size; by default
-        as the command line chooses: 768 for photos smaller than that, else their own size.
+        ``processing_resolution``: the longest side is resized to it first; 0 keeps the photo's size. The default is
+        that of the published command line: 768 for smaller photos, else 0.
         """
         size = photo.shape[-2:]
         if processing_resolution is None:
-            processing_resolution = PROCESSING_SIDE if max(size) < PROCESSING_SIDE else 0
+            processing_resolution = PROCESSING_SIDE_PX if max(size) < PROCESSING_SIDE_PX else 0
         image = photo * 2 - 1
         if processing_resolution:
             shape = [side * processing_resolution // max(size) for side in size]
@@ -81,7 +84,7 @@ class ReferenceDAI(nn.Module):
         return (picture + 1) / 2
 
     def _control(self, latent: Tensor, prompt: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The ControlNet on the latent itself: its raw features, zero convolutions and conditioning left out."""
+        """Run the ControlNet on the latent; return its features without zero convolutions and conditioning."""
         net: Any = self.controlnet
         timestep = torch.zeros(len(latent), dtype=torch.long, device=latent.device)
         embedding = net.time_embedding(net.time_proj(timestep).to(latent.dtype))

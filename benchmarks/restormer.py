@@ -1,8 +1,8 @@
 """Restormer (Zamir et al., "Restormer: Efficient Transformer for High-Resolution Image Restoration", CVPR 2022).
 
-A yardstick for speed, written from the paper in its published layout (48 channels, blocks 4, 6, 6, 8, refinement 4,
-heads 1, 2, 4, 8, expansion 2.66, norms with bias, as for deblurring and deraining). Weights stay random: only the time
-is of interest.
+A reference for speed, written from the paper with its published layout (48 channels, blocks 4, 6, 6, 8, refinement 4,
+heads 1, 2, 4, 8, expansion 2.66, norms with bias, as for deblurring and deraining). Weights stay random, since only
+the time matters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks.nafnet import ChannelNorm
 
 
 class Attention(nn.Module):
-    """Attention between channels, not places: its cost grows with the picture's area."""
+    """Transposed attention, between channels: its cost is linear in the number of pixels."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -28,6 +28,7 @@ class Attention(nn.Module):
         self.project = nn.Conv2d(channels, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map B x C x H x W to the same shape."""
         batch, channels, height, width = x.shape
         q, k, v = self.depthwise(self.qkv(x)).reshape(batch, 3, self.heads, -1, height * width).unbind(1)
         weights = F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).transpose(-2, -1) * self.temperature
@@ -35,7 +36,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two depthwise branches, one gating the other."""
+    """Gated feed-forward network with depthwise convolutions."""
 
     def __init__(self, channels: int, expansion: float) -> None:
         super().__init__()
@@ -45,23 +46,27 @@ class FeedForward(nn.Module):
         self.project = nn.Conv2d(hidden, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map B x C x H x W to the same shape."""
         gate, value = self.depthwise(self.expand(x)).chunk(2, dim=1)
         return self.project(F.gelu(gate) * value)
 
 
 class Block(nn.Module):
+    """Attention and feed-forward network, each with norm and skip connection."""
+
     def __init__(self, channels: int, heads: int, expansion: float) -> None:
         super().__init__()
         self.norm1, self.norm2 = ChannelNorm(channels), ChannelNorm(channels)
         self.attention, self.feed_forward = Attention(channels, heads), FeedForward(channels, expansion)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map B x C x H x W to the same shape."""
         x = x + self.attention(self.norm1(x))
         return x + self.feed_forward(self.norm2(x))
 
 
 class Restormer(nn.Module):
-    """B x 3 x H x W in and out, any size (padded with the mirrored edge to a multiple of 8, and cut again)."""
+    """The network, B x 3 x H x W in and out, of any size (padded by reflection to a multiple of 8, then cropped)."""
 
     def __init__(
         self,
@@ -86,13 +91,14 @@ class Restormer(nn.Module):
         self.ups, self.reduces, self.decoders = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for n in reversed(range(last)):
             self.ups.append(_up(widths[n + 1]))
-            # The finest level keeps both halves of what is joined.
+            # The finest level keeps all channels of the concatenation.
             self.reduces.append(nn.Conv2d(2 * widths[n], widths[n], 1, bias=False) if n else nn.Identity())
             self.decoders.append(level(widths[n] if n else 2 * width, blocks[n], heads[n]))
         self.refinement = level(2 * width, refinement, heads[0])
         self.output = nn.Conv2d(2 * width, 3, 3, padding=1, bias=False)
 
     def forward(self, photo: Tensor) -> Tensor:
+        """Restore B x 3 x H x W."""
         height, width = photo.shape[-2:]
         photo = F.pad(photo, (0, -width % self.multiple, 0, -height % self.multiple), mode="reflect")
         x, skips = self.embed(photo), []

@@ -1,6 +1,6 @@
-"""One subject of the table in a process of its own: one line of JSON for each size, as it is done.
+"""Measurement of one subject of the table, in a process of its own: prints a line of JSON for each size.
 
-The process is the measurement: on a CPU its peak memory is what is reported, and where memory runs out it ends alone.
+On a CPU the peak memory of the process is reported, and running out of memory ends this process only.
 """
 
 from __future__ import annotations
@@ -23,17 +23,19 @@ from models.measure import synchronize
 from models.runtime import peak_memory_mb, reset_peak, use_threads
 from models.tiles import is_out_of_memory
 
-SHARE = 0.3  # of the matrix rate, for a first guess of how long a size will take
-RUNS, LONG = 5, 20.0  # timed calls; seconds from which on one is enough
+EXPECTED_RATE_SHARE = 0.3  # of the matrix rate, to estimate the time of the first size
+MAX_TIMED_RUNS = 5
+SINGLE_RUN_S = 20.0  # a call that takes longer is timed once
 
 
 def measure(subject: Subject, sizes: Sequence[dict[str, Any]], rate: float, limit: float) -> Iterator[dict[str, Any]]:
-    """A result for each of ``sizes`` (width, height, operations, in growing order).
+    """Yield a result for each of ``sizes`` (dicts of width, height, operations, in ascending order).
 
-    Those that would take longer than ``limit`` seconds or more memory than there is are left out, with the reason.
+    A size that would take longer than ``limit`` seconds gets a reason instead; the first that needs too much memory
+    ends the results. ``rate``: FLOP/s of matrix products.
     """
     call = call_of(subject, build(subject))
-    speed = rate * SHARE
+    speed = rate * EXPECTED_RATE_SHARE
     for size in sizes:
         result = {"width": size["width"], "height": size["height"], "operations": size["operations"]}
         expected = size["operations"] / speed
@@ -44,14 +46,14 @@ def measure(subject: Subject, sizes: Sequence[dict[str, Any]], rate: float, limi
         try:
             reset_peak(subject.device)
             times = [_timed(call, photo, subject.device)]
-            # What comes first pays for caches and compiling, so it counts only where one run is all there is time for.
-            while times[0] < LONG and len(times) <= RUNS:
+            # The first call includes caching and compiling, so it counts only if it is the only one.
+            while times[0] < SINGLE_RUN_S and len(times) <= MAX_TIMED_RUNS:
                 times.append(_timed(call, photo, subject.device))
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             yield result | {"reason": f"out of memory ({str(error).splitlines()[0][:120]})"}
-            return  # larger ones want more
+            return  # larger sizes need more
         taken = times[1:] or times
         speed = size["operations"] / statistics.median(taken)
         yield result | {
@@ -64,7 +66,7 @@ def measure(subject: Subject, sizes: Sequence[dict[str, Any]], rate: float, limi
 
 
 def agreement(subject: Subject, side: int = 512) -> dict[str, Any]:
-    """How far the full tier's bfloat16 is from its float32 (dB), and xformers from SDPA (relative), same weights."""
+    """Compare the full tier in bfloat16 to float32 (PSNR) and xformers to SDPA (relative error), with equal weights."""
     photo = sample_photo(side, side).astype(np.float32) / np.float32(255)
     network = build(Subject("full", "float32", device=subject.device, tiny=subject.tiny))
     wanted = pipeline_of(Subject("full", device=subject.device), network)(photo).image
@@ -88,7 +90,7 @@ def _timed(call: Any, photo: np.ndarray, device: str) -> float:
 
 
 def available_memory() -> float:
-    """MB that a process may still take on this machine; infinite where the system does not say."""
+    """Return the memory in MB that a process can still allocate; infinity where the system does not tell."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         free = next(int(line.split()[1]) / 1e3 for line in lines if line.startswith("MemAvailable:"))
@@ -102,7 +104,7 @@ def available_memory() -> float:
 
 
 def hold_memory(share: float = 0.85) -> None:
-    """Have allocations fail before the machine runs out, which would end other programs."""
+    """Limit the memory of this process to ``share`` of what is available, so that other programs are not killed."""
     free = available_memory()
     if free != float("inf"):
         most = resource.getrlimit(resource.RLIMIT_DATA)[1]
@@ -110,6 +112,7 @@ def hold_memory(share: float = 0.85) -> None:
 
 
 def main() -> None:
+    """Measure what the JSON in the first argument asks for."""
     given = json.loads(sys.argv[1])
     subject = Subject(**given["subject"])
     use_threads()

@@ -1,6 +1,6 @@
-"""Pairs a second from the glass simulator: ``python -m benchmarks.simulator --photos FOLDER``.
+"""Throughput of the glass simulator in pairs a second: ``python -m benchmarks.simulator --photos FOLDER``.
 
-Everything a training step waits for: draws, crops of photos in memory, and the simulation, in batches.
+It covers all that a training step waits for: random parameters, crops of photos in memory, simulation in batches.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from training.tasks.dereflection.dataset import Reflections
 
 
 def pairs_per_second(photos: Path, size: int = 256, batch: int = 8, seconds: float = 10.0) -> float:
-    """Simulated pairs a second at ``size`` pixels, after one batch to warm up."""
+    """Return the pairs simulated a second at ``size`` px, after one batch to warm up."""
     data = Reflections(DataConfig(root=photos, clean=["."], store_side=size, limit=64), 0)
     data.batch(range(batch), size)
     done, began = 0, time.perf_counter()
@@ -27,6 +27,7 @@ def pairs_per_second(photos: Path, size: int = 256, batch: int = 8, seconds: flo
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True, help="a folder of sharp photos")
     parser.add_argument("--size", type=int, default=256)

@@ -1,14 +1,14 @@
-"""The performance table, on this machine's CPU.
+"""The performance table of this machine's CPU.
 
     python -m benchmarks.speed --model dereflection-small --out speed.json
 
-* 512x512, warm: the dereflection pipeline against NAFNet width 32 (random weights), turn by turn in one process,
-  in the same precision and memory format (channels_last), numpy to numpy.
+* 512x512, warm: the dereflection pipeline and NAFNet width 32 (random weights), alternately in one process, in the same
+  precision and memory format (channels_last), NumPy to NumPy.
 * a 12-megapixel photo in fresh processes: seconds and peak resident memory (see `benchmarks.large`).
-* the app: process start to page answering.
-* guidance: the guide on a small and on a 12-megapixel photo; and, of a restorer that is guided, with and without tags.
+* the app: from process start to an answer of the page.
+* guidance: the guide on a small and a 12-megapixel photo, and a guided restorer with and without tags.
 
-Let nothing else run meanwhile; the load at the start is printed with the table.
+Nothing else should run meanwhile; the load at the start is printed with the table.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from benchmarks.start import app_start_seconds
 from models.runtime import cpu_name
 
 PARTS = ("512", "12mp", "start", "guide")
-BARS = {
+TARGETS = {
     "512": "at most 0.8 s, and not above NAFNet",
     "12mp": "at most 15 s and 3072 MB",
     "start": "at most 10 s",
     "guide": "together at most 0.2 s",
 }
-GUIDE = "semantics-small"
+GUIDE_MODEL = "semantics-small"
 Call = Callable[[np.ndarray], Any]
 
 
 def side_by_side(calls: dict[str, Call], photo: np.ndarray, runs: int = 9, warmup: int = 2) -> dict[str, list[float]]:
-    """Seconds of each call on one photo, taken turn by turn, so that a busy moment strikes all alike."""
+    """Return the seconds of each call on a photo, measured alternately so that other load affects all alike."""
     for _ in range(warmup):
         for call in calls.values():
             call(photo)
@@ -56,7 +56,7 @@ def side_by_side(calls: dict[str, Call], photo: np.ndarray, runs: int = 9, warmu
 
 
 def nafnet_call(dtype: str, width: int = 32) -> Call:
-    """NAFNet behind the pipeline's own boundary: float32 H x W x 3 numpy in and out."""
+    """Return NAFNet as a function of float32 H x W x 3 arrays, as pipelines are."""
     import torch
 
     from benchmarks.nafnet import NAFNet
@@ -77,7 +77,7 @@ def nafnet_call(dtype: str, width: int = 32) -> Call:
 
 
 def sample_photo(width: int, height: int) -> np.ndarray:
-    """uint8 H x W x 3: a public-domain photo that scikit-image ships, resized."""
+    """Return a public-domain photo of scikit-image, resized: uint8 H x W x 3."""
     from skimage import data
 
     picture = Image.fromarray(data.astronaut())
@@ -85,7 +85,7 @@ def sample_photo(width: int, height: int) -> np.ndarray:
 
 
 def measure_small(model: str, dtype: str | None, runs: int) -> dict[str, Any]:
-    """The 512x512 row."""
+    """Measure the row for 512x512."""
     import torch
 
     from training.evaluation.restorer import load_restorer
@@ -101,7 +101,7 @@ def measure_small(model: str, dtype: str | None, runs: int) -> dict[str, Any]:
 
 
 def measure_large(model: str, dtype: str | None) -> list[dict[str, Any]]:
-    """The 12-megapixel rows; the host's where the model is one of the catalog and the precision the app's."""
+    """Measure the rows for 12 megapixels; through the host only for a catalog model in the app's precision."""
     ways = ["pipeline"] + (["host"] if dtype is None and not Path(model).is_dir() else [])
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder) / "photo.jpg"
@@ -110,13 +110,13 @@ def measure_large(model: str, dtype: str | None) -> list[dict[str, Any]]:
 
 
 def measure_guide(model: str, dtype: str | None, runs: int) -> dict[str, Any]:
-    """Median seconds of the guide, warm, by size of the photo; and what tags add to a guided restorer at 512x512."""
+    """Return median seconds of the guide, warm, by photo size, and what tags add to a guided restorer at 512x512."""
     from models import hub
     from models.semantics.pipeline import SemanticsPipeline
     from training.evaluation.restorer import load_restorer
 
-    guide = SemanticsPipeline.from_pretrained(hub.locate(GUIDE)[0])
-    result: dict[str, Any] = {"guide": GUIDE, "seconds": {}}
+    guide = SemanticsPipeline.from_pretrained(hub.locate(GUIDE_MODEL)[0])
+    result: dict[str, Any] = {"guide": GUIDE_MODEL, "seconds": {}}
     small, large = (
         sample_photo(width, height).astype(np.float32) / np.float32(255) for width, height in ((512, 512), (4000, 3000))
     )
@@ -125,20 +125,20 @@ def measure_guide(model: str, dtype: str | None, runs: int) -> dict[str, Any]:
         result["seconds"][size] = statistics.median(side_by_side({"guide": guide}, photo, runs)["guide"])
     pipeline: Any = load_restorer(model, device="cpu", dtype=dtype).pipeline
     if getattr(pipeline.network, "guide", None) is not None:
-        told = {pipeline.network.guide.names[0]: 1.0}
-        seconds = side_by_side({"with": lambda p: pipeline(p, tags=told), "without": pipeline}, small, runs)
+        tags = {pipeline.network.guide.names[0]: 1.0}
+        seconds = side_by_side({"with": lambda p: pipeline(p, tags=tags), "without": pipeline}, small, runs)
         result["added"] = statistics.median(a - b for a, b in zip(seconds["with"], seconds["without"], strict=True))
     return result
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers were taken on."""
+    """Return CPU, number of CPUs and load of this machine."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"cpu": cpu_name(), "cpus": cpus, "load": round(os.getloadavg()[0], 2)}
 
 
 def table(results: dict[str, Any]) -> str:
-    """Markdown."""
+    """Format the results as a Markdown table."""
     where = results["machine"]
     lines = [f"{results['model']} on {where['cpu']}, {where['cpus']} CPUs, load {where['load']} at the start.", ""]
     lines += ["| what | measured | bar |", "|---|---|---|"]
@@ -148,25 +148,26 @@ def table(results: dict[str, Any]) -> str:
         lines.append(
             f"| 512x512, warm, {small['dtype']}, {small['threads']} threads, median of {small['runs']} "
             f"| {ours['median']:.3f} s (least {ours['least']:.3f}); NAFNet-32 {theirs['median']:.3f} s "
-            f"(least {theirs['least']:.3f}) | {BARS['512']} |"
+            f"(least {theirs['least']:.3f}) | {TARGETS['512']} |"
         )
     for large in results.get("12mp", []):
         lines.append(
             f"| {large['megapixels']:.0f} megapixels through the {large['through']}, fresh process "
-            f"| {large['seconds']:.1f} s, {large['peak_memory_mb']:.0f} MB | {BARS['12mp']} |"
+            f"| {large['seconds']:.1f} s, {large['peak_memory_mb']:.0f} MB | {TARGETS['12mp']} |"
         )
     if "start" in results:
         seconds = ", ".join(f"{value:.1f}" for value in results["start"])
-        lines.append(f"| process start to page answering | {seconds} s | {BARS['start']} |")
+        lines.append(f"| process start to page answering | {seconds} s | {TARGETS['start']} |")
     if "guide" in results:
         found = results["guide"]
         seconds = ", ".join(f"{value:.3f} s at {size}" for size, value in found["seconds"].items())
         added = f"; tags add {found['added']:.3f} s to the restorer at 512x512" if "added" in found else ""
-        lines.append(f"| {found['guide']}, warm | {seconds}{added} | {BARS['guide']} |")
+        lines.append(f"| {found['guide']}, warm | {seconds}{added} | {TARGETS['guide']} |")
     return "\n".join(lines) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description="The performance table.")
     parser.add_argument("--model", default="dereflection-small", help="id in the catalog, or a folder")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="by default what the app would choose")
@@ -176,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     results: dict[str, Any] = {"machine": machine(), "model": Path(given.model).name}
     if "start" in given.only:
-        results["start"] = [app_start_seconds() for _ in range(2)]  # the first may read from a cold disk
+        results["start"] = [app_start_seconds() for _ in range(2)]  # the first may read from disk
     if "12mp" in given.only:
         results["12mp"] = measure_large(given.model, given.dtype)
     if "512" in given.only:

@@ -1,4 +1,4 @@
-"""Seconds from starting a server's process to its page answering."""
+"""Time from the start of a server's process to the first answer of its page."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def start_seconds(command: Sequence[str], url: str, port: int, timeout: float = 120.0) -> float:
-    """Starts ``command`` with GRADIO_SERVER_PORT set and asks for ``url`` until it answers 200; then stops it.
+    """Start ``command`` with GRADIO_SERVER_PORT set, request ``url`` until it answers 200, and stop the process.
 
-    Raises RuntimeError, with the last the process said, when it ends first or the time runs out.
+    Raises RuntimeError with the last output of the process if it ends first or after ``timeout`` seconds.
     """
     environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"}
     with tempfile.TemporaryFile() as log:
@@ -44,20 +44,20 @@ def start_seconds(command: Sequence[str], url: str, port: int, timeout: float = 
 
 
 def app_start_seconds() -> float:
-    """The same for the app, on a free port."""
+    """Return the seconds from start to answer of the app, on a free port."""
     port = free_port()
     return start_seconds([sys.executable, "app.py"], f"http://127.0.0.1:{port}/", port)
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on now."""
+    """Return a free port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def _answers(url: str) -> bool:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot see this machine
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy would not reach this machine
     try:
         with direct.open(url, timeout=5) as answer:
             return answer.status == 200 and bool(answer.read(1))

@@ -1,4 +1,4 @@
-"""What the table compares: each network behind one boundary, float32 H x W x 3 numpy in and out."""
+"""The networks that the table compares, as functions of float32 H x W x 3 arrays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from models.dereflection.small import SmallDereflection
 from models.dereflection.tuning import use_attention
 
 Call = Callable[[np.ndarray], np.ndarray]
-TINY = {
+TINY_CONFIGS = {
     "vae": {
         "down_block_types": ["DownEncoderBlock2D"] * 4,
         "up_block_types": ["UpDecoderBlock2D"] * 4,
@@ -42,12 +42,12 @@ TINY = {
     },
     "prompt_embedding": [1, 7, 16],
 }
-"""The full tier with few channels: the same commands in seconds, for tests."""
+"""Configurations of the full tier with few channels, for tests."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A row of the table, less its size. ``network``: one of `NETWORKS`."""
+    """A row of the table without its size. ``network``: one of `TITLES`."""
 
     network: str
     dtype: str = "float32"
@@ -58,9 +58,11 @@ class Subject:
 
     @property
     def title(self) -> str:
+        """Name shown in the table."""
         return TITLES[self.network] + (", compiled" if self.compile else "")
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
         return asdict(self)
 
 
@@ -74,11 +76,12 @@ TITLES = {
 
 
 def configs(subject: Subject) -> Mapping[str, Any]:
-    return TINY if subject.tiny else stable_diffusion_2_1()
+    """Return the configurations of the parts of the full tier."""
+    return TINY_CONFIGS if subject.tiny else stable_diffusion_2_1()
 
 
 def build(subject: Subject, device: str | None = None) -> nn.Module:
-    """The network with random weights (they change no time), on the subject's device, or another."""
+    """Build the network with random weights on ``device``, by default the subject's."""
     device, dtype = device or subject.device, getattr(torch, subject.dtype)
     if subject.network == "full":
         return random_network(configs(subject), device, dtype)
@@ -86,8 +89,9 @@ def build(subject: Subject, device: str | None = None) -> nn.Module:
     with torch.device(device):
         network: nn.Module
         if subject.network == "small":
-            network = SmallDereflection.tiny() if subject.tiny else SmallDereflection()
-            nn.init.normal_(network.local.head.weight, std=1e-3)  # else its local network would be passed over
+            small: Any = SmallDereflection.tiny() if subject.tiny else SmallDereflection()
+            nn.init.normal_(small.local.head.weight, std=1e-3)  # with zeros its local network would be skipped
+            network = small
         elif subject.network == "reference":
             network = ReferenceDAI(configs(subject))
         elif subject.network == "nafnet":
@@ -98,7 +102,7 @@ def build(subject: Subject, device: str | None = None) -> nn.Module:
 
 
 def pipeline_of(subject: Subject, network: nn.Module) -> DereflectionPipeline:
-    """Our pipeline as the app sets it up, but for the attention and the compiling that the subject asks for."""
+    """Return the pipeline as the app sets it up, with the subject's attention and compilation."""
     pipeline = DereflectionPipeline(network)
     if subject.network == "full" and subject.attention not in ("sdpa", "xformers", "auto"):
         pipeline.settle("sdpa")
@@ -111,7 +115,7 @@ def pipeline_of(subject: Subject, network: nn.Module) -> DereflectionPipeline:
 
 
 def call_of(subject: Subject, network: nn.Module) -> Call:
-    """What is timed."""
+    """Return the function to be timed."""
     if subject.network in ("full", "small"):
         pipeline = pipeline_of(subject, network)
         return lambda photo: pipeline(photo).image
@@ -122,7 +126,7 @@ def call_of(subject: Subject, network: nn.Module) -> Call:
     @torch.inference_mode()
     def call(photo: np.ndarray) -> np.ndarray:
         tensor = torch.from_numpy(photo).permute(2, 0, 1)[None].to(subject.device)
-        if subject.network != "reference":  # that one casts by itself, after its resizing
+        if subject.network != "reference":  # which casts after resizing
             tensor = tensor.to(dtype).contiguous(memory_format=torch.channels_last)
         output = network(tensor).float().clamp(0, 1)[0].permute(1, 2, 0)
         result: np.ndarray = output.cpu().numpy()
@@ -133,8 +137,10 @@ def call_of(subject: Subject, network: nn.Module) -> Call:
 
 @torch.no_grad()
 def operations(subject: Subject, width: int, height: int) -> int:
-    """Floating-point operations for a photo, counted on shapes alone: what is kept from one photo to the next, tiles
-    and their overlap, and the pass over the whole photo are counted as they are run."""
+    """Count the FLOP for a photo on the device "meta".
+
+    Tiles with their overlap and the pass over the whole photo count; what is cached between photos does not.
+    """
     network = _shapes(subject.network, subject.tiny)
     if subject.network not in ("full", "small"):
         return count_operations(lambda: network(_empty(height, width)))
@@ -161,7 +167,7 @@ def _tile_of(subject: Subject, network: Any, size: tuple[int, int]) -> Tensor:
 
 @cache
 def _shapes(network: str, tiny: bool) -> Any:
-    """A network of shapes alone."""
+    """Build a network on the device "meta"."""
     made: Any = build(Subject(network, tiny=tiny), "meta")
     if network == "full":
         made.keep_constants()
@@ -173,6 +179,6 @@ def _empty(height: int, width: int, channels: int = 3) -> Tensor:
 
 
 def _twice(call: Callable[[], object]) -> int:
-    """Operations of the second call, for which what is kept has been kept."""
+    """Count the FLOP of the second call, which uses what the first one cached."""
     call()
     return count_operations(call)

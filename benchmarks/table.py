@@ -1,11 +1,10 @@
-"""The performance table of the machine it is run on, kept under benchmarks/results.
+"""The performance table of this machine, written to benchmarks/results.
 
     python -m benchmarks.table                     every row that this machine can run
-    python -m benchmarks.table --limit 600         with more patience for a photo
+    python -m benchmarks.table --limit 600         with a limit of 600 s for a photo
 
-Each network runs in a process of its own, one after the other, on the same photos. What a machine cannot run stays
-empty with its reason. Weights are random: they change no time. The app's own bars (start, 12 megapixels from file to
-file) are `python -m benchmarks.speed`.
+Each network runs in a process of its own, one after the other, on the same photos. For what a machine cannot run the
+table gives the reason. Weights are random. `python -m benchmarks.speed` measures the app (start, file to file).
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ from benchmarks.subjects import Subject, operations
 from models.dereflection.tuning import FUSED, PLAIN, XFORMERS
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
-SIZES = {"512": (512, 512), "768": (768, 768), "1024": (1024, 1024), "2048": (2048, 2048), "12mp": (4000, 3000)}
-GRACE = 300.0  # seconds for making a network, beside the limit
+RESULTS_FOLDER = ROOT / "benchmarks" / "results"
+SIZES_PX = {"512": (512, 512), "768": (768, 768), "1024": (1024, 1024), "2048": (2048, 2048), "12mp": (4000, 3000)}
+BUILD_GRACE_S = 300.0  # for building a network, in addition to the limit
 
 
 def subjects(device: str, tiny: bool = False) -> list[Subject]:
-    """The rows of one device, the yardsticks first."""
+    """Return the rows of a device."""
     if device == "cpu":
         both = ("float32", "bfloat16")
         return [
@@ -55,7 +54,7 @@ def subjects(device: str, tiny: bool = False) -> list[Subject]:
 
 
 def run(subject: Subject, sizes: dict[str, tuple[int, int]], rate: float, limit: float) -> dict[str, dict[str, Any]]:
-    """Results by the name of the size, of a fresh process; a reason for each that there is none of."""
+    """Measure a subject in a fresh process; return a result, or the reason for none, by name of the size."""
     asked = [
         {"width": width, "height": height, "operations": operations(subject, width, height)}
         for width, height in sizes.values()
@@ -63,7 +62,7 @@ def run(subject: Subject, sizes: dict[str, tuple[int, int]], rate: float, limit:
     work = json.dumps({"subject": subject.as_dict(), "sizes": asked, "rate": rate, "limit": limit})
     command = [sys.executable, "-m", "benchmarks.rows", work]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    timer = threading.Timer(GRACE + 7 * limit * len(sizes), process.kill)
+    timer = threading.Timer(BUILD_GRACE_S + 7 * limit * len(sizes), process.kill)
     timer.start()
     try:
         out, err = process.communicate()
@@ -82,7 +81,7 @@ def run(subject: Subject, sizes: dict[str, tuple[int, int]], rate: float, limit:
 def measure(
     devices: Sequence[str], sizes: dict[str, tuple[int, int]], limit: float, tiny: bool = False, check: bool = False
 ) -> dict[str, Any]:
-    """The whole table. ``check``: also how far half precision and xformers are from the plain way, on every device."""
+    """Measure the whole table. ``check``: compare precisions and attention on the CPU, too (see `rows.agreement`)."""
     results: dict[str, Any] = {"machine": machine() | devices_here(), "limit": limit, "rates": {}, "rows": []}
     for device in devices:
         there = device == "cpu" or torch.cuda.is_available()
@@ -105,6 +104,7 @@ def measure(
 
 
 def agreement(device: str, tiny: bool) -> dict[str, Any]:
+    """Run `rows.agreement` in a fresh process."""
     subject = Subject("full", device=device, tiny=tiny)
     work = json.dumps({"subject": subject.as_dict(), "agreement": True, "side": 96 if tiny else 512})
     done = subprocess.run(
@@ -115,12 +115,13 @@ def agreement(device: str, tiny: bool) -> dict[str, Any]:
 
 
 def devices_here() -> dict[str, Any]:
+    """Return the GPU's name or None, torch's version and its number of threads."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {"gpu": gpu, "torch": torch.__version__, "threads": torch.get_num_threads()}
 
 
 def table(results: dict[str, Any]) -> str:
-    """Markdown: a line for every network, precision, attention and size; then how they compare."""
+    """Format the results in Markdown: a row for every network, precision, attention and size; then comparisons."""
     where = results["machine"]
     name = where["gpu"] or "no GPU"
     lines = [f"{where['cpu']}, {where['cpus']} CPUs (load {where['load']} at the start), {name}.", ""]
@@ -145,8 +146,8 @@ def table(results: dict[str, Any]) -> str:
 
 
 def comparisons(results: dict[str, Any]) -> list[str]:
-    """How many times faster the full tier is than the reference, where both ran on one device in this run."""
-    said = []
+    """Return sentences on the speed of the full tier relative to the reference, by device and size."""
+    sentences = []
     for device in dict.fromkeys(row["subject"]["device"] for row in results["rows"]):
         rows = [row for row in results["rows"] if row["subject"]["device"] == device]
         for reference in (row for row in rows if row["subject"]["network"] == "reference"):
@@ -160,35 +161,36 @@ def comparisons(results: dict[str, Any]) -> list[str]:
                     seconds, row = min(ours, key=lambda one: one[0])
                     enlarged = " (which enlarges it to 768)" if size == "512" else ""
                     how = f"{row['title']}, {row['subject']['dtype']}, {row['subject']['attention']}"
-                    said.append(
+                    sentences.append(
                         f"On {device} at {size}: {theirs['seconds'] / seconds:.2f} times as fast as the reference in"
                         f" {reference['subject']['dtype']}{enlarged}: {how}."
                     )
-    return said
+    return sentences
 
 
 def file_name(results: dict[str, Any]) -> str:
-    """Of the results: the machine's name."""
+    """Return the file name of the results: the name of the machine."""
     where = results["machine"]
     name = f"{where['gpu'] or where['cpu']} {where['cpus']} cores"
     return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm)\)|processor", "", name.lower())).strip("-") + "-table.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.table", description="The performance table.")
     parser.add_argument(
         "--devices", nargs="+", default=["cuda", "cpu"], help="default: both; what is not there is empty"
     )
-    parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--sizes", nargs="+", choices=list(SIZES_PX), default=list(SIZES_PX))
     parser.add_argument("--limit", type=float, default=120.0, help="seconds that one photo may take (default 120)")
     parser.add_argument("--agreement", action="store_true", help="compare precisions and attention on the CPU, too")
     parser.add_argument("--tiny", action="store_true", help="networks with few channels: a try of the command itself")
     parser.add_argument("--out", type=Path, help="where to write the numbers (default: benchmarks/results/<machine>)")
     given = parser.parse_args(arguments)
-    sizes = {name: SIZES[name] for name in SIZES if name in given.sizes}
+    sizes = {name: SIZES_PX[name] for name in SIZES_PX if name in given.sizes}
     results = measure(given.devices, sizes, given.limit, given.tiny, given.agreement)
     print(table(results))
-    out = given.out or RESULTS / file_name(results)
+    out = given.out or RESULTS_FOLDER / file_name(results)
     if given.out or not given.tiny:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(results, indent=2) + "\n")

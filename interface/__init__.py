@@ -1,1 +1,1 @@
-"""The page, the named endpoints, the MCP tools and the command line, all made from the plugin registry."""
+"""Page, API endpoints, MCP tools and command line, all generated from the plugin registry."""

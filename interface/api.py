@@ -1,7 +1,7 @@
-"""The endpoints: one function per restorer, made from its Params and the host's options.
+"""API endpoints: one function per plugin, generated from its Params and the host's options.
 
-Each has a real signature and docstring: gradio makes the API page and the MCP tools from them, and the page's
-buttons call the same functions.
+Each gets a signature and a docstring, from which gradio makes the API page and the MCP tools. The buttons of the page
+call the same functions.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
 
-from interface import work
+from interface import jobs
 from interface.cache import new_folder
 from models.errors import LimpidError
 from plugins.contract import Cancelled
@@ -26,37 +24,34 @@ from plugins.registry import Loaded
 from plugins.schema import FieldSpec, fields
 
 log = logging.getLogger(__name__)
-DEFAULT_MODEL = "default"  # what the page sends for "no model asked for"; None means the same
+DEFAULT_MODEL = "default"
+"""What the page sends for the default model; None means the same."""
 TYPES: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": str, "path": str}
-_previews: OrderedDict[str, tuple[str, str]] = OrderedDict()
+Restored = tuple[str, dict[str, Any], list[tuple[str, str]], tuple[str, str] | None]
+"""Restored file, run record, (file, label) of each layer, and previews (before, after), which the API leaves out."""
 IMAGE_HELP = "The photo: JPEG, PNG, WebP, TIFF, HEIC, AVIF or GIF, in any orientation and colour profile."
 
 
-def previews(result: str | None) -> tuple[str, str] | None:
-    """The (before, after) pictures for the slider that belong to a result file of this process."""
-    return _previews.get(Path(result).name + "/" + Path(result).parent.name) if result else None
-
-
 def restorer(plugin: Loaded) -> Callable[..., Any]:
-    """The endpoint of one restorer: image, its Params in order, then the host's options."""
+    """Return the endpoint of a restorer, whose arguments are image, its Params and the host's options."""
     own = fields(plugin.Params)
     names = [field.name for field in own]
 
-    async def endpoint(*values: Any) -> tuple[str, dict[str, Any], list[tuple[str, str]]]:
+    async def endpoint(*values: Any) -> Restored:
         image, *rest, progress = values
         params = dict(zip(names, rest[: len(names)], strict=True))
         return await restore_photo(
             image, [plugin.manifest.id], {plugin.manifest.id: params}, rest[len(names) :], progress
         )
 
-    return describe(endpoint, plugin.manifest.id, plugin.manifest.summary, [*own, *host_fields()])
+    return with_signature(endpoint, plugin.manifest.id, plugin.manifest.summary, [*own, *host_fields()])
 
 
 def chain(plugins: Sequence[Loaded]) -> Callable[..., Any]:
-    """The /restore endpoint: several restorers on one photo, in the order given."""
+    """Return the /restore endpoint: several restorers on one photo, in the order given."""
     listed = "; ".join(f"{plugin.manifest.id}: {plugin.manifest.summary}" for plugin in plugins)
 
-    async def endpoint(*values: Any) -> tuple[str, dict[str, Any], list[tuple[str, str]]]:
+    async def endpoint(*values: Any) -> Restored:
         image, steps, params, *rest, progress = values
         return await restore_photo(image, as_steps(steps), as_params(params), rest, progress)
 
@@ -64,7 +59,7 @@ def chain(plugins: Sequence[Loaded]) -> Callable[..., Any]:
         FieldSpec("steps", "str", None, help=f"Ids of the restorers to run, in order. {listed}"),
         FieldSpec("params", "str", None, help='Parameters by restorer, as JSON: {"id": {"name": value}}.'),
     ]
-    return describe(
+    return with_signature(
         endpoint,
         "restore",
         "Runs one or several restorers on a photo, in the order given.",
@@ -74,23 +69,23 @@ def chain(plugins: Sequence[Loaded]) -> Callable[..., Any]:
 
 
 def guide(plugin: Loaded) -> Callable[..., Any]:
-    """The endpoint of a guide: what the photo shows, as JSON."""
+    """Return the endpoint of a guide: what the photo shows, as JSON."""
     own = fields(plugin.Params)
     names = [field.name for field in own]
 
     async def endpoint(*values: Any) -> dict[str, Any]:
         image, *rest, progress = values
         step = plugin.manifest.id
-        job = work.Job(image, (step,), {step: dict(zip(names, rest, strict=True))}, guide=True)
-        said = await answer(job, progress)
-        return {**said["guidance"], "notes": said["record"]["notes"]}
+        job = jobs.Job(image, (step,), {step: dict(zip(names, rest, strict=True))}, guide=True)
+        result = await run_job(job, progress)
+        return {**result["guidance"], "notes": result["record"]["notes"]}
 
     returns = "JSON: caption, tags (name and score from 0 to 1), model (who said so), notes."
-    return describe(endpoint, plugin.manifest.id, plugin.manifest.summary, own, returns=returns)
+    return with_signature(endpoint, plugin.manifest.id, plugin.manifest.summary, own, returns=returns)
 
 
 def host_fields() -> list[FieldSpec]:
-    """The host's options as fields, in the order of the API."""
+    """Return the host's options as fields, in the order of the API."""
     return fields(HostOptions)
 
 
@@ -100,24 +95,22 @@ async def restore_photo(
     params: dict[str, dict[str, Any]],
     options: Sequence[Any],
     progress: gr.Progress,
-) -> tuple[str, dict[str, Any], list[tuple[str, str]]]:
-    """Runs the job and gives what every restoring endpoint returns: file, run record, layers."""
+) -> Restored:
+    """Run the restorers on a photo; return what every restoring endpoint returns."""
     given = dict(zip(HostOptions.model_fields, options, strict=True))
     given["model"] = None if given["model"] in (None, "", DEFAULT_MODEL) else given["model"]
-    job = work.Job(image, tuple(steps), params, given, str(new_folder("results")))
-    outcome: Outcome = await answer(job, progress)
-    if outcome.before and outcome.after:
-        _previews[f"{outcome.path.name}/{outcome.path.parent.name}"] = (str(outcome.before), str(outcome.after))
-        while len(_previews) > 200:
-            _previews.popitem(last=False)
-    return str(outcome.path), outcome.record, [(str(path), label) for path, label in outcome.layers]
+    job = jobs.Job(image, tuple(steps), params, given, str(new_folder("results")))
+    outcome: Outcome = await run_job(job, progress)
+    layers = [(str(path), label) for path, label in outcome.layers]
+    previews = (str(outcome.before), str(outcome.after)) if outcome.before and outcome.after else None
+    return str(outcome.path), outcome.record, layers, previews
 
 
-async def answer(job: work.Job, progress: gr.Progress) -> Any:
-    """The job's result; what goes wrong becomes a gr.Error whose sentence reaches the page and the client."""
+async def run_job(job: jobs.Job, progress: gr.Progress) -> Any:
+    """Return the result of a job; errors become gr.Error, whose text is shown by the page and to API clients."""
     progress(0, desc="Waiting for the model")
     try:
-        return await work.follow(job, lambda step: progress(step.fraction, desc=sentence_case(step.message)))
+        return await jobs.follow(job, lambda step: progress(step.fraction, desc=sentence_case(step.message)))
     except Cancelled as error:
         raise gr.Error("Cancelled.", print_exception=False) from error
     except LimpidError as error:
@@ -126,16 +119,17 @@ async def answer(job: work.Job, progress: gr.Progress) -> Any:
         log.exception("A job failed")
         raise gr.Error(
             f"Something went wrong inside Limpid ({type(error).__name__}); the photo was not changed. "
-            "The server's log says more.",
+            "See the server's log for details.",
             print_exception=False,
         ) from error
 
 
 def sentence_case(message: str) -> str:
+    """Capitalise a message; "Working" for an empty one."""
     return message[:1].upper() + message[1:] if message else "Working"
 
 
-def describe(
+def with_signature(
     function: Callable[..., Any],
     name: str,
     summary: str,
@@ -143,7 +137,16 @@ def describe(
     types: Mapping[str, Any] | None = None,
     returns: str = "The restored picture (file), the run record (JSON), the removed layers (gallery).",
 ) -> Callable[..., Any]:
-    """Gives `function` the name, signature and docstring that its fields say."""
+    """Set name, signature and docstring of `function` as its fields say, and return it.
+
+    Args:
+        function: called with the image, the values of `args` in order, and a gr.Progress.
+        name: name of the endpoint.
+        summary: first line of the docstring.
+        args: the arguments after the image.
+        types: type hints by argument, for those of another type than their field has.
+        returns: "Returns" section of the docstring.
+    """
     kinds = dict(types or {})
     parameters = [inspect.Parameter("image", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=str)]
     lines = [f"image: {IMAGE_HELP}"]
@@ -164,7 +167,7 @@ def describe(
 
 
 def limits(field: FieldSpec) -> str:
-    """The bounds of a number, in words, for texts that have no other place for them."""
+    """Return the bounds of a number in words, for docstrings; empty if there are none."""
     if field.minimum is None and field.maximum is None:
         return ""
     low = "" if field.minimum is None else f" from {field.minimum:g}"
@@ -173,7 +176,7 @@ def limits(field: FieldSpec) -> str:
 
 
 def as_steps(steps: Any) -> list[str]:
-    """Step ids from a list, or from text such as "dereflection,deblur"."""
+    """Return step ids from a list, or from text such as "dereflection,deblur". Raises gr.Error."""
     if isinstance(steps, str):
         steps = steps.split(",")
     if not isinstance(steps, list | tuple) or not all(isinstance(step, str) for step in steps):
@@ -182,7 +185,7 @@ def as_steps(steps: Any) -> list[str]:
 
 
 def as_params(params: Any) -> dict[str, dict[str, Any]]:
-    """Parameters by restorer, from a dict or its JSON text."""
+    """Return parameters by restorer from a dict or its JSON text. Raises gr.Error."""
     if isinstance(params, str):
         try:
             params = json.loads(params or "{}")

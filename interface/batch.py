@@ -1,4 +1,4 @@
-"""Works through many photos: skips what is done, goes on after a failure, shares the work between processes."""
+"""Restoration of many photos: finished ones are skipped, failures are collected, processes share the work."""
 
 from __future__ import annotations
 
@@ -17,41 +17,43 @@ from tqdm import tqdm
 from interface.scratch import scratch_folder
 from models.errors import LimpidError
 from plugins.contract import Progress
+from plugins.host.decode import PHOTO_SUFFIXES
 from plugins.host.pictures import stem
 from plugins.host.run import Host
-
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".gif", ".bmp"}
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for every photo."""
+    """What to do with every photo. ``layers``: whether removed layers are kept, too."""
 
     steps: tuple[str, ...]
     params: dict[str, dict[str, Any]] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
-    layers: bool = False  # whether the removed layers are kept, too
+    layers: bool = False
 
     def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values, to be compared with a record's."""
         return json.loads(json.dumps(asdict(self), default=str))
 
 
 def prepare_process() -> None:
-    """Under accelerate or torchrun: this process takes its own GPU, or its share of the CPU. Before torch loads."""
+    """Under accelerate or torchrun, take one GPU or a share of the CPU. Call it before torch is imported."""
     rank, count = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if count < 2:
         return
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(rank)
-    elif seen := [name for name in named.split(",") if name]:  # named and empty: no GPU is wanted
+    elif seen := [name for name in named.split(",") if name]:  # empty: no GPU is to be used
         os.environ["CUDA_VISIBLE_DEVICES"] = seen[rank % len(seen)]
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
 
 
 def wait_for_others() -> None:
-    """Under a launcher: until its other processes are through, too. It ends them all when one of them reports that
-    some of its photos failed."""
+    """Under torchrun or accelerate, wait for the other processes.
+
+    The launcher ends all of them once one exits with an error, as it does if some of its photos failed.
+    """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return
     from torch import distributed
@@ -61,14 +63,16 @@ def wait_for_others() -> None:
     distributed.destroy_process_group()
 
 
-def find(names: Iterable[str]) -> list[Path]:
-    """Files from files, folders (their pictures) and patterns; a name that is none of these is kept, to be
-    reported as missing. No file twice."""
+def find_photos(names: Iterable[str]) -> list[Path]:
+    """Return the photos named by files, folders and glob patterns, each once.
+
+    A name that is none of these is kept, so that it is reported as missing.
+    """
     found: dict[Path, None] = {}
     for name in names:
         path = Path(name)
         if path.is_dir():
-            paths = sorted(child for child in path.iterdir() if child.suffix.lower() in PICTURES)
+            paths = sorted(child for child in path.iterdir() if child.suffix.lower() in PHOTO_SUFFIXES)
         elif not path.exists() and glob.has_magic(name):
             paths = [Path(match) for match in sorted(glob.glob(name, recursive=True))] or [path]
         else:
@@ -77,8 +81,8 @@ def find(names: Iterable[str]) -> list[Path]:
     return list(found)
 
 
-def targets(photos: Sequence[Path], out: Path) -> list[Path]:
-    """Where each photo's results go, without suffix: its name, numbered where several photos share one."""
+def result_paths(photos: Sequence[Path], out: Path) -> list[Path]:
+    """Return the path of each photo's result without suffix: its name, numbered if several photos share it."""
     taken: set[str] = set()
     result = []
     for photo in photos:
@@ -92,26 +96,31 @@ def targets(photos: Sequence[Path], out: Path) -> list[Path]:
 
 
 def without_results(photos: Sequence[Path], out: Path) -> tuple[list[Path], int]:
-    """The photos less those in ``out`` that are results of earlier runs, and how many these were: a folder may be
-    given as ``out`` to itself."""
+    """Leave out photos in ``out`` that are results of earlier runs; return the rest and how many were left out.
+
+    This matters where the folder of the photos is also the folder for results.
+    """
     here = out.resolve()
     if not any(photo.parent.resolve() == here for photo in photos):
         return list(photos), 0
-    made = {name for file in here.glob("*-restored.json") if (note := read_note(file)) for name in known_to(note)}
+    made = {
+        name for file in here.glob("*-restored.json") if (record := read_record(file)) for name in known_files(record)
+    }
     kept = [photo for photo in photos if photo.name not in made or photo.parent.resolve() != here]
     return kept, len(photos) - len(kept)
 
 
 def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, overwrite: bool = False) -> int:
-    """Restores `photos` into `out`; returns 0, or 1 when some failed (they are listed, the others are done).
+    """Restore `photos` into `out`; return the exit status: 0, or 1 if some failed (these are printed).
 
-    With RANK and WORLD_SIZE in the environment, every process takes its share of the files.
+    With RANK and WORLD_SIZE in the environment, every process takes its share of the photos.
+    Raises LimpidError if `out` cannot be written to.
     """
     rank, world = int(os.environ.get("RANK", 0)), max(1, int(os.environ.get("WORLD_SIZE", 1)))
     photos, results = without_results(photos, out)
     if results and rank == 0:
         print(f"{results} results of earlier runs are not restored again")
-    mine = list(zip(photos, targets(photos, out), strict=True))[rank::world]
+    mine = list(zip(photos, result_paths(photos, out), strict=True))[rank::world]
     try:
         out.mkdir(parents=True, exist_ok=True)
         writable = os.access(out, os.W_OK | os.X_OK)
@@ -138,11 +147,11 @@ def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, over
                 bar.refresh()
 
             try:
-                if one(host, photo, target, request, scratch, overwrite, Progress(show)):
+                if restore_photo(host, photo, target, request, scratch, overwrite, Progress(show)):
                     done += 1
                 else:
                     skipped += 1
-            except Exception as error:  # one photo's trouble, whatever it is, is not the others'
+            except Exception as error:  # a failure must not stop the other photos
                 failed.append(f"{photo}: {error if isinstance(error, LimpidError) else repr(error)}")
                 if not bar.disable:
                     bar.write(f"Failed: {failed[-1]}", file=sys.stderr)
@@ -157,46 +166,47 @@ def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, over
     return 1 if failed else 0
 
 
-def one(
+def restore_photo(
     host: Host, photo: Path, target: Path, request: Request, scratch: Path, overwrite: bool, progress: Progress
 ) -> bool:
-    """Restores one photo unless that is done; True when it was restored.
+    """Restore one photo unless it is done already; return whether it was restored.
 
-    A photo is done when its record and every file that this names are there. They take their names when they are
-    whole: the record first, so that whatever stands here is known for ours, then layers, then the picture. So a
-    process that is killed anywhere leaves a photo done or not done, and nothing in between. Raises LimpidError.
+    A photo is done if its record and every file named in it exist. Files are complete when they are moved into place:
+    first the record, by which our files are recognised, then layers, then the picture. A killed process therefore
+    leaves a photo either done or to be done again. Raises LimpidError.
     """
-    note = target.with_name(target.name + ".json")
+    record_path = target.with_name(target.name + ".json")
     asked = request.as_json()
-    before = read_note(note)
+    before = read_record(record_path)
     if before and not overwrite:
         if before.get("source") != str(photo.resolve()):
             raise LimpidError(
-                f"{note} belongs to another photo ({before.get('source')}): choose another --out, or --overwrite."
+                f"{record_path} belongs to another photo ({before.get('source')}): "
+                "choose another --out, or --overwrite."
             )
-        if before.get("asked") == asked and all((note.parent / name).is_file() for name in files_of(before)):
+        if before.get("asked") == asked and all((record_path.parent / name).is_file() for name in kept_files(before)):
             return False
-    if note.exists() and not before:
-        raise _not_ours(note)
+    if record_path.exists() and not before:
+        raise _not_ours(record_path)
     outcome = host.restore(
         photo, request.steps, request.params, request.options, out_dir=scratch, progress=progress, previews=False
     )
     layers = [path for path, _ in outcome.layers] if request.layers else []
     moves = {path: target.with_name(target.name + path.name.removeprefix(stem(photo))) for path in layers}
     moves[outcome.path] = target.with_name(target.name + outcome.path.suffix)
-    ours = known_to(before) if before else []
+    ours = known_files(before) if before else []
     for final in moves.values():
         if final.exists() and final.name not in ours:
             raise _not_ours(final)
     *others, file = names = [final.name for final in moves.values()]
-    older = [name for name in ours if name not in names and (note.parent / name).is_file()]
+    older = [name for name in ours if name not in names and (record_path.parent / name).is_file()]
     kept = {"file": file, "layers": others, "older": older, "source": str(photo.resolve()), "asked": asked}
     kept["record"] = outcome.record
     part = scratch / "record.json"
     part.write_text(json.dumps(kept, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
-    for final in moves.values():  # or a kill would leave an older result under the new record
+    for final in moves.values():  # if killed here, an older result must not remain under the new record
         final.unlink(missing_ok=True)
-    part.replace(note)
+    part.replace(record_path)
     for path, final in moves.items():
         path.replace(final)
     return True
@@ -206,20 +216,20 @@ def _not_ours(file: Path) -> LimpidError:
     return LimpidError(f"{file} is there already and is no result of Limpid's: move it, or choose another --out.")
 
 
-def files_of(note: dict[str, Any]) -> list[str]:
-    """The names of the results a record tells of: the layers that were kept, then the picture."""
-    return [*note.get("layers", []), note["file"]]
+def kept_files(record: dict[str, Any]) -> list[str]:
+    """Return the names of the files in a record: layers, then the picture."""
+    return [*record.get("layers", []), record["file"]]
 
 
-def known_to(note: dict[str, Any]) -> list[str]:
-    """`files_of`, and those of the same photo made before in other ways (another format, more layers)."""
-    return [*files_of(note), *note.get("older", [])]
+def known_files(record: dict[str, Any]) -> list[str]:
+    """Return `kept_files` and older results of the same photo (of another format, or layers)."""
+    return [*kept_files(record), *record.get("older", [])]
 
 
-def read_note(path: Path) -> dict[str, Any] | None:
-    """The record beside a result, or None where there is none or it is not one of ours."""
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Return the record of a result, or None if there is none or it is of another program."""
     try:
-        note = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return note if isinstance(note, dict) and "file" in note else None
+    return record if isinstance(record, dict) and "file" in record else None

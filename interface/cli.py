@@ -1,4 +1,4 @@
-"""The command line: nothing serves, `restore` works through files, `models` and `plugins` list what there is."""
+"""The command line: no command serves the app, `restore` restores files, `models` and `plugins` list them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ USAGE = """usage: python app.py                       serve the page, the API an
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit status: 0 done, 1 something failed, 2 not understood."""
+    """Run a command; return the exit status: 0 success, 1 failure, 2 unknown command."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words:
         from interface.server import serve
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def listing(what: str, as_json: bool) -> int:
-    """Prints the models or the plugins."""
+    """Print the models or the plugins; return the exit status."""
     from models.hub import Catalog, describe
     from plugins.registry import Registry
 
@@ -68,7 +68,7 @@ def listing(what: str, as_json: bool) -> int:
 
 
 def restore(words: Sequence[str]) -> int:
-    """`restore`: reads the flags (each plugin's Params are among them) and works through the files."""
+    """Run `restore`; return the exit status. Raises LimpidError."""
     from interface import batch
     from models.hub import Catalog
     from plugins.host.run import Host
@@ -94,12 +94,12 @@ def restore(words: Sequence[str]) -> int:
             params[plugin_id][name] = value
     request = batch.Request(tuple(steps), params, options, given.layers)
     return batch.run(
-        Host(registry, catalog), batch.find(given.photos), request, Path(given.out), overwrite=given.overwrite
+        Host(registry, catalog), batch.find_photos(given.photos), request, Path(given.out), overwrite=given.overwrite
     )
 
 
 def restore_parser(registry: Registry) -> argparse.ArgumentParser:
-    """The parser of `restore`, with the host's options and a flag for every parameter of every plugin."""
+    """Return the parser of `restore`, with flags for the host's options and the parameters of all plugins."""
     parser = argparse.ArgumentParser(
         prog="python app.py restore",
         description="Restore photos into a folder, each with its run record. "
@@ -114,7 +114,7 @@ def restore_parser(registry: Registry) -> argparse.ArgumentParser:
     host = parser.add_argument_group("for every step")
     for field in fields(HostOptions):
         add_flag(host, field, field.name)
-    for plugin in registry.enabled.values():  # guides, too: they may be among the steps
+    for plugin in registry.enabled.values():  # guides, too, since they may be among the steps
         own = fields(plugin.Params)
         if own:
             group = parser.add_argument_group(plugin.manifest.name)
@@ -124,7 +124,7 @@ def restore_parser(registry: Registry) -> argparse.ArgumentParser:
 
 
 def add_flag(group: Any, field: FieldSpec, key: str) -> None:
-    """Adds `--id.some-name` for a field. Bounds are the host's to check, so that its sentence is seen."""
+    """Add a flag for a field. Bounds are left to the host, whose messages are better."""
     default = "" if field.default is None else f" (default: {field.default})"
     options: dict[str, Any] = {"dest": key, "default": None, "help": (field.help + default).replace("%", "%%")}
     if field.kind == "bool":
@@ -138,4 +138,5 @@ def add_flag(group: Any, field: FieldSpec, key: str) -> None:
 
 
 def flag(key: str) -> str:
+    """Return the flag of a key, without dashes in front."""
     return key.replace("_", "-")

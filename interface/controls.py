@@ -1,12 +1,11 @@
-"""Form controls: gradio's own, except that they hand on what they were given.
+"""Form controls: gradio's, without their validation of values.
 
-Gradio checks values inside its components, in its own words or (for pictures) with none at all. Ours are
-checked once, by the host, so that page, API, MCP and command line answer alike.
+Gradio validates inside of components, with messages of its own or (for pictures) none. Here the host validates, so that
+page, API, MCP and command line give the same messages.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -18,31 +17,38 @@ from pydantic import ValidationInfo, model_validator
 if TYPE_CHECKING:
     from plugins.schema import FieldSpec
 
-LONGEST_SLIDER = 10_000  # a wider range is a number to type, such as a seed
+MAX_SLIDER_SPAN = 10_000
+"""A number with a wider range, such as a seed, is typed and has no slider."""
+QUIET_EVENT: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+"""Arguments of an event of the page that is no endpoint and shows no progress."""
 
-# Gradio writes a .pyi file beside each source of component classes, when it is imported; ours are to stay clean.
+# At import, gradio writes a .pyi file beside each module with component classes; not into this repository.
 _write_stub, component_meta.create_or_modify_pyi = component_meta.create_or_modify_pyi, lambda *_: None
 
 
 class Upload(ImageData):
-    """A picture as a request names it. Gradio checks that a path lies among the uploads only where the mark in
-    `meta` is set, and does not insist on the mark for images: a request could name any file of the server."""
+    """The image of a request.
+
+    Gradio checks that a path is an upload only if `meta` marks it as a file, and does not require that mark of images:
+    a request could name any file of the server.
+    """
 
     @model_validator(mode="before")
     @classmethod
     def only_uploads(cls, value: Any, info: ValidationInfo) -> Any:
-        """From a request, what is no upload loses its path (said in `preprocess`: an error here has no words)."""
+        """Drop the path of what is no upload; `preprocess` raises for it, since errors here are shown without text."""
         asked = info.context and info.context.get("validate_meta")
         return {} if asked and not is_file_obj_with_meta(value) else value
 
 
 class PhotoInput(gr.Image):
-    """An image input that gives the path of the untouched upload, readable or not."""
+    """An image input whose value is the path of the unchanged upload, even if it cannot be read."""
 
-    is_template = True  # the browser's side is gr.Image's
+    is_template = True  # the front end is that of gr.Image
     data_model = Upload
 
-    def preprocess(self, payload: ImageData | None) -> str | None:  # type: ignore[override]
+    def preprocess(self, payload: ImageData | None) -> str | None:
+        """Return the path. Raises gr.Error if the image is no upload."""
         if payload is None:
             return None
         if not payload.path:
@@ -53,39 +59,54 @@ class PhotoInput(gr.Image):
         return payload.path
 
 
+class BeforeAfter(gr.ImageSlider):
+    """A slider between two previews: an output of a run that the page shows and the API leaves out."""
+
+    is_template = True
+
+    @property
+    def skip_api(self) -> bool:
+        """Whether clients and MCP tools leave this output out."""
+        return True
+
+
 class AnyDropdown(gr.Dropdown):
-    """A list of choices that passes an unknown one on, to be refused by name further in."""
+    """A list of choices that passes any value on; the host validates it."""
 
     is_template = True
 
     def preprocess(self, payload: Any) -> Any:
+        """Return the value as it is."""
         return payload
 
 
 class AnyRadio(gr.Radio):
-    """Choices shown side by side; an unknown one is refused further in."""
+    """Radio buttons that pass any value on; the host validates it."""
 
     is_template = True
 
     def preprocess(self, payload: Any) -> Any:
+        """Return the value as it is."""
         return payload
 
 
 class AnySlider(gr.Slider):
-    """A slider that passes a number out of its range on, to be refused in words further in."""
+    """A slider that passes any value on; the host validates it."""
 
     is_template = True
 
     def preprocess(self, payload: Any) -> Any:
+        """Return the value as it is."""
         return payload
 
 
 class AnyNumber(gr.Number):
-    """A number field; bounds and kind are checked further in."""
+    """A number field that passes any value on; the host validates it."""
 
     is_template = True
 
     def preprocess(self, payload: Any) -> Any:
+        """Return the value as it is."""
         return payload
 
 
@@ -93,7 +114,7 @@ component_meta.create_or_modify_pyi = _write_stub
 
 
 def control(field: FieldSpec, **extra: Any) -> gr.components.Component:
-    """The control for one field of a plugin's Params (or of the host's options)."""
+    """Return the control of a field of a plugin's Params or of the host's options; `extra` goes to the component."""
     label = extra.pop("label", field.label or field.name.replace("_", " ").capitalize())
     common: dict[str, Any] = {"label": label, "info": extra.pop("info", field.help or None), **extra}
     if field.kind == "bool":
@@ -105,9 +126,9 @@ def control(field: FieldSpec, **extra: Any) -> gr.components.Component:
         return AnyDropdown(choices, value=field.default, **common)
     if field.kind in ("int", "float"):
         whole = field.kind == "int"
-        span = math.inf if None in (field.minimum, field.maximum) else field.maximum - field.minimum
-        if span > LONGEST_SLIDER:
+        low, high = field.minimum, field.maximum
+        if low is None or high is None or high - low > MAX_SLIDER_SPAN:
             return AnyNumber(value=field.default, precision=0 if whole else None, **common)
-        step = 1 if whole else (0.01 if span <= 2 else span / 200)
-        return AnySlider(field.minimum, field.maximum, value=field.default, step=step, **common)
+        step = 1 if whole else (0.01 if high - low <= 2 else (high - low) / 200)
+        return AnySlider(low, high, value=field.default, step=step, **common)
     return gr.Textbox(value=field.default, **common)

@@ -1,6 +1,6 @@
-"""Example pictures: photos that scikit-image ships, behind glass or blurred by the project's own simulators.
+"""Example photos: photos of scikit-image with reflections or blur from the project's simulators.
 
-Made when first asked for, and kept in gradio's cache folder; no example is part of the repository.
+They are made on the first call and kept in gradio's cache folder.
 """
 
 from __future__ import annotations
@@ -24,26 +24,28 @@ if TYPE_CHECKING:
 Made = Callable[[], np.ndarray]  # uint8 H x W x 3
 
 # (photo behind the glass, what the glass reflects, seed): scikit-image's public-domain and CC0 photos.
-PAIRS = (
+GLASS_EXAMPLES = (
     ("coffee.png", "rocket.jpg", 3),
     ("chelsea.png", "astronaut.png", 2),
     ("rocket.jpg", "coffee.png", 5),
     ("astronaut.png", "chelsea.png", 8),
 )
 # (photo, family of blur, its size as a share of the shorter side, seed)
-BLURS = (
+BLUR_EXAMPLES = (
     ("coffee.png", "linear", 0.03, 4),
     ("astronaut.png", "disc", 0.008, 1),
     ("rocket.jpg", "shake", 0.03, 2),
     ("chelsea.png", "gaussian", 0.007, 3),
 )
-LONGEST = 768
+MAX_SIDE_PX = 768
 _lock = threading.Lock()
 
 
 def photos(plugin: str = "") -> list[Path]:
-    """Paths of the example photos for a plugin, made on the first call (a few seconds): blurred ones for "deblur",
-    photos through glass for every other. Empty where they cannot be made."""
+    """Return the paths of the example photos of a plugin, made on the first call (a few seconds).
+
+    They are blurred for "deblur" and behind glass for any other. Empty if they cannot be made.
+    """
     made = _blurred() if plugin == "deblur" else _behind_glass()
     folder = cache_folder() / "examples"
     with _lock:
@@ -59,18 +61,18 @@ def _behind_glass() -> dict[str, Made]:
     def make(scene: str, reflected: str, seed: int) -> np.ndarray:
         return behind_glass(_bundled(scene), _bundled(reflected), seed)
 
-    return {f"through-glass-{Path(pair[0]).stem}": partial(make, *pair) for pair in PAIRS}
+    return {f"through-glass-{Path(pair[0]).stem}": partial(make, *pair) for pair in GLASS_EXAMPLES}
 
 
 def _blurred() -> dict[str, Made]:
     def make(scene: str, family: str, size: float, seed: int) -> np.ndarray:
         return blurred(_bundled(scene), family, size, seed)
 
-    return {f"blurred-{Path(how[0]).stem}": partial(make, *how) for how in BLURS}
+    return {f"blurred-{Path(how[0]).stem}": partial(make, *how) for how in BLUR_EXAMPLES}
 
 
 def behind_glass(scene: Image.Image, reflected: Image.Image, seed: int) -> np.ndarray:
-    """`scene` seen through a glass that mirrors `reflected`: uint8 H x W x 3 of the size of `scene`."""
+    """Simulate `scene` behind glass that reflects `reflected`: uint8 H x W x 3, of the size of `scene`."""
     from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
     from degradations.sample_rng import Draws
     from models.arrays import to_pixels
@@ -84,7 +86,7 @@ def behind_glass(scene: Image.Image, reflected: Image.Image, seed: int) -> np.nd
 
 
 def blurred(scene: Image.Image, family: str, size: float, seed: int) -> np.ndarray:
-    """`scene` under a blur of that family and size (a share of the shorter side): uint8 H x W x 3."""
+    """Simulate blur of a family and a size (a share of the shorter side) on `scene`: uint8 H x W x 3."""
     from degradations.blur import BlurConfig, draw_blur, simulate_blur
     from degradations.blur_config import OTHERS
     from degradations.sample_rng import Draws
@@ -105,19 +107,19 @@ def _tensor(picture: Image.Image) -> torch.Tensor:
 
 
 def _bundled(name: str) -> Image.Image:
-    """One of scikit-image's bundled photos, RGB, at most LONGEST px a side; read without importing it."""
+    """Read a photo of scikit-image, RGB, at most MAX_SIDE_PX a side, without importing scikit-image."""
     spec = importlib.util.find_spec("skimage")
     if spec is None or spec.origin is None:
         raise OSError("scikit-image is not installed")
     with Image.open(Path(spec.origin).parent / "data" / name) as picture:
         whole = picture.convert("RGB")
-    whole.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    whole.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.LANCZOS)
     return whole
 
 
 def _written(path: Path, picture: Made) -> Path:
     if not path.exists():
-        half_done = path.with_suffix(".part")
-        Image.fromarray(picture()).save(half_done, "JPEG", quality=92)
-        half_done.replace(path)
+        part = path.with_suffix(".part")
+        Image.fromarray(picture()).save(part, "JPEG", quality=92)
+        part.replace(path)
     return path

@@ -1,4 +1,4 @@
-"""The part of a restorer's tab that says what the photo shows: off, automatic, or as edited."""
+"""Controls of guidance in a restorer's tab: off, automatic, or edited tags and words."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from typing import Any
 
 import gradio as gr
 
-from interface import snippets, work
-from interface.controls import AnyDropdown, AnyRadio, PhotoInput
+from interface import jobs, snippets
+from interface.controls import QUIET_EVENT, AnyDropdown, AnyRadio, PhotoInput
 from models.errors import LimpidError
 from plugins.registry import Loaded
 from plugins.schema import FieldSpec
 
 MODES = [("Off", "off"), ("Automatic", "automatic"), ("As edited", "edited")]
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 class GuidanceControls:
-    """The controls; ``inputs`` are the host's options ``guidance`` and ``guidance_text``, in that order.
+    """The controls of guidance.
 
-    Without a guide, or for a restorer that takes no guidance, they are there for the API alone.
+    Without a guide, as for a restorer that takes no guidance, they are hidden and serve the API only.
     """
 
     def __init__(self, guide: Loaded | None, spec: dict[str, FieldSpec]) -> None:
@@ -44,7 +43,7 @@ class GuidanceControls:
                     info="Suggested for your photo: take one out, or add another.",
                     elem_classes="tags",
                 )
-                self.said = gr.HTML("", padding=False)
+                self.source = gr.HTML("", padding=False)
                 self.own = gr.Textbox(
                     label="In your own words", placeholder="a dog on the beach, sunset", max_lines=2, lines=1
                 )
@@ -52,46 +51,52 @@ class GuidanceControls:
 
     @property
     def inputs(self) -> list[Any]:
+        """The host's options ``guidance`` and ``guidance_text``, in that order."""
         return [self.mode, self.text]
 
     def follow(self, photo: PhotoInput, turns: dict[str, Any]) -> None:
-        """Suggests tags for a new photo, and when guidance is turned on; what is edited turns it to "as edited"."""
+        """Suggest tags for a new photo and when guidance is turned on; editing changes the mode to "edited".
+
+        ``turns``: arguments of the events that use the model.
+        """
         if self.guide is None:
             return
-        self.mode.change(lambda mode: gr.Column(visible=mode != "off"), self.mode, self.more, queue=False, **QUIET)
+        self.mode.change(
+            lambda mode: gr.Column(visible=mode != "off"), self.mode, self.more, queue=False, **QUIET_EVENT
+        )
         for changed, kept in ((self.mode.input, True), (photo.change, False)):
             look, inputs = suggest(self.guide, kept), [photo, self.mode, self.chips]
-            changed(look, inputs, [self.chips, self.said], **QUIET, **turns)
-        photo.change(lambda: "", None, self.own, queue=False, **QUIET)  # they were about another photo
-        # In the browser, so that the button pressed right after sees it.
-        gr.on([self.chips.input, self.own.input], None, None, self.mode, js="() => 'edited'", **QUIET)
+            changed(look, inputs, [self.chips, self.source], **QUIET_EVENT, **turns)
+        photo.change(lambda: "", None, self.own, queue=False, **QUIET_EVENT)  # which described another photo
+        # In the browser, so that it takes effect before a button is pressed.
+        gr.on([self.chips.input, self.own.input], None, None, self.mode, js="() => 'edited'", **QUIET_EVENT)
 
     def gather(self, button: gr.Button) -> Any:
-        """An event of ``button`` that puts chips and words together as the guidance text; the run comes after it."""
-        return button.click(together, [self.mode, self.chips, self.own], self.text, queue=False, **QUIET)
+        """Return an event of ``button`` that sets the guidance text from tags and words, for the run to follow."""
+        return button.click(guidance_text, [self.mode, self.chips, self.own], self.text, queue=False, **QUIET_EVENT)
 
 
-def together(mode: str, chips: Sequence[str] | None, own: str | None) -> str:
-    """The guidance text: nothing unless it is to be used."""
+def guidance_text(mode: str, chips: Sequence[str] | None, own: str | None) -> str:
+    """Return the guidance text from tags and words; empty unless the mode is "edited"."""
     return ", ".join([*(chips or []), *([own.strip()] if own and own.strip() else [])]) if mode == "edited" else ""
 
 
 def suggest(guide: Loaded, kept: bool) -> Callable[..., Any]:
-    """An event that looks at the photo and gives the tags it seems to show, and a line on who said so.
+    """Return an event handler that runs the guide and returns its tags, and a line on the model.
 
-    ``kept``: tags that a person edited stay.
+    ``kept``: whether edited tags stay.
     """
 
-    async def look(photo: str | None, mode: str, chips: list[str] | None) -> tuple[Any, Any]:
+    async def run_guide(photo: str | None, mode: str, chips: list[str] | None) -> tuple[Any, Any]:
         if not photo:
             return gr.Dropdown(value=[]), ""
         if mode == "off" or (kept and mode == "edited" and chips):
             return gr.skip(), gr.skip()
         try:
-            answer = await work.follow(work.Job(photo, (guide.manifest.id,), guide=True), lambda _: None)
+            answer = await jobs.follow(jobs.Job(photo, (guide.manifest.id,), guide=True), lambda _: None)
         except LimpidError as error:
             return gr.skip(), snippets.problem_html(str(error))
-        said = answer["guidance"]
-        return gr.Dropdown(value=[tag["name"] for tag in said["tags"]]), snippets.guidance_html(said)
+        found = answer["guidance"]
+        return gr.Dropdown(value=[tag["name"] for tag in found["tags"]]), snippets.guidance_html(found)
 
-    return look
+    return run_guide

@@ -1,4 +1,4 @@
-"""The mask: a picture given, or drawn on the photo. White is restored, black left exactly as it was."""
+"""The mask: uploaded or drawn on the photo. White is restored, black left exactly as it was."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 from PIL import Image
 
 from interface.cache import cache_folder, new_folder
-from interface.controls import PhotoInput
-from interface.looking import seen_size, upright
+from interface.controls import QUIET_EVENT, PhotoInput
+from interface.result_view import seen_size, upright
 
-CANVAS = 800  # longest side of the picture one draws on
-PAINT = "rgba(60, 182, 191, 0.75)"
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+CANVAS_SIDE_PX = 800
+"""Longest side of the picture to draw on."""
+PAINT_COLOUR = "rgba(60, 182, 191, 0.75)"
 
 
 def control(photo: PhotoInput, part: gr.Accordion) -> PhotoInput:
-    """Makes the canvas and the mask input inside `part`; the mask input is what endpoints take."""
+    """Make the canvas and the mask input inside of `part`; return the mask input, which endpoints take."""
     opened = gr.State(False)
     canvas = gr.ImageEditor(
         label="Paint over what should be restored",
@@ -27,12 +27,12 @@ def control(photo: PhotoInput, part: gr.Accordion) -> PhotoInput:
         sources=(),
         transforms=(),
         layers=False,
-        brush=gr.Brush(colors=[PAINT], default_color=PAINT, color_mode="fixed"),
+        brush=gr.Brush(colors=[PAINT_COLOUR], default_color=PAINT_COLOUR, color_mode="fixed"),
         eraser=gr.Eraser(),
         height=440,
         buttons=[],
         elem_classes="canvas",
-        canvas_size=(CANVAS, CANVAS * 3 // 4),
+        canvas_size=(CANVAS_SIDE_PX, CANVAS_SIDE_PX * 3 // 4),
     )
     area = PhotoInput(
         label="Mask (white is restored; drawn above, or your own)",
@@ -41,24 +41,30 @@ def control(photo: PhotoInput, part: gr.Accordion) -> PhotoInput:
         buttons=[],
         elem_classes="mask",
     )
-    part.expand(lambda path: (canvas_for(path), True), photo, [canvas, opened], **QUIET)
-    part.collapse(lambda: False, None, opened, **QUIET)
+    part.expand(lambda path: (canvas_for(path), True), photo, [canvas, opened], queue=False, **QUIET_EVENT)
+    part.collapse(lambda: False, None, opened, queue=False, **QUIET_EVENT)
     photo.change(
-        lambda path, is_open: (canvas_for(path if is_open else None), None), [photo, opened], [canvas, area], **QUIET
+        lambda path, is_open: (canvas_for(path if is_open else None), None),
+        [photo, opened],
+        [canvas, area],
+        queue=False,
+        **QUIET_EVENT,
     )
-    canvas.change(drawn, [canvas, photo, area], area, trigger_mode="always_last", **QUIET)
+    canvas.change(drawn, [canvas, photo, area], area, trigger_mode="always_last", queue=False, **QUIET_EVENT)
     return area
 
 
 def canvas_for(photo: str | None) -> dict[str, Any] | None:
-    """The editor's value for a photo: upright and small; None where there is no readable photo."""
-    picture = upright(photo, CANVAS)
+    """Return the editor's value for a photo, upright and shrunk; None without a readable photo."""
+    picture = upright(photo, CANVAS_SIDE_PX)
     return None if picture is None else {"background": picture, "layers": [], "composite": picture}
 
 
 def drawn(value: dict[str, Any] | None, photo: str | None, mask: str | None) -> Any:
-    """The mask of what was painted, as a picture file of the photo's size. Where nothing is painted, no mask,
-    but a mask of the person's own stays."""
+    """Return the path of a mask of the photo's size, white where it was painted.
+
+    If nothing is painted, return None for a drawn ``mask``, and leave an uploaded one as it is.
+    """
     layers = [np.asarray(layer.convert("RGBA"))[..., 3] for layer in (value or {}).get("layers") or []]
     painted = np.max(layers, axis=0) > 8 if layers else np.zeros((1, 1), bool)
     if not painted.any():

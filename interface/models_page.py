@@ -1,4 +1,4 @@
-"""The tab that lists the models (what for, size, licence, measured quality, where) and the plugins."""
+"""The tab that lists models (task, size, licence, measured quality, place) and plugins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import gradio as gr
 
 from interface.service import Service
 
-MOOD = {
+STATE_CLASSES = {
     "embedded": "good",
     "local": "good",
     "cached": "good",
@@ -20,19 +20,20 @@ MOOD = {
 
 
 def models_tab(service: Service, tab: gr.Tab) -> None:
-    """Fills the tab, and brings it up to date whenever it is opened."""
+    """Fill the tab; it is updated whenever it is opened."""
     listing = gr.HTML("", elem_classes="listing", padding=False)
     tab.select(lambda: listing_html(service), None, listing, api_visibility="private", show_progress="minimal")
 
 
 def listing_html(service: Service) -> str:
+    """Return the cards of all models and plugins."""
     models = "".join(model_html(model) for model in service.models())
     plugins = "".join(plugin_html(plugin) for plugin in service.plugins())
     return f"<h2>Models</h2><div class='cards'>{models}</div><h2>Plugins</h2><div class='cards'>{plugins}</div>"
 
 
 def model_html(model: dict[str, Any]) -> str:
-    """One card: name, place, summary, then the facts as a small table."""
+    """Return the card of a model: name, place, summary, facts."""
     where = str(model.get("where", ""))
     size = model.get("size_mb")
     rows = [
@@ -44,12 +45,16 @@ def model_html(model: dict[str, Any]) -> str:
     ]
     rows += [(name, value) for name, value in quality_rows(model.get("quality") or {})]
     return card(
-        str(model.get("name", model.get("id"))), where, MOOD.get(where, "idle"), str(model.get("summary") or ""), rows
+        str(model.get("name", model.get("id"))),
+        where,
+        STATE_CLASSES.get(where, "idle"),
+        str(model.get("summary") or ""),
+        rows,
     )
 
 
 def quality_rows(quality: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Measured figures as rows; nested figures ("sir2_objects": {"psnr": …}) share one."""
+    """Return measured figures as (name, value) rows; nested ones ("sir2_objects": {"psnr": …}) share a row."""
     rows = []
     for name, value in quality.items():
         title = str(name).replace("_", " ")
@@ -62,6 +67,7 @@ def quality_rows(quality: dict[str, Any], prefix: str = "") -> list[tuple[str, s
 
 
 def figure(value: Any) -> str:
+    """Format a figure: floats below 10 to three digits, others to two decimals."""
     return (
         f"{value:.3g}"
         if isinstance(value, float) and abs(value) < 10
@@ -70,7 +76,7 @@ def figure(value: Any) -> str:
 
 
 def plugin_html(plugin: dict[str, Any]) -> str:
-    """One card per plugin; a disabled one says why."""
+    """Return the card of a plugin, with the reason if it is disabled."""
     reason = plugin.get("reason")
     rows = [("Id", plugin.get("id")), ("Kind", plugin.get("kind")), ("From", plugin.get("source"))]
     if reason:
@@ -78,11 +84,12 @@ def plugin_html(plugin: dict[str, Any]) -> str:
     return card(str(plugin.get("name") or plugin.get("id")), "enabled", "good", str(plugin.get("summary") or ""), rows)
 
 
-def card(title: str, state: str, mood: str, text: str, rows: list[tuple[str, Any]]) -> str:
+def card(title: str, state: str, state_class: str, text: str, rows: list[tuple[str, Any]]) -> str:
+    """Return the HTML of a card; rows without a value are left out."""
     facts = "".join(
         f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>" for name, value in rows if value not in (None, "")
     )
     return (
-        f"<article class='card'><header><h3>{escape(title)}</h3><span class='state {mood}'>{escape(state)}"
+        f"<article class='card'><header><h3>{escape(title)}</h3><span class='state {state_class}'>{escape(state)}"
         f"</span></header><p>{escape(text)}</p><dl>{facts}</dl></article>"
     )

@@ -1,11 +1,11 @@
-"""The page: one tab per restorer in the registry, one for several steps, one for models and plugins."""
+"""The page: a tab for each plugin, one for several steps, one for models and plugins."""
 
 from __future__ import annotations
 
 import gradio as gr
 
 from interface import models_page, snippets
-from interface.cache import HOUR, KEPT
+from interface.cache import HOUR_S, RESULT_LIFETIME_S
 from interface.service import Service
 from interface.tabs import chain_tab, fill_examples, guide_tab, restorer_tab
 from interface.theme import ON_LOAD, TOGGLE_THEME
@@ -23,8 +23,10 @@ BRAND = f"""<div class="brand">{LOGO}<div><h1>Limpid</h1>
 
 
 def build(service: Service) -> gr.Blocks:
-    """The whole app, ready to launch. Fetches nothing and sends nothing anywhere."""
-    with gr.Blocks(title="Limpid", analytics_enabled=False, delete_cache=(HOUR, KEPT), fill_width=True) as page:
+    """Build the app. It sends no requests to other hosts."""
+    with gr.Blocks(
+        title="Limpid", analytics_enabled=False, delete_cache=(HOUR_S, RESULT_LIFETIME_S), fill_width=True
+    ) as page:
         masthead()
         examples: dict[str, gr.Dataset] = {}  # by plugin
         with gr.Tabs(elem_id="places"):
@@ -56,6 +58,7 @@ def build(service: Service) -> gr.Blocks:
 
 
 def masthead() -> None:
+    """Make the top of the page: name, theme button, button to duplicate the Space."""
     with gr.Row(elem_id="masthead"):
         gr.HTML(BRAND, padding=False)
         with gr.Row(elem_classes="tools"):
@@ -63,7 +66,7 @@ def masthead() -> None:
                 None, js=TOGGLE_THEME, api_visibility="private"
             )
             duplicate = gr.DuplicateButton("Duplicate", elem_id="duplicate", variant="secondary")
-            if gr.utils.get_space() is None:  # gradio's own action needs a Space to duplicate
+            if gr.utils.get_space() is None:  # gradio's own action works on a Space only
                 duplicate.click(
                     lambda: gr.Info(
                         "This copy runs on your own machine. On a Hugging Face Space, this button makes a copy of "
@@ -74,7 +77,7 @@ def masthead() -> None:
 
 
 def json_endpoints(service: Service) -> None:
-    """/plugins, /models and /health: plain JSON, answered even while a model is at work."""
+    """Add /plugins, /models and /health, which return JSON and do not wait for runs."""
 
     def plugins() -> list[dict]:
         """Lists the plugins: what each does, its parameters, and why a disabled one is disabled."""

@@ -1,4 +1,4 @@
-"""A folder for what is unfinished, beside the results, so that finishing is a rename; a killed process's is removed."""
+"""A folder for unfinished files, beside the results, from which finished ones are moved by renaming."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-PREFIX = ".unfinished-"
+FOLDER_PREFIX = ".unfinished-"
 
 
 @contextmanager
 def scratch_folder(out: Path) -> Iterator[Path]:
-    """A new folder in ``out``, gone afterwards; those of processes that were killed are removed first.
+    """Yield a new folder in ``out`` and remove it afterwards; folders of killed processes are removed first.
 
-    A process holds the lock beside its folder, made before it, and the system lets go of it when the process ends.
+    A process holds a lock beside its folder, which the system releases when the process ends.
     """
     clear_abandoned(out)
-    folder = out / (PREFIX + uuid.uuid4().hex[:12])
+    folder = out / (FOLDER_PREFIX + uuid.uuid4().hex[:12])
     with _lock(folder).acquire(blocking=False):
         folder.mkdir()
         try:
@@ -30,13 +30,13 @@ def scratch_folder(out: Path) -> Iterator[Path]:
 
 
 def clear_abandoned(out: Path) -> None:
-    """Remove the folders in ``out`` whose process is no more."""
-    for folder in [path for path in out.glob(PREFIX + "*") if path.is_dir()]:
+    """Remove the folders in ``out`` whose process has ended."""
+    for folder in [path for path in out.glob(FOLDER_PREFIX + "*") if path.is_dir()]:
         try:
             with _lock(folder).acquire(blocking=False):
                 _remove(folder)
         except Timeout:
-            continue  # another process is at work in it
+            continue  # in use by another process
 
 
 def _lock(folder: Path) -> FileLock:

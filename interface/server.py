@@ -1,4 +1,4 @@
-"""Serves the page, the API and the MCP tools."""
+"""Serving of page, API and MCP tools."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from interface.cache import keep_swept
 from interface.service import Service
 from interface.theme import CSS, HEAD, theme
 
-WAITING = 24  # how many jobs may wait their turn
-LARGEST_UPLOAD = "200mb"
+MAX_QUEUED_JOBS = 24
+MAX_UPLOAD_SIZE = "200mb"
 
 
 def serve(service: Service | None = None, **changes: Any) -> gr.Blocks:
-    """Builds the app and launches it; `changes` go to gradio's launch().
+    """Build the app and launch it; `changes` go to gradio's launch().
 
-    Listens on 127.0.0.1:7860, on all addresses on a Space; GRADIO_SERVER_NAME and GRADIO_SERVER_PORT win.
+    It listens on 127.0.0.1:7860, on a Space on all addresses, unless GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say
+    otherwise.
     """
     service = service or Service()
     app = page.build(service)
-    app.queue(max_size=WAITING)
+    app.queue(max_size=MAX_QUEUED_JOBS)
     launch(app, **{"prevent_thread_lock": True, **changes})
-    service.warm_up()  # only now: the page is answered before torch is loaded
+    service.warm_up()  # last, so that the page answers before torch is imported
     keep_swept()
     if not changes.get("prevent_thread_lock"):
         app.block_thread()
@@ -34,6 +35,7 @@ def serve(service: Service | None = None, **changes: Any) -> gr.Blocks:
 
 
 def launch(app: gr.Blocks, **changes: Any) -> None:
+    """Launch the app with the project's options; `changes` override them."""
     on_space = "SPACE_ID" in os.environ
     options: dict[str, Any] = {
         "server_name": os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else "127.0.0.1"),
@@ -41,7 +43,7 @@ def launch(app: gr.Blocks, **changes: Any) -> None:
         "css": CSS,
         "head": HEAD,
         "mcp_server": True,
-        "max_file_size": LARGEST_UPLOAD,
+        "max_file_size": MAX_UPLOAD_SIZE,
         "favicon_path": Path(__file__).parent / "favicon.png",
         "share": False,
         "pwa": False,

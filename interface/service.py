@@ -1,4 +1,4 @@
-"""What the page, the endpoints and the command line share: catalog, registry and host; and their warm-up."""
+"""What page and endpoints share: catalog, registry and host."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from interface import work
+from interface import jobs
 from models.hub import Catalog, describe
 from plugins import __version__
 from plugins.host.run import Host
@@ -18,44 +18,46 @@ log = logging.getLogger(__name__)
 
 
 class Service:
-    """The plugins, models and host of one running app. Making it loads neither torch nor a model."""
+    """Plugins, models and host of a running app. Constructing it imports no torch and loads no model."""
 
     def __init__(self, extra_folders: Iterable[str | Path] = (), catalog: Catalog | None = None) -> None:
         self.catalog = catalog or Catalog.load()
         self.registry = Registry.discover(extra_folders, catalog=self.catalog)
         self.host = Host(self.registry, self.catalog)
-        work.use(self.host)
+        jobs.use(self.host)
 
     @property
     def restorers(self) -> list[Loaded]:
+        """Enabled restorers, in order."""
         return self.registry.restorers()
 
     @property
     def guides(self) -> list[Loaded]:
+        """Enabled guides, in order."""
         return self.registry.guides()
 
     def guides_of(self, plugins: Iterable[Loaded]) -> list[Loaded]:
-        """The guides, where one of these restorers takes guidance and has a model that was trained with it."""
+        """Return the guides if one of these restorers takes guidance and has a guided model; else none."""
         taking = [plugin.manifest for plugin in plugins if plugin.manifest.guidance]
-        told = any(not one.task or any(entry.guided for entry in self.catalog.entries(one.task)) for one in taking)
-        return self.guides if told else []
+        guided = any(not one.task or any(entry.guided for entry in self.catalog.entries(one.task)) for one in taking)
+        return self.guides if guided else []
 
     def models(self) -> list[dict[str, Any]]:
-        """For /models and the models page."""
+        """Return the rows of /models and of the models page."""
         return describe(self.catalog)
 
     def plugins(self) -> list[dict[str, Any]]:
-        """For /plugins: the enabled with their parameters, the disabled with their reason."""
+        """Return the rows of /plugins: enabled ones with parameters, disabled ones with the reason."""
         return self.registry.describe()
 
     def model_ids(self, plugin: Loaded) -> list[tuple[str, str]]:
-        """(name, id) of the models that fit a plugin."""
+        """Return (name, id) of the models of a plugin's task."""
         if not plugin.manifest.task:
             return []
         return [(entry.name or entry.id, entry.id) for entry in self.catalog.entries(plugin.manifest.task)]
 
     def health(self) -> dict[str, Any]:
-        """For /health and the footer: what runs where. Loads torch when it is not there yet."""
+        """Return the values of /health and the footer: versions, device, plugins. Imports torch."""
         from models.runtime import report
 
         return {
@@ -67,12 +69,12 @@ class Service:
         }
 
     def warm_up(self) -> threading.Thread:
-        """Loads torch and diffusers in the background, so that the first photo does not wait for them."""
+        """Import torch and diffusers in a thread, so that the first photo need not wait for them."""
 
         def load() -> None:
             try:
                 self.health()
-            except Exception:  # the page says it, too, when it asks for the report
+            except Exception:  # the page reports it, too, when it asks for /health
                 log.exception("The runtime could not be probed")
 
         thread = threading.Thread(target=load, name="limpid-warm-up", daemon=True)

@@ -1,4 +1,4 @@
-"""The working tabs: a photo on the left, what became of it on the right."""
+"""The tabs of plugins: photo and controls on the left, the result on the right."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 import gradio as gr
 
 from interface import api, mask, snippets
-from interface.controls import AnyDropdown, PhotoInput, control
+from interface.controls import QUIET_EVENT, AnyDropdown, BeforeAfter, PhotoInput, control
 from interface.examples import photos
 from interface.guidance import GuidanceControls
-from interface.looking import arrive, present
+from interface.result_view import on_upload, show_result
 from interface.service import Service
 from plugins.registry import Loaded
 from plugins.schema import fields
 
-ONE_MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # whatever uses the model takes turns
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
+"""Arguments of events that use a model: they run one after another."""
 PLACEHOLDER = "Drop a photo here, or paste one\nJPEG, PNG, HEIC, TIFF, WebP …"
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """The right-hand side of a tab."""
+    """The components on the right-hand side of a tab."""
 
-    slider: gr.ImageSlider
+    slider: BeforeAfter
     summary: gr.HTML
     download: gr.DownloadButton
     file: gr.File
@@ -35,15 +35,17 @@ class Outputs:
 
     @property
     def endpoint(self) -> list[Any]:
-        return [self.file, self.record, self.layers]
+        """What a restoring endpoint returns; the API leaves the slider out."""
+        return [self.file, self.record, self.layers, self.slider]
 
     @property
     def shown(self) -> list[Any]:
-        return [self.slider, self.summary, self.download]
+        """What `show_result` returns."""
+        return [self.summary, self.download]
 
 
 def restorer_tab(service: Service, plugin: Loaded) -> gr.Dataset:
-    """The tab of one restorer; its button and its endpoint are the same function. Returns its row of examples."""
+    """Make the tab and endpoint of a restorer; return its row of examples."""
     own = fields(plugin.Params)
     with gr.Row(elem_classes="bench"):
         with gr.Column(scale=5, min_width=320, elem_classes="left"):
@@ -60,16 +62,16 @@ def restorer_tab(service: Service, plugin: Loaded) -> gr.Dataset:
         outputs.endpoint,
         api_name=plugin.manifest.id,
         show_progress_on=[outputs.slider],
-        **ONE_MODEL,
+        **ONE_AT_A_TIME,
     )
     wire(stop, run, outputs)
-    guidance.follow(photo, ONE_MODEL)
-    photo.change(arrive(service, [plugin.manifest.id]), photo, about, queue=False, **QUIET)
+    guidance.follow(photo, ONE_AT_A_TIME)
+    photo.change(on_upload(service, [plugin.manifest.id]), photo, about, queue=False, **QUIET_EVENT)
     return examples
 
 
 def chain_tab(service: Service) -> gr.Dataset:
-    """Several restorers in one pass, and the /restore endpoint. Returns its row of examples."""
+    """Make the tab for several restorers, and the /restore endpoint; return its row of examples."""
     plugins = service.restorers
     ids = [plugin.manifest.id for plugin in plugins]
     with gr.Row(elem_classes="bench"):
@@ -95,23 +97,23 @@ def chain_tab(service: Service) -> gr.Dataset:
             examples = example_row(photo)
         outputs = result_side()
     parts = [part for _, _, part in owned]
-    ready = guidance.gather(go).success(gather(owned), [steps, *parts], params, queue=False, **QUIET)
+    ready = guidance.gather(go).success(gather(owned), [steps, *parts], params, queue=False, **QUIET_EVENT)
     run = ready.success(
         api.chain(plugins),
         [photo, steps, params, *host],
         outputs.endpoint,
         api_name="restore",
         show_progress_on=[outputs.slider],
-        **ONE_MODEL,
+        **ONE_AT_A_TIME,
     )
     wire(stop, run, outputs)
-    guidance.follow(photo, ONE_MODEL)
-    photo.change(arrive(service, ids[:1]), photo, about, queue=False, **QUIET)
+    guidance.follow(photo, ONE_AT_A_TIME)
+    photo.change(on_upload(service, ids[:1]), photo, about, queue=False, **QUIET_EVENT)
     return examples
 
 
 def guide_tab(service: Service, plugin: Loaded) -> gr.Dataset:
-    """A guide says what a photo shows. Returns its row of examples."""
+    """Make the tab and endpoint of a guide; return its row of examples."""
     with gr.Row(elem_classes="bench"):
         with gr.Column(scale=5, min_width=320, elem_classes="left"):
             lead(plugin.manifest.summary)
@@ -121,19 +123,21 @@ def guide_tab(service: Service, plugin: Loaded) -> gr.Dataset:
             examples = example_row(photo)
         with gr.Column(scale=7, min_width=320):
             shown = gr.HTML(snippets.guidance_html(None), elem_classes="summary", padding=False)
-            said = gr.JSON(label="What the photo shows")
-    run = go.click(api.guide(plugin), [photo, *params], said, api_name=plugin.manifest.id, **ONE_MODEL)
-    run.success(snippets.guidance_html, said, shown, queue=False, **QUIET)
+            guidance = gr.JSON(label="What the photo shows")
+    run = go.click(api.guide(plugin), [photo, *params], guidance, api_name=plugin.manifest.id, **ONE_AT_A_TIME)
+    run.success(snippets.guidance_html, guidance, shown, queue=False, **QUIET_EVENT)
     let_cancel(stop, run)
-    photo.change(arrive(service), photo, about, queue=False, **QUIET)
+    photo.change(on_upload(service), photo, about, queue=False, **QUIET_EVENT)
     return examples
 
 
 def lead(text: str) -> None:
+    """Make the introductory line of a tab."""
     gr.HTML(f'<p class="lead">{snippets.escape(text)}</p>', padding=False)
 
 
 def photo_input() -> tuple[PhotoInput, gr.HTML]:
+    """Make the photo input and the line of facts below it."""
     photo = PhotoInput(
         label="Photo",
         sources=["upload", "clipboard", "webcam"],
@@ -168,18 +172,19 @@ def host_controls(
 
 
 def buttons(label: str) -> tuple[gr.Button, gr.Button]:
+    """Make the buttons to start and to cancel a run."""
     with gr.Row(elem_classes="go"):
         go = gr.Button(label, variant="primary", size="lg", scale=4, elem_classes="restore")
         stop = gr.Button(
             "Cancel", variant="secondary", size="lg", scale=1, min_width=90, interactive=False, elem_classes="cancel"
         )
-    # First of the button's events: the browser sends the next one only when this is answered.
-    go.click(lambda: gr.Button(interactive=True), None, stop, queue=False, **QUIET)
+    # Must be the first event of the button: the browser sends the next one once this is answered.
+    go.click(lambda: gr.Button(interactive=True), None, stop, queue=False, **QUIET_EVENT)
     return go, stop
 
 
 def example_row(photo: PhotoInput, plugin: str = "") -> gr.Dataset:
-    """Thumbnails to try, for a plugin's id; `fill_examples` fills it."""
+    """Make the row of example photos of a plugin (its id); `fill_examples` fills it."""
     row = gr.Dataset(
         components=[PhotoInput(visible=False, label="Example")],
         samples=[],
@@ -189,19 +194,20 @@ def example_row(photo: PhotoInput, plugin: str = "") -> gr.Dataset:
         elem_classes="examples",
         visible=False,
     )
-    row.click(lambda index: str(photos(plugin)[index]), row, photo, **QUIET)
+    row.click(lambda index: str(photos(plugin)[index]), row, photo, **QUIET_EVENT)
     return row
 
 
 def fill_examples(plugins: list[str]) -> list[gr.Dataset]:
-    """What fills the rows of examples, given by their plugins, once the pictures are made."""
+    """Make the example photos of plugins; return the values of their rows."""
     made = [photos(plugin) for plugin in plugins]
     return [gr.Dataset(samples=[[str(path)] for path in paths], visible=bool(paths)) for paths in made]
 
 
 def result_side() -> Outputs:
+    """Make the right-hand side of a restorer's tab."""
     with gr.Column(scale=7, min_width=320, elem_classes="right"):
-        slider = gr.ImageSlider(
+        slider = BeforeAfter(
             label="Before and after",
             type="filepath",
             interactive=False,
@@ -233,26 +239,26 @@ def result_side() -> Outputs:
 
 
 def wire(stop: gr.Button, run: Any, outputs: Outputs) -> None:
-    """Shows a result once it is there; lets Cancel end the run."""
-    run.success(present, [outputs.file, outputs.record], outputs.shown, queue=False, **QUIET)
+    """Show the result after a run; let the cancel button end it."""
+    run.success(show_result, [outputs.file, outputs.record], outputs.shown, queue=False, **QUIET_EVENT)
     let_cancel(stop, run)
 
 
 def let_cancel(stop: gr.Button, run: Any) -> None:
-    """Cancel ends the run, and can be pressed while there is one (`buttons` lets it)."""
+    """Let the cancel button end the run, and disable it afterwards (`buttons` enables it)."""
     for over in (run.success, run.failure):
-        over(lambda: gr.Button(interactive=False), None, stop, queue=False, **QUIET)
-    stop.click(lambda: gr.Button(interactive=False), None, stop, cancels=[run], queue=False, **QUIET)
+        over(lambda: gr.Button(interactive=False), None, stop, queue=False, **QUIET_EVENT)
+    stop.click(lambda: gr.Button(interactive=False), None, stop, cancels=[run], queue=False, **QUIET_EVENT)
 
 
 def gather(owned: Sequence[tuple[str, str, Any]]) -> Callable[..., dict[str, dict[str, Any]]]:
-    """Puts the values of the controls together as params, by restorer, of the steps chosen."""
+    """Return an event handler that collects the values of controls as params by restorer, of the chosen steps."""
 
-    def together(steps: list[str], *values: Any) -> dict[str, dict[str, Any]]:
+    def collect(steps: list[str], *values: Any) -> dict[str, dict[str, Any]]:
         result: dict[str, dict[str, Any]] = {}
         for (plugin_id, name, _), value in zip(owned, values, strict=True):
             if plugin_id in steps:
                 result.setdefault(plugin_id, {})[name] = value
         return result
 
-    return together
+    return collect

@@ -1,6 +1,6 @@
-"""The look: colours, type and the little CSS that gradio's theme variables cannot say.
+"""The theme: colours, fonts, and CSS for what gradio's theme variables do not cover.
 
-Fonts are those gradio ships (served from the app itself) or the system's: nothing is fetched from outside.
+Fonts are gradio's, served by the app, or the system's: none is fetched from other hosts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import gradio as gr
 from gradio.themes.utils.colors import Color
 from gradio.themes.utils.fonts import Font, LocalFont
 
-# Deep-water teal: the accent. Its 600 step carries white text at 4.9:1, its 300 step dark text on dark ground.
+# Teal, the accent. White text on step 600 has a contrast of 4.9:1; step 300 is for text on dark ground.
 LAGOON = Color(
     "#eefbfb",
     "#d4f3f4",
@@ -26,7 +26,7 @@ LAGOON = Color(
     "#062b32",
     name="lagoon",
 )
-# A slate with a little of the same blue-green in it, so that grays and accent belong together.
+# Slate gray with some of the accent's blue-green.
 MIST = Color(
     "#f7fafb",
     "#eef3f5",
@@ -44,11 +44,11 @@ MIST = Color(
 
 CSS = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 
-# Browsers colour their own bars with these; a viewport line comes with gradio.
+# Browsers colour scroll bars by these; gradio adds the viewport.
 HEAD = """<meta name="color-scheme" content="light dark">
 <meta name="description" content="Take reflections out of photos, on your own machine.">"""
 
-# The theme button: remembers the choice, and starts from it on the next visit.
+# The theme button; the choice is kept for the next visit.
 TOGGLE_THEME = """() => {
   const dark = !document.body.classList.contains('dark');
   document.body.classList.toggle('dark', dark);
@@ -63,7 +63,7 @@ ON_LOAD = """() => {
 
 
 def theme() -> gr.themes.Base:
-    """The gradio theme: one accent, soft corners, quiet borders, in a light and a dark set."""
+    """Return the gradio theme, in light and dark."""
     sans = [LocalFont("IBM Plex Sans", weights=(400, 700)), Font("system-ui"), Font("sans-serif")]
     mono = [LocalFont("IBM Plex Mono", weights=(400, 500)), Font("ui-monospace"), Font("monospace")]
     look = gr.themes.Base(

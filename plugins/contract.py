@@ -1,7 +1,7 @@
-"""What a plugin is.
+"""The plugin contract: what a plugin must provide, and the values it exchanges with the host.
 
-A plugin matches :class:`Plugin` by structure and imports nothing of ours: what it returns may be the classes below,
-any object with the same attributes (``types.SimpleNamespace``), or a dict with the same keys.
+A plugin matches :class:`Plugin` by structure and need not import this project: it may return the classes below, any
+object with the same attributes (``types.SimpleNamespace``), or a dict with the same keys.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ if TYPE_CHECKING:
     from models.runtime import Runtime
 
 API = 1
-"""Version of this contract; a plugin.toml names the one it was written for."""
+"""Version of this contract; ``api`` in plugin.toml must be equal to it."""
 
 
 class PluginError(LimpidError):
-    """A plugin cannot be used, or failed on a picture."""
+    """A plugin cannot be loaded or used, or failed on a picture."""
 
 
 class Cancelled(LimpidError):
-    """The person who asked no longer wants the result."""
+    """The run was cancelled."""
 
     def __init__(self, message: str = "Cancelled.") -> None:
         super().__init__(message)
 
 
 class Tiling(BaseModel):
-    """How a plugin wants its picture."""
+    """How the host hands a picture to a plugin: whole or in tiles."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     mode: Literal["whole", "tiled", "internal"] = "whole"
-    """whole: the picture at once; tiled: the host cuts and blends; internal: the plugin does what is needed."""
+    """whole: the picture at once; tiled: the host cuts tiles and blends them; internal: the plugin tiles by itself."""
     multiple: int = Field(default=1, ge=1, le=256)
-    """Sides the plugin takes are multiples of this; the host pads and crops ("internal": the plugin does)."""
+    """The host pads width and height to multiples of this and crops the result (not in mode "internal")."""
     size: int = Field(default=512, ge=16)
-    """Side of a tile, in pixels (mode "tiled")."""
+    """Side of a tile in pixels (mode "tiled")."""
     overlap: int = Field(default=64, ge=0)
-    """Pixels that neighbouring tiles share, blended with a feather (mode "tiled")."""
+    """Width in pixels of the strip that neighbouring tiles share, where they are blended (mode "tiled")."""
 
     @model_validator(mode="after")
     def _tiles_hold_something(self) -> Tiling:
@@ -57,32 +57,32 @@ class Tiling(BaseModel):
 
 
 class Manifest(BaseModel):
-    """plugin.toml. Anything unknown in it is an error, so that a misspelling is not silently ignored."""
+    """The contents of plugin.toml. An unknown key is an error, so that a misspelt one is noticed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     api: int
     id: str = Field(pattern=r"^[a-z][a-z0-9_]{1,39}$")
-    """Also the endpoint's name and the command-line word."""
+    """Also the name of its API endpoint and of its step on the command line."""
     kind: Literal["restore", "guide"]
     name: str = Field(min_length=1, max_length=60)
     summary: str = Field(min_length=1, max_length=400)
     entry: str = ""
-    """"module:Class" beside plugin.toml. For an installed package its entry point says this instead."""
+    """"module:Class" beside plugin.toml. An installed package names it in its entry point instead."""
     order: int = 100
-    """Place in lists, and in a chain when none is given; small comes first."""
+    """Position in lists, ascending."""
     guidance: tuple[Literal["caption", "tags"], ...] = ()
-    """What a restorer accepts, or what a guide provides."""
+    """Kinds of guidance that a restorer accepts or a guide provides."""
     task: str = ""
-    """Task in the model catalog whose models it loads; empty: it needs none, and ``load`` is given None."""
+    """Task in the model catalog whose models it loads. Empty: it has no model, and ``load`` gets None."""
     precisions: tuple[Literal["float32", "bfloat16", "float16"], ...] = ("float32",)
-    """Precisions it runs at, the one to fall back on first."""
+    """Precisions it supports; the first is used where the machine's own choice is not among them."""
     tiling: Tiling = Tiling()
 
 
 @dataclass(frozen=True)
 class Size:
-    """Width and height in pixels, of the upright picture."""
+    """Width and height of the upright picture, in pixels."""
 
     width: int
     height: int
@@ -90,19 +90,24 @@ class Size:
 
 @dataclass(frozen=True)
 class Picture:
-    """``pixels``: float32 H x W x 3, sRGB in [0, 1]. ``mask``: float32 H x W, 1 where restoring is wanted, or None."""
+    """A picture as plugins get it.
+
+    ``pixels``: float32 H x W x 3, sRGB in [0, 1]. ``mask``: float32 H x W in [0, 1], 1 where the picture is to be
+    restored, or None.
+    """
 
     pixels: np.ndarray
     mask: np.ndarray | None = None
 
     @property
     def size(self) -> Size:
+        """Width and height in pixels."""
         return Size(self.pixels.shape[1], self.pixels.shape[0])
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run is expected to take: seconds, MiB of working memory, number of tiles."""
+    """Expected cost of a run: seconds, working memory in MiB, number of tiles."""
 
     seconds: float
     memory_mb: float
@@ -111,10 +116,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Result:
-    """``image``: float32 H x W x 3, sRGB in [0, 1], the size of the picture given.
+    """What a restorer returns.
 
-    ``layers``: pictures to show beside it, by name (H x W x 3 or H x W, in [0, 1]). ``info``: JSON; its "plan" and
-    "notes" go to the run record.
+    ``image``: float32 H x W x 3, sRGB in [0, 1], of the input's size. ``layers``: further pictures to show, by name
+    (H x W x 3 or H x W, in [0, 1]). ``info``: values that JSON can hold; "plan" and "notes" go to the run record.
     """
 
     image: np.ndarray
@@ -124,7 +129,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Tag:
-    """One thing a photo shows, with a score in [0, 1]."""
+    """A thing or place that a photo shows, with a score in [0, 1]."""
 
     name: str
     score: float = 1.0
@@ -132,21 +137,25 @@ class Tag:
 
 @dataclass(frozen=True)
 class Guidance:
-    """What a photo shows, in words: never a model's tokens."""
+    """What a photo shows, as words (not as the tokens of a model). ``model``: id of the model that found it."""
 
     caption: str = ""
     tags: list[Tag] = field(default_factory=list)
     model: str = ""
 
     def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON values, scores rounded to 4 decimals."""
         tags = [{"name": tag.name, "score": round(float(tag.score), 4)} for tag in self.tags]
         return {"caption": self.caption, "tags": tags, "model": self.model}
 
 
 class Progress:
-    """Tells how far a run is, and stops it when it is cancelled.
+    """Reports the progress of a run and stops it once it is cancelled.
 
-    ``report(fraction, message)`` is called with a fraction in [0, 1]; ``cancelled`` is asked at every step.
+    Args:
+        report: called with a fraction in [0, 1] and a message.
+        cancelled: called by every ``check`` and ``update``; true once the run is to stop. An event will do.
+        span: the part of [0, 1] that this progress covers.
     """
 
     def __init__(
@@ -160,37 +169,37 @@ class Progress:
         self._span = span
 
     def check(self) -> None:
-        """Raises Cancelled once the run is no longer wanted. Call it between pieces of work."""
+        """Raise Cancelled if the run was cancelled. Call it between pieces of work."""
         if self._cancelled is not None and self._cancelled():
             raise Cancelled
 
     def update(self, fraction: float, message: str = "") -> None:
-        """Reports ``fraction`` (0 to 1) of this part as done; raises Cancelled as ``check`` does."""
+        """Report ``fraction`` (0 to 1) of this part as done; raise Cancelled as ``check`` does."""
         self.check()
         if self._report is not None:
             start, end = self._span
             self._report(start + (end - start) * min(max(fraction, 0.0), 1.0), message)
 
     def part(self, start: float, end: float) -> Progress:
-        """A progress whose 0 to 1 is ``start`` to ``end`` of this one."""
+        """Return a progress whose 0 to 1 is ``start`` to ``end`` of this one."""
         low, high = self._span
         return Progress(self._report, self._cancelled, (low + (high - low) * start, low + (high - low) * end))
 
     def silent(self) -> Progress:
-        """A progress that still stops when cancelled, and reports nothing."""
+        """Return a progress that reports nothing and can still be cancelled."""
         return Progress(None, self._cancelled)
 
 
 @dataclass(frozen=True)
 class LoadContext:
-    """Where and how to load: ``runtime.device``, ``.dtype``, ``.attention``."""
+    """What ``Plugin.load`` is given: ``runtime.device``, ``runtime.dtype`` and ``runtime.attention``."""
 
     runtime: Runtime
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a run is given beside the picture and the Params. Append a sentence to ``notes`` for the run record."""
+    """What ``Plugin.run`` is given beside picture and Params. Sentences appended to ``notes`` go to the run record."""
 
     seed: int = 0
     guidance: Guidance | None = None
@@ -200,23 +209,26 @@ class RunContext:
 
 @runtime_checkable
 class Plugin(Protocol):
-    """A plugin is a class with these names, made without arguments; importing it must be cheap (no torch)."""
+    """The interface of a plugin: a class that is constructed without arguments.
+
+    Its module must import quickly: import torch inside of ``load`` and ``run``.
+    """
 
     Params: type[BaseModel]
 
     def load(self, model: LocalModel | None, ctx: LoadContext) -> None:
-        """Called once before anything else; None where plugin.toml names no task."""
+        """Load the model; called once, first. ``model`` is None where plugin.toml names no task."""
         ...
 
     def cost(self, size: Size, params: Any) -> Cost:
-        """What a picture of this size is expected to take."""
+        """Estimate the cost of a picture of this size."""
         ...
 
     def run(self, picture: Picture, params: Any, ctx: RunContext) -> Result | Guidance:
-        """A restorer gives a Result, a guide a Guidance. Must give the same for the same picture, params and seed.
+        """Return a Result (a restorer) or a Guidance (a guide); the same for the same picture, params and seed.
 
-        A guide may have a parameter ``text``: what a person says the photo shows, to be answered instead of looking;
-        and a static method ``vocabulary()`` with the tags it knows, which pages offer.
+        A guide may have a parameter ``text``, a description by a person, from which it then takes the guidance in
+        place of the picture; and a static method ``vocabulary()``, the tags it knows, which the page offers.
         """
         ...
 
@@ -226,7 +238,7 @@ def _take(value: Any, name: str, default: Any = None) -> Any:
 
 
 def as_result(value: Any) -> Result:
-    """A Result from what a plugin returned: one alike, a dict, or the bare picture. Raises PluginError."""
+    """Convert what a restorer returned (a Result, an object or dict like it, or an array). Raises PluginError."""
     if isinstance(value, Result):
         return value
     if isinstance(value, np.ndarray):
@@ -238,7 +250,7 @@ def as_result(value: Any) -> Result:
 
 
 def as_cost(value: Any) -> Cost:
-    """A Cost from what a plugin returned. Raises PluginError."""
+    """Convert what a plugin's ``cost`` returned. Raises PluginError."""
     try:
         return Cost(
             float(_take(value, "seconds")), float(_take(value, "memory_mb")), int(_take(value, "tiles", 1) or 1)
@@ -248,7 +260,7 @@ def as_cost(value: Any) -> Cost:
 
 
 def as_guidance(value: Any) -> Guidance:
-    """A Guidance from what a guide returned, or from JSON a person edited. Raises PluginError."""
+    """Convert what a guide returned, or edited JSON. Raises PluginError."""
     if isinstance(value, Guidance):
         return value
     try:

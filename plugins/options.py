@@ -1,4 +1,4 @@
-"""The options the host gives every restorer, in the order of the API."""
+"""The options that every restorer has beside its own parameters, in the order of the API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KeepMetadata = Literal["none", "without_location", "all"]
 
 
 class HostOptions(BaseModel):
-    """What every restorer takes beside its own Params. The order is part of the API: append only."""
+    """The host's options. Their order is part of the API: only append."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -46,11 +46,11 @@ class HostOptions(BaseModel):
 
     @classmethod
     def of(cls, values: HostOptions | Mapping[str, Any] | None) -> HostOptions:
-        """From what a page, a program or a command line gives; what is empty takes its default. Raises FormError."""
+        """Validate ``values``; None and "" stand for the default. Raises FormError."""
         if isinstance(values, HostOptions):
             return values
         return schema.validate(cls, {name: value for name, value in (values or {}).items() if value not in (None, "")})
 
 
-RESERVED = frozenset(HostOptions.model_fields) | {"image", "steps", "params", "guidance", "out", "progress"}
-"""Names that Params and plugin ids may not use: arguments of every endpoint, or of the command line."""
+RESERVED_NAMES = frozenset(HostOptions.model_fields) | {"image", "steps", "params", "guidance", "out", "progress"}
+"""Names of arguments of endpoints and the command line, which Params and plugin ids must not use."""

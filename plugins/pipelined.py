@@ -1,4 +1,4 @@
-"""What restorers share whose work is done, tile by tile, by one pipeline of `models`."""
+"""Base class and helpers for plugins that wrap one pipeline of `models`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 
 class Pipelined:
-    """``load`` and ``cost`` of a :class:`plugins.contract.Plugin`; ``run`` is the plugin's own."""
+    """Implements ``load`` and ``cost`` of :class:`plugins.contract.Plugin`; subclasses add ``run``."""
 
     pipeline: ClassVar[str]
-    """"module:Class", imported when a model is loaded, since it brings torch and diffusers."""
+    """"module:Class"; imported by ``load`` only, since it imports torch and diffusers."""
     attention: ClassVar[str | None] = None
-    """The attention backend to ask for; None: what the host probed."""
+    """Attention backend; None for the one of the host's runtime."""
     _pipeline: Any
 
     def load(self, model: LocalModel | None, ctx: LoadContext) -> None:
+        """Load the pipeline, and the text encoder that its checkpoint names."""
         assert model is not None  # plugin.toml names a task
         module, name = self.pipeline.split(":")
         runtime = ctx.runtime
@@ -38,16 +39,20 @@ class Pipelined:
 
     @property
     def runtime(self) -> Any:
-        """What is live, where the pipeline chose for itself; else None."""
+        """The runtime in use, where the pipeline chose it by itself; else None."""
         return getattr(self._pipeline, "runtime", None)
 
     def cost(self, size: Size, params: Any) -> Cost:
+        """Return the pipeline's own estimate."""
         cost = self._pipeline.cost(size.height, size.width)
         return Cost(cost["seconds"], cost["memory_mb"], int(cost["tiles"]))
 
 
-def said_by(ctx: RunContext) -> dict[str, Any]:
-    """The arguments by which a pipeline is told what ``ctx.guidance`` says; none without guidance."""
+def guidance_kwargs(ctx: RunContext) -> dict[str, Any]:
+    """The keyword arguments ``tags`` and ``caption`` of a pipeline, from ``ctx.guidance``; empty without guidance.
+
+    A tag named twice counts with its highest score.
+    """
     if ctx.guidance is None:
         return {}
     tags: dict[str, float] = {}
@@ -57,7 +62,7 @@ def said_by(ctx: RunContext) -> dict[str, Any]:
 
 
 def tile_progress(ctx: RunContext) -> Callable[[int, int], None]:
-    """What a pipeline calls with the tiles done and all of them; it raises Cancelled as ``ctx.progress`` does."""
+    """Return a callback ``(tiles done, tiles in all)`` that reports to ``ctx.progress`` and may raise Cancelled."""
 
     def report(done: int, total: int) -> None:
         ctx.progress.update(done / total, f"tile {min(done + 1, total)} of {total}")

@@ -1,6 +1,6 @@
-"""Finds plugins: folders beside this file, folders given, installed packages (entry points in ``limpid.plugins``).
+"""Discovery of plugins: folders beside this file, further folders, installed packages (entry points).
 
-All go through one door. Whatever is wrong with one disables that one, with its reason, and nothing else.
+An error in a plugin disables that plugin only; the reason is kept.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from models.catalog import USER_CATALOG
 from models.errors import LimpidError
 from plugins import schema
 from plugins.contract import API, Manifest, Plugin, PluginError
-from plugins.options import RESERVED
+from plugins.options import RESERVED_NAMES
 
-GROUP = "limpid.plugins"
-ALLOWED = "LIMPID_PLUGINS"
-"""Environment variable: comma-separated ids; when it is set, only these are imported."""
-_ENDPOINTS = frozenset({"restore", "plugins", "models", "health"})
-_BUILT_IN = Path(__file__).parent
+ENTRY_POINT_GROUP = "limpid.plugins"
+ALLOWED_VARIABLE = "LIMPID_PLUGINS"
+"""Environment variable with comma-separated plugin ids; if set, only these are imported."""
+_OWN_ENDPOINTS = frozenset({"restore", "plugins", "models", "health"})
+_BUILT_IN_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A usable plugin. ``source``: "built in", "folder", or the name and version of the package that brings it."""
+    """A plugin that can be used. ``source``: "built in", "folder", or the name and version of its package."""
 
     manifest: Manifest
     plugin: type[Plugin]
@@ -46,12 +46,16 @@ class Loaded:
 
     @property
     def fields(self) -> list[schema.FieldSpec]:
+        """Its parameters."""
         return schema.fields(self.Params)
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A plugin that may be one: ``name`` until its id is known, ``folder`` of its plugin.toml, how to get its class."""
+    """A candidate, not yet checked.
+
+    ``name`` stands for its id until that is known; ``folder`` holds its plugin.toml; ``load`` returns its class.
+    """
 
     name: str
     folder: Path
@@ -61,26 +65,25 @@ class _Found:
 
 @dataclass
 class Registry:
-    """``enabled``: by id, in the plugins' order. ``disabled``: (id, reason)."""
+    """The plugins found. ``enabled``: by id, in their order. ``disabled``: (id, reason)."""
 
     enabled: dict[str, Loaded] = field(default_factory=dict)
     disabled: list[tuple[str, str]] = field(default_factory=list)
 
     @classmethod
     def discover(cls, extra_folders: Iterable[str | Path] = (), catalog: hub.Catalog | None = None) -> Registry:
-        """Built-in plugins, then the given folders (each a plugin, or holding plugins), then installed packages.
+        """Find built-in plugins, then those in ``extra_folders`` (each a plugin or a folder of plugins), then packages.
 
-        A plugin whose task has no model in the catalog is disabled. Also checks the embedded model of each plugin
-        that has one: altered or missing, it disables the plugin.
+        A plugin is disabled if its task has no model in the catalog, or if its embedded model is missing or altered.
         """
         registry = cls()
-        named = os.environ.get(ALLOWED)
+        named = os.environ.get(ALLOWED_VARIABLE)
         allowed = None if named is None else {word.strip() for word in named.split(",") if word.strip()}
         seen: set[str] = set()
         for found in _find(extra_folders):
             registry._add(found, allowed, seen, catalog)
         for missing in sorted((allowed or set()) - seen):
-            registry.disabled.append((missing, f"{ALLOWED} names it, but there is no such plugin."))
+            registry.disabled.append((missing, f"{ALLOWED_VARIABLE} names it, but there is no such plugin."))
         ordered = sorted(registry.enabled.values(), key=lambda one: (one.manifest.order, one.manifest.id))
         registry.enabled = {one.manifest.id: one for one in ordered}
         return registry
@@ -94,25 +97,27 @@ class Registry:
                 raise PluginError(f"Another plugin has the id '{name}' already ({found.source}): rename one.")
             seen.add(name)
             if allowed is not None and name not in allowed:
-                raise PluginError(f"It is not among those that {ALLOWED} allows.")
+                raise PluginError(f"It is not among those that {ALLOWED_VARIABLE} allows.")
             self.enabled[name] = _checked(manifest, found, catalog)
         except LimpidError as error:
             self.disabled.append((name, str(error)))
-        except Exception as error:  # a validator, a default, … of a stranger's
+        except Exception as error:  # third-party validators and defaults may raise anything
             self.disabled.append((name, f"It cannot be used: {type(error).__name__}: {error}."))
 
     def of_kind(self, kind: str) -> list[Loaded]:
-        """The enabled plugins of a kind ("restore" or "guide"), in order."""
+        """Return the enabled plugins of a kind ("restore" or "guide"), in order."""
         return [loaded for loaded in self.enabled.values() if loaded.manifest.kind == kind]
 
     def restorers(self) -> list[Loaded]:
+        """Return the enabled restorers, in order."""
         return self.of_kind("restore")
 
     def guides(self) -> list[Loaded]:
+        """Return the enabled guides, in order."""
         return self.of_kind("guide")
 
     def get(self, plugin_id: str) -> Loaded:
-        """Raises PluginError naming the plugins there are, or why this one is disabled."""
+        """Return a plugin. Raises PluginError, which names the known ids or the reason why this one is disabled."""
         if plugin_id in self.enabled:
             return self.enabled[plugin_id]
         for name, reason in self.disabled:
@@ -121,18 +126,18 @@ class Registry:
         raise PluginError(f"There is no plugin '{plugin_id}' (there are: {', '.join(self.enabled) or 'none'}).")
 
     def describe(self) -> list[dict[str, Any]]:
-        """For /plugins, JSON: the enabled ones with their fields, then the disabled ones with their reason."""
+        """Return JSON rows for listings: enabled plugins with their fields, then disabled ones with the reason."""
         rows: list[dict[str, Any]] = []
         for loaded in self.enabled.values():
-            told = loaded.manifest.model_dump(mode="json", exclude={"api", "entry"})
+            row = loaded.manifest.model_dump(mode="json", exclude={"api", "entry"})
             rows.append(
-                {**told, "enabled": True, "source": loaded.source, "params": [one.as_dict() for one in loaded.fields]}
+                {**row, "enabled": True, "source": loaded.source, "params": [one.as_dict() for one in loaded.fields]}
             )
         return rows + [{"id": name, "enabled": False, "reason": reason} for name, reason in self.disabled]
 
 
 def _find(extra_folders: Iterable[str | Path]) -> Iterator[_Found]:
-    for toml in sorted(_BUILT_IN.glob("*/plugin.toml")):
+    for toml in sorted(_BUILT_IN_FOLDER.glob("*/plugin.toml")):
         package = f"{__package__}.{toml.parent.name}"
         yield _Found(toml.parent.name, toml.parent, "built in", partial(_by_entry, package))
     for extra in map(Path, extra_folders):
@@ -140,7 +145,7 @@ def _find(extra_folders: Iterable[str | Path]) -> Iterator[_Found]:
         for toml in tomls:
             folder = toml.parent.resolve()
             yield _Found(folder.name, folder, "folder", partial(_from_folder, folder))
-    for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+    for point in sorted(metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda point: (point.name, point.value)):
         source = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
         module = point.value.partition(":")[0].strip()  # .module raises where the value is not well-formed
         yield _Found(point.name, _beside(module), source, partial(_from_point, point))
@@ -154,7 +159,7 @@ def _by_entry(package: str, manifest: Manifest) -> Any:
 
 
 def _from_folder(folder: Path, manifest: Manifest) -> Any:
-    """A folder outside our package, made a package of its own so that its modules can import one another."""
+    """Load from a folder outside of this package, as a package so that its modules can import one another."""
     package = "limpid_folder_" + re.sub(r"\W", "_", str(folder))
     if package not in sys.modules:
         module = types.ModuleType(package)
@@ -168,14 +173,14 @@ def _from_point(point: metadata.EntryPoint, manifest: Manifest) -> Any:
 
 
 def _beside(module: str) -> Path:
-    """The folder of an installed module, found without importing it: its failure must be told with its id."""
+    """Return the folder of an installed module without importing it, since a failing import is reported by id."""
     first, *rest = module.split(".")
     try:
         spec = importlib.util.find_spec(first)
     except (ImportError, ValueError):
         spec = None
     if spec is None or not spec.submodule_search_locations:
-        return Path(f"<{module}>")  # a lone module has no folder of its own for a plugin.toml
+        return Path(f"<{module}>")  # a single-file module has no folder for a plugin.toml
     folder = Path(next(iter(spec.submodule_search_locations))).joinpath(*rest)
     return folder if folder.is_dir() else folder.parent
 
@@ -188,13 +193,13 @@ def _manifest(folder: Path) -> Manifest:
             "It has no readable plugin.toml beside its entry: ship one as package data, in a package."
         ) from error
     try:
-        told = tomllib.loads(text)
+        values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PluginError(f"plugin.toml is not valid TOML: {error}.") from error
-    if told.get("api") != API:
-        raise PluginError(f"plugin.toml asks for contract api = {told.get('api')!r}, and this is {API}.")
+    if values.get("api") != API:
+        raise PluginError(f"plugin.toml asks for contract api = {values.get('api')!r}, and this is {API}.")
     try:
-        return Manifest.model_validate(told)
+        return Manifest.model_validate(values)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise PluginError(f"plugin.toml is not right ({wrong}).") from error
@@ -202,7 +207,7 @@ def _manifest(folder: Path) -> Manifest:
 
 def _checked(manifest: Manifest, found: _Found, catalog: hub.Catalog | None) -> Loaded:
     """The plugin's class, checked by structure. Raises a LimpidError saying what is missing."""
-    if manifest.id in _ENDPOINTS | RESERVED:
+    if manifest.id in _OWN_ENDPOINTS | RESERVED_NAMES:
         raise PluginError(f"The id '{manifest.id}' is one of the app's own names: choose another.")
     try:
         plugin = found.load(manifest)
@@ -219,7 +224,7 @@ def _checked(manifest: Manifest, found: _Found, catalog: hub.Catalog | None) -> 
     if not (isinstance(params, type) and issubclass(params, BaseModel)):
         raise PluginError("Its class has no Params, a pydantic model of its options (an empty one will do).")
     for spec in schema.fields(params):
-        if spec.name in RESERVED:
+        if spec.name in RESERVED_NAMES:
             raise PluginError(f"Its parameter '{spec.name}' is one of the host's own: rename it.")
         if spec.kind == "path" or spec.default is None:
             raise PluginError(f"Its parameter '{spec.name}' must be bool, int, float, str or Literal, never empty.")

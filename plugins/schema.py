@@ -1,4 +1,4 @@
-"""From a pydantic class to fields: the one source of the UI's controls, the API, the MCP text and the command line."""
+"""Fields of a pydantic class, from which page controls, API, MCP tools and command-line flags are made."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _KINDS: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "str",
 
 
 class FormError(LimpidError):
-    """A parameter has a wrong value or name, or a type that no form can show."""
+    """A parameter has a wrong value or name, or a type that is not supported."""
 
 
 @dataclass(frozen=True)
 class FieldSpec:
-    """One parameter. ``choices`` is set for "choice"; the bounds (inclusive) are None where there are none."""
+    """One parameter. ``choices`` is set for kind "choice"; ``minimum`` and ``maximum`` are inclusive, or None."""
 
     name: str
     kind: Kind
@@ -37,13 +37,13 @@ class FieldSpec:
     label: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON; what is None or empty is left out, the default excepted."""
-        told = {name: value for name, value in asdict(self).items() if value not in (None, "")}
-        return {**told, "default": self.default}
+        """Return it as JSON values, without what is None or empty (``default`` is always there)."""
+        given = {name: value for name, value in asdict(self).items() if value not in (None, "")}
+        return {**given, "default": self.default}
 
 
 def fields(params: type[BaseModel]) -> list[FieldSpec]:
-    """The fields of ``params`` in order. Raises FormError on a type that no form can show, or without a default."""
+    """Return the fields of ``params`` in order. Raises FormError for an unsupported type or a missing default."""
     return [_field(name, info) for name, info in params.model_fields.items()]
 
 
@@ -60,7 +60,7 @@ def _field(name: str, info: FieldInfo) -> FieldSpec:
 
 
 def _kind(name: str, annotation: Any) -> tuple[Kind, tuple[Any, ...] | None]:
-    if get_origin(annotation) in (Union, types.UnionType):  # "X | None": a value that may be left empty
+    if get_origin(annotation) in (Union, types.UnionType):  # "X | None" is X that may be left empty
         inner = [argument for argument in get_args(annotation) if argument is not type(None)]
         if len(inner) == 1:
             return _kind(name, inner[0])
@@ -85,7 +85,7 @@ def _bounds(info: FieldInfo, whole: bool) -> tuple[float | None, float | None]:
 
 
 def validate(params: type[Model], values: Mapping[str, Any]) -> Model:
-    """``params`` filled with ``values``. Raises FormError: one sentence that names each wrong value."""
+    """Return a ``params`` made of ``values``. Raises FormError, whose sentence names every wrong value."""
     unknown = [str(name) for name in values if name not in params.model_fields]
     if unknown:
         known = ", ".join(params.model_fields) or "none"
@@ -120,7 +120,7 @@ def _sentence(error: Any) -> str:
             wanted = "must be true or false"
         case "string_type":
             wanted = "must be text"
-        case "value_error":  # the plugin's own validator, in its own words
+        case "value_error":  # raised by a validator of the plugin
             wanted = f"is not accepted: {context.get('error', error['msg'])}"
         case _:
             wanted = f"is not accepted: {error['msg']}"

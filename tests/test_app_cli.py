@@ -85,7 +85,7 @@ def test_photos_of_one_name_do_not_overwrite_each_other(tmp_path: Path, capsys: 
 
 def test_no_two_photos_share_a_target() -> None:
     names = ["p.png", "x/P.jpg", "p-2.png", "y/p.png"]
-    made = batch.targets([Path(name) for name in names], Path("out"))
+    made = batch.result_paths([Path(name) for name in names], Path("out"))
     assert len({path.name.lower() for path in made}) == 4 and made[0].name == "p-restored"
 
 

@@ -1,1 +1,1 @@
-"""Removes blur from one photo: camera shake, motion, defocus."""
+"""Removal of blur from one photo: camera shake, motion, defocus."""

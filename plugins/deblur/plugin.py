@@ -1,20 +1,20 @@
-"""The deblurring plugin: models/deblur behind the plugin contract."""
+"""The deblurring plugin, a wrapper of ``models.deblur``."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from plugins.contract import Picture, Result, RunContext
-from plugins.pipelined import Pipelined, said_by, tile_progress
+from plugins.pipelined import Pipelined, guidance_kwargs, tile_progress
 
 
 class Deblurring(Pipelined):
-    """One diffusion step on top of a faithful restoration; what the blur was is a layer."""
+    """Restoration faithful to the photo, then one diffusion step that adds likely detail; the blur found is a layer."""
 
     pipeline = "models.deblur.pipeline:DeblurPipeline"
 
     class Params(BaseModel):
-        """Order is part of the API: append only."""
+        """Parameters. Their order is part of the API: only append."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,8 +35,9 @@ class Deblurring(Pipelined):
         )
 
     def run(self, picture: Picture, params: Params, ctx: RunContext) -> Result:
+        """Return the sharp picture and, as layers, a drawing of the blur and the picture at detail 0."""
         options = {"detail": params.detail, "linear": params.linear}
-        output = self._pipeline(picture.pixels, **options, progress=tile_progress(ctx), **said_by(ctx))
+        output = self._pipeline(picture.pixels, **options, progress=tile_progress(ctx), **guidance_kwargs(ctx))
         layers = {}
         if params.keep_layers:
             from models.deblur.draw import draw_blur

@@ -1,1 +1,1 @@
-"""Removes reflections from one photo."""
+"""Removal of reflections from one photo."""

@@ -1,4 +1,4 @@
-"""The dereflection plugin: models/dereflection behind the plugin contract."""
+"""The dereflection plugin, a wrapper of ``models.dereflection``."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from plugins.contract import Cost, Picture, Result, RunContext, Size
-from plugins.pipelined import Pipelined, said_by, tile_progress
+from plugins.pipelined import Pipelined, guidance_kwargs, tile_progress
 
 
 class Dereflection(Pipelined):
-    """One diffusion step that takes the reflection off; what was taken off is a layer."""
+    """Removal of reflections in one pass of a network; the reflection that was removed is a layer."""
 
     pipeline = "models.dereflection.pipeline:DereflectionPipeline"
     attention = "auto"
 
     class Params(BaseModel):
-        """Order is part of the API: append only."""
+        """Parameters. Their order is part of the API: only append."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,15 +33,22 @@ class Dereflection(Pipelined):
             "there; off: the mask only limits where the photo changes.",
         )
 
+        @property
+        def keep_layers(self) -> bool:
+            """The name that all restorers use; ``keep_layer`` is its alias in the API."""
+            return self.keep_layer
+
     def run(self, picture: Picture, params: Params, ctx: RunContext) -> Result:
-        # A mask that is white all over says nothing of place.
+        """Return the picture without the reflection and, as a layer, the reflection."""
+        # A mask that is white everywhere gives no hint of where the reflection is.
         hint = picture.mask if params.mask_hint and picture.mask is not None and picture.mask.min() < 1 else None
         output = self._pipeline(
-            picture.pixels, processing=params.processing, progress=tile_progress(ctx), hint=hint, **said_by(ctx)
+            picture.pixels, processing=params.processing, progress=tile_progress(ctx), hint=hint, **guidance_kwargs(ctx)
         )
-        layers = {"reflection": output.reflection} if params.keep_layer else {}
+        layers = {"reflection": output.reflection} if params.keep_layers else {}
         return Result(output.image, layers, {"plan": output.plan, "notes": output.notes})
 
     def cost(self, size: Size, params: Params) -> Cost:
+        """Return the pipeline's own estimate."""
         cost = self._pipeline.cost(size.height, size.width, processing=params.processing)
         return Cost(cost["seconds"], cost["memory_mb"], int(cost["tiles"]))

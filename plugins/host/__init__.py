@@ -1,1 +1,1 @@
-"""What the host does once, for every plugin: pictures, options, forms, running, the run record."""
+"""The host: what is common to all plugins, namely reading and writing pictures, running, the run record."""

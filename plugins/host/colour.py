@@ -1,7 +1,7 @@
-"""Colour: from a photo's own ICC profile to sRGB for processing, and back.
+"""Conversion from a photo's ICC profile to sRGB, in which it is processed, and back.
 
-Profiles made of curves and a matrix (sRGB, Display P3, Adobe RGB, ProPhoto, …) are computed in floating point, so that
-16-bit pictures keep their depth. Others (lookup tables) go through LittleCMS, in 8 bits. Source: ICC.1:2022, 8 and 10.
+Profiles of curves and a matrix (sRGB, Display P3, Adobe RGB, ProPhoto, …) are applied in floating point, so that 16-bit
+pictures keep their depth. Others (lookup tables) are applied by LittleCMS in 8 bits. Source: ICC.1:2022, 8 and 10.
 """
 
 from __future__ import annotations
@@ -14,32 +14,35 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, ImageCms
 
-SRGB_TO_XYZ = np.array(  # adapted to D50, as profiles are
+from plugins.host.samples import to_8_bits
+
+SRGB_TO_XYZ = np.array(  # linear sRGB to XYZ, adapted to D50, the white point of profiles
     [[0.4360747, 0.3850649, 0.1430804], [0.2225045, 0.7168786, 0.0606169], [0.0139322, 0.0971045, 0.7141733]]
 )
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
-_STEPS = 1 << 16
+LUMA_WEIGHTS = np.array([0.2126, 0.7152, 0.0722], np.float32)
+"""Rec. 709 luma of R, G, B."""
+_TABLE_SIZE = 1 << 16  # entries of a tabulated curve
 
 
 class ProfileError(ValueError):
-    """A profile that cannot be read, or does not fit the picture."""
+    """A profile cannot be read or does not fit the picture."""
 
 
 class Colour(Protocol):
-    """Values are float32 in [0, 1]; the picture's own samples are H x W x C with C 3, or 1 for gray."""
+    """A colour space. Values are float32 in [0, 1]; samples of the photo are H x W x C, C 3, or 1 for gray."""
 
     def to_srgb(self, samples: np.ndarray) -> np.ndarray:
-        """H x W x C in the photo's own colours -> H x W x 3 sRGB, what lies outside sRGB clipped."""
+        """Convert the photo's H x W x C samples to H x W x 3 sRGB; colours outside of sRGB are clipped."""
         ...
 
     def from_srgb(self, pixels: np.ndarray) -> np.ndarray:
-        """H x W x 3 sRGB -> H x W x C in the photo's own colours."""
+        """Convert H x W x 3 sRGB to the photo's H x W x C samples."""
         ...
 
 
 def _sample(table: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """``table`` at ``index`` in [0, 1], to 1/65535."""
-    return table[(np.clip(index, 0.0, 1.0) * np.float32(_STEPS - 1) + np.float32(0.5)).astype(np.uint16)]
+    """Look up ``table`` at the nearest entry to ``index`` in [0, 1]."""
+    return table[(np.clip(index, 0.0, 1.0) * np.float32(_TABLE_SIZE - 1) + np.float32(0.5)).astype(np.uint16)]
 
 
 def _srgb_decode(value: np.ndarray) -> np.ndarray:
@@ -50,84 +53,93 @@ def _srgb_encode(value: np.ndarray) -> np.ndarray:
     return np.where(value <= 0.0031308, value * 12.92, 1.055 * np.maximum(value, 0.0031308) ** (1 / 2.4) - 0.055)
 
 
-_GRID = np.linspace(0.0, 1.0, _STEPS)
+_GRID = np.linspace(0.0, 1.0, _TABLE_SIZE)
 _DECODE = _srgb_decode(_GRID).astype(np.float32)
-_ENCODE = _srgb_encode(_GRID**2).astype(np.float32)  # indexed by the square root: fine enough in the darks
+_ENCODE = _srgb_encode(_GRID**2).astype(np.float32)  # indexed by the square root, to resolve dark values
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A tone curve, as tables in both directions."""
+    """A tone curve, tabulated in both directions; ``inverse`` is indexed by the square root."""
 
     forward: np.ndarray
     inverse: np.ndarray
 
     @classmethod
     def of(cls, values: np.ndarray) -> Curve:
-        """From its values at ``_STEPS`` even steps; they must not fall."""
+        """Make it from values at ``_TABLE_SIZE`` even steps. Raises ProfileError if they fall or are constant."""
         values = np.clip(values, 0.0, 1.0)
         if np.any(np.diff(values) < -1e-6) or values[-1] - values[0] < 0.1:
             raise ProfileError("a tone curve falls or is flat")
-        rising = np.maximum.accumulate(values) + np.arange(_STEPS) * 1e-12  # ties broken, for the inverse
+        rising = np.maximum.accumulate(values) + np.arange(_TABLE_SIZE) * 1e-12  # ties broken, for the inverse
         return cls(values.astype(np.float32), np.interp(_GRID**2, rising, _GRID).astype(np.float32))
 
     def linear(self, encoded: np.ndarray) -> np.ndarray:
+        """Convert encoded values to linear light."""
         return _sample(self.forward, encoded)
 
     def encoded(self, linear: np.ndarray) -> np.ndarray:
+        """Convert linear light to encoded values."""
         return _sample(self.inverse, np.sqrt(np.clip(linear, 0.0, 1.0)))
 
 
 class SrgbColour:
-    """No profile, or one that says sRGB."""
+    """The sRGB colour space: no profile, or one equal to it."""
 
     def to_srgb(self, samples: np.ndarray) -> np.ndarray:
+        """Convert samples to sRGB."""
         return np.repeat(samples, 3, axis=2) if samples.shape[2] == 1 else samples
 
     def from_srgb(self, pixels: np.ndarray) -> np.ndarray:
+        """Convert sRGB to samples."""
         return pixels
 
 
 class GraySrgbColour(SrgbColour):
-    """Gray with sRGB's curve."""
+    """Gray with the sRGB curve."""
 
     def from_srgb(self, pixels: np.ndarray) -> np.ndarray:
-        return (pixels @ LUMA)[..., None]
+        """Convert sRGB to samples."""
+        return (pixels @ LUMA_WEIGHTS)[..., None]
 
 
 @dataclass(frozen=True)
 class GrayColour:
-    """Gray with its own curve."""
+    """Gray with a curve of a profile."""
 
     curve: Curve
 
     def to_srgb(self, samples: np.ndarray) -> np.ndarray:
+        """Convert samples to sRGB."""
         gray = _sample(_ENCODE, np.sqrt(self.curve.linear(samples)))
         return np.repeat(gray, 3, axis=2)
 
     def from_srgb(self, pixels: np.ndarray) -> np.ndarray:
-        return self.curve.encoded(_sample(_DECODE, pixels @ LUMA))[..., None]
+        """Convert sRGB to samples."""
+        return self.curve.encoded(_sample(_DECODE, pixels @ LUMA_WEIGHTS))[..., None]
 
 
 @dataclass(frozen=True)
 class MatrixColour:
-    """Three curves and a matrix."""
+    """A profile of three curves and a matrix. ``matrix``: the photo's linear light to linear sRGB."""
 
     curves: tuple[Curve, Curve, Curve]
-    matrix: np.ndarray  # linear light of the photo -> linear sRGB
+    matrix: np.ndarray
 
     def to_srgb(self, samples: np.ndarray) -> np.ndarray:
+        """Convert samples to sRGB."""
         linear = np.stack([curve.linear(samples[..., i]) for i, curve in enumerate(self.curves)], axis=2)
         linear = np.clip(linear @ self.matrix.T.astype(np.float32), 0.0, 1.0)
         return _sample(_ENCODE, np.sqrt(linear))
 
     def from_srgb(self, pixels: np.ndarray) -> np.ndarray:
+        """Convert sRGB to samples."""
         linear = _sample(_DECODE, pixels) @ np.linalg.inv(self.matrix).T.astype(np.float32)
         return np.stack([curve.encoded(linear[..., i]) for i, curve in enumerate(self.curves)], axis=2)
 
 
 class TableColour:
-    """Any other profile, through LittleCMS, in 8 bits. Raises ProfileError where it has no way back from sRGB."""
+    """Any other profile, by LittleCMS in 8 bits. Raises ProfileError if it cannot be converted both ways."""
 
     def __init__(self, icc: bytes, gray: bool) -> None:
         own, mode = open_profile(icc), "L" if gray else "RGB"
@@ -140,22 +152,24 @@ class TableColour:
             raise ProfileError(f"it cannot be converted ({error})") from error
 
     def to_srgb(self, samples: np.ndarray) -> np.ndarray:
+        """Convert samples to sRGB."""
         return _through(self._to, samples)
 
     def from_srgb(self, pixels: np.ndarray) -> np.ndarray:
+        """Convert sRGB to samples."""
         return _through(self._from, pixels)
 
 
 def _through(transform: ImageCms.ImageCmsTransform, values: np.ndarray) -> np.ndarray:
-    bytes_ = np.round(np.clip(values, 0.0, 1.0) * 255).astype(np.uint8)
-    picture = ImageCms.applyTransform(Image.fromarray(bytes_[..., 0] if bytes_.shape[2] == 1 else bytes_), transform)
+    pixels = to_8_bits(values)
+    picture = ImageCms.applyTransform(Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels), transform)
     assert picture is not None
     out = np.asarray(picture, np.float32) / 255
     return out[..., None] if out.ndim == 2 else out
 
 
 def open_profile(icc: bytes) -> ImageCms.ImageCmsProfile:
-    """Raises ProfileError."""
+    """Open a profile. Raises ProfileError."""
     try:
         return ImageCms.ImageCmsProfile(io.BytesIO(icc))
     except (OSError, ImageCms.PyCMSError) as error:
@@ -163,7 +177,7 @@ def open_profile(icc: bytes) -> ImageCms.ImageCmsProfile:
 
 
 def colour_of(icc: bytes | None, gray: bool) -> Colour:
-    """The colours of a photo with this profile (None: sRGB). Raises ProfileError when the profile is of no use."""
+    """Return the colour space of a profile (None: sRGB). Raises ProfileError if it cannot be used."""
     if icc is None:
         return GraySrgbColour() if gray else SrgbColour()
     open_profile(icc)
@@ -177,7 +191,7 @@ def colour_of(icc: bytes | None, gray: bool) -> Colour:
         if {"rXYZ", "gXYZ", "bXYZ", "rTRC", "gTRC", "bTRC"} <= tags.keys() and "A2B0" not in tags:
             return _matrix_colour(tags)
     except (ProfileError, struct.error, ValueError, np.linalg.LinAlgError):
-        pass  # unusual, not wrong: LittleCMS may know better
+        pass  # unusual but maybe valid: LittleCMS supports more kinds
     return TableColour(icc, gray)
 
 
@@ -188,8 +202,8 @@ def _matrix_colour(tags: dict[str, bytes]) -> Colour:
     np.linalg.inv(colour.matrix)
     steps = np.linspace(0, 1, 17, dtype=np.float32)
     probe = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(17, 289, 3)
-    if np.abs(colour.to_srgb(probe) - probe).max() < 0.005:  # a level and a bit
-        return SrgbColour()  # the usual case, and exact
+    if np.abs(colour.to_srgb(probe) - probe).max() < 0.005:  # little more than a level of 8 bits
+        return SrgbColour()  # the usual case: exact, without tables
     return colour
 
 
@@ -203,7 +217,7 @@ def _tags(icc: bytes) -> dict[str, bytes]:
 
 
 def _curve(tag: bytes) -> Curve:
-    """curveType or parametricCurveType (ICC.1 10.6 and 10.18)."""
+    """Read a curveType or parametricCurveType tag (ICC.1 10.6 and 10.18)."""
     kind = tag[:4]
     if kind == b"curv":
         (count,) = struct.unpack(">I", tag[8:12])
@@ -223,6 +237,6 @@ def _curve(tag: bytes) -> Curve:
     g, a, b, c, d, e, f = given + [1.0, 0.0, 0.0, 0.0, 0.0, 0.0][number - 1 :]
     if function in (1, 2):  # the straight part is the constant c, up to -b/a
         power = np.maximum(a * _GRID + b, 0.0) ** g + (c if function == 2 else 0.0)
-        return Curve.of(np.where(_GRID >= -b / a, power, c if function == 2 else 0.0))
+        return Curve.of(np.where(-b / a <= _GRID, power, c if function == 2 else 0.0))
     power = np.maximum(a * _GRID + b, 0.0) ** g + (e if function == 4 else 0.0)
-    return Curve.of(power if function == 0 else np.where(_GRID >= d, power, c * _GRID + (f if function == 4 else 0.0)))
+    return Curve.of(power if function == 0 else np.where(d <= _GRID, power, c * _GRID + (f if function == 4 else 0.0)))

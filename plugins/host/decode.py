@@ -1,7 +1,6 @@
-"""From a file to upright samples: what may be opened, how large, which modes, all 16 bits, the first frame.
+"""Decoding of picture files to upright samples: formats and sizes accepted, modes, 16 bits, first frames.
 
-Pillow gives 16-bit colour pictures as 8 bits; decoding twice, with the byte order turned round the second time, gives
-the other halves.
+Pillow decodes 16-bit colour to the high bytes only. A second pass with the opposite byte order gives the low bytes.
 """
 
 from __future__ import annotations
@@ -22,21 +21,28 @@ from plugins.host import metadata
 from plugins.host.colour import ProfileError, open_profile
 
 MAX_PIXELS = 120_000_000
-"""The largest picture accepted (a 108-megapixel phone's fits). Pillow refuses above twice this before reading it."""
+"""Largest picture accepted (photos of 108-megapixel phones fit). Pillow itself refuses more than twice as many."""
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "HEIF", "AVIF", "PPM", "JPEG2000")
-"""No format whose decoder runs programs (EPS) or reads other files."""
+"""Pillow's names of the formats accepted: none whose decoder runs programs (EPS) or reads other files."""
+BROWSER_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".bmp"})
+"""Suffixes of pictures that all browsers show."""
+PHOTO_SUFFIXES = BROWSER_SUFFIXES | {".tif", ".tiff", ".heic", ".heif"}
+"""Suffixes by which photos are recognised in a folder."""
 
 pillow_heif.register_heif_opener()  # type: ignore[attr-defined, unused-ignore]
 
 
 class PictureError(LimpidError):
-    """A picture cannot be read, or cannot be written as asked."""
+    """A picture cannot be read, or not written in the format asked for."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """``samples``: uint8 or uint16, upright H x W x C, C 3 or 1 (gray); ``alpha``: the same kind, H x W, or None."""
+    """A decoded picture, upright.
+
+    ``samples``: uint8 or uint16, H x W x C, C 3 or 1 (gray). ``alpha``: H x W of the same type, or None.
+    """
 
     samples: np.ndarray
     alpha: np.ndarray | None
@@ -47,7 +53,7 @@ class Decoded:
 
 
 def decode(path: str | Path | None, name: str | None = None) -> Decoded:
-    """Raises PictureError. ``name`` is what messages call the file."""
+    """Decode a picture; messages call it ``name``. Raises PictureError."""
     path, name = _existing(path, name)
     with _open(path, name) as image:
         notes = _notes(image, name)
@@ -57,13 +63,13 @@ def decode(path: str | Path | None, name: str | None = None) -> Decoded:
         exif, xmp = metadata.read(image)
     if deep is not None:
         samples, alpha = _deep(path, name, *deep, key)
-    turn = metadata.orientation(exif)  # after loading: some decoders turn the picture and say so by then
+    turn = metadata.orientation(exif)  # read after loading: some decoders rotate and then reset it
     upright = _upright(samples, turn)
     return Decoded(upright, None if alpha is None else _upright(alpha, turn), icc, exif, xmp, notes)
 
 
 def size_of(path: str | Path | None) -> tuple[int, int]:
-    """(width, height) from the header, as stored (Pillow turns a TIFF's upright by itself). Raises PictureError."""
+    """Return (width, height) from the header, as stored (for a TIFF upright, as Pillow does). Raises PictureError."""
     path, name = _existing(path, None)
     with _open(path, name) as image:
         return image.size
@@ -84,7 +90,7 @@ def _existing(path: str | Path | None, name: str | None) -> tuple[Path, str]:
 def _open(path: Path, name: str) -> ImageFile:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # answered below, in words
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # raised below as PictureError
             image: ImageFile = Image.open(path, formats=FORMATS)
     except Image.DecompressionBombError as error:
         pixels = re.search(r"(\d+) pixels", str(error))
@@ -115,7 +121,7 @@ def _damaged(name: str, error: Exception) -> PictureError:
 
 
 def _notes(image: ImageFile, name: str) -> list[str]:
-    # MPO: the other pictures are a camera's previews or its second lens. HEIF opens at its primary picture.
+    # Further pictures of MPO are previews or a second lens; HEIF opens at its primary picture.
     if image.format in ("MPO", "HEIF") or not getattr(image, "is_animated", False):
         return []
     if image.format == "TIFF":
@@ -159,7 +165,7 @@ def _fits_16_bits(image: Image.Image) -> bool:
 
 
 def _printed_to_srgb(image: Image.Image, icc: bytes | None, name: str, notes: list[str]) -> Image.Image:
-    """CMYK and Lab have no place in most formats: from here on the picture is sRGB, and the record says so."""
+    """Convert CMYK or Lab, which most formats cannot hold, to sRGB, and add a note."""
     notes.append(f"{name} is in {'Lab' if image.mode == 'LAB' else 'CMYK'}; it was converted to sRGB.")
     srgb = ImageCms.createProfile("sRGB")
     try:
@@ -174,7 +180,7 @@ def _printed_to_srgb(image: Image.Image, icc: bytes | None, name: str, notes: li
 
 
 def _deep_rawmode(image: ImageFile) -> tuple[str, str] | None:
-    """(raw mode, its twin that reads the other bytes) of a picture with 16 bits a colour; None for any other."""
+    """Return (raw mode, raw mode of the opposite byte order) for 16-bit colour; None for any other picture."""
     modes = set()
     for tile in image.tile:
         modes.add(tile.args[0] if isinstance(tile.args, tuple) else tile.args)
@@ -215,7 +221,7 @@ def _with_rawmode(path: Path, name: str, raw: str) -> np.ndarray:
 
 
 def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
-    """EXIF orientation 1 to 8 applied to H x W (x C); contiguous."""
+    """Apply an EXIF orientation (1 to 8) to H x W (x C); return it contiguous."""
     if orientation >= 5:
         array = array.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

@@ -1,4 +1,4 @@
-"""From samples to a file: PNG, JPEG, WebP, TIFF; 16 bits stay 16 bits where the format has them."""
+"""Encoding of samples to PNG, JPEG, WebP or TIFF files, in 16 bits where the format has them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from plugins.host.decode import PictureError
+from plugins.host.samples import on_white, to_8_bits
 from plugins.options import Format
 
-EXTENSIONS: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
-LONGEST_SIDE: dict[Format, int] = {"jpeg": 65_500, "webp": 16_383}
-_OPTIONS: dict[Format, dict[str, Any]] = {
-    "png": {"compress_level": 1, "compress_type": zlib.Z_RLE},  # on photos a sixth of the usual time, and no larger
+SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
+MAX_SIDES_PX: dict[Format, int] = {"jpeg": 65_500, "webp": 16_383}
+_SAVE_OPTIONS: dict[Format, dict[str, Any]] = {
+    "png": {
+        "compress_level": 1,
+        "compress_type": zlib.Z_RLE,
+    },  # for photos a sixth of the default's time, and no larger
     "jpeg": {"quality": 95, "subsampling": 0},
-    "webp": {"lossless": True, "exact": True, "quality": 0, "method": 0},  # these are efforts: nothing is lost
+    "webp": {"lossless": True, "exact": True, "quality": 0, "method": 0},  # lossless; quality and method set the effort
     "tiff": {"compression": "tiff_adobe_deflate"},
 }
 
 
 def check(format: Format, width: int, height: int) -> None:
-    """Raises PictureError when the format cannot hold a picture of that size. Ask before the work, not after."""
-    limit = LONGEST_SIDE.get(format)
+    """Raise PictureError if the format cannot hold a picture of that size. Call it before the work."""
+    limit = MAX_SIDES_PX.get(format)
     if limit is not None and max(width, height) > limit:
         raise PictureError(
             f"{format.upper()} holds at most {limit} pixels a side and this picture is {width} x {height}: "
@@ -44,14 +48,11 @@ def save(
     exif: bytes | None = None,
     xmp: bytes | None = None,
 ) -> list[str]:
-    """Writes H x W x C samples (uint8 or uint16, C 1 or 3) with H x W alpha.
-
-    Returns notes: what the format cannot hold.
-    """
+    """Write H x W x C samples (uint8 or uint16, C 1 or 3) with H x W alpha; return notes on what was lost."""
     notes: list[str] = []
     deep = samples.dtype == np.uint16
     if alpha is not None and format == "jpeg":
-        notes.append("JPEG has no transparency: the picture was laid on white.")
+        notes.append("JPEG has no transparency: the picture was put on a white ground.")
         samples, alpha = on_white(samples, alpha), None
     if deep and format in ("jpeg", "webp"):
         notes.append(f"{format.upper()} has 8 bits a colour: the picture's 16 were rounded.")
@@ -80,26 +81,15 @@ def save(
         notes.append("The photo's XMP does not fit into JPEG and was not kept.")
     elif xmp:
         more["xmp"] = xmp
-    more |= _OPTIONS[format]
+    more |= _SAVE_OPTIONS[format]
     if format == "tiff" and "exif" in more:
-        more["compression"] = "raw"  # libtiff, which compresses, does not write EXIF's parts
+        more["compression"] = "raw"  # libtiff, needed to compress, does not write EXIF sub-directories
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(path, format.upper(), **more)
     return notes
 
 
-def to_8_bits(values: np.ndarray) -> np.ndarray:
-    """uint16 to uint8, rounded; uint8 as it is."""
-    return values if values.dtype == np.uint8 else ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def on_white(samples: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    top = np.float32(np.iinfo(samples.dtype).max)
-    cover = (alpha / top)[..., None].astype(np.float32)
-    return np.round(samples * cover + top * (1 - cover)).astype(samples.dtype)
-
-
 def _png16(pixels: np.ndarray, icc: bytes | None, exif: bytes | None, xmp: bytes | None) -> bytes:
-    """A 16-bit PNG (Pillow writes gray ones only), each row filtered against the one above. Source: PNG 3rd edition."""
+    """Encode a 16-bit PNG (Pillow writes gray ones only) with filter "Up". Source: PNG, third edition."""
     height, width, channels = pixels.shape
     out = io.BytesIO()
     out.write(b"\x89PNG\r\n\x1a\n")
@@ -116,9 +106,9 @@ def _png16(pixels: np.ndarray, icc: bytes | None, exif: bytes | None, xmp: bytes
         chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
     packer = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
     above = np.zeros((1, width * channels * 2), np.uint8)
-    for top in range(0, height, 64):  # in bands, so that a large picture is not held three times
+    for top in range(0, height, 64):  # in bands, to bound memory
         band = np.ascontiguousarray(pixels[top : top + 64].astype(">u2")).view(np.uint8).reshape(-1, above.shape[1])
-        rows = np.full((len(band), above.shape[1] + 1), 2, np.uint8)  # 2: filter "Up"
+        rows = np.full((len(band), above.shape[1] + 1), 2, np.uint8)  # filter type 2, "Up"
         rows[:, 1:] = band - np.concatenate([above, band[:-1]])
         above = band[-1:]
         if data := packer.compress(rows.tobytes()):

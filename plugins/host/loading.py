@@ -1,4 +1,4 @@
-"""Loaded plugins, kept: the right model at the right precision, the least recently used freed first."""
+"""Loading of plugins with their models, and a cache of those loaded."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from models.runtime import Runtime
 from plugins.contract import LoadContext, Plugin, PluginError
 from plugins.registry import Loaded
 
-KEPT = 3
-"""Models held at a time: dereflection and deblurring in a row, and the guide of both, need no reloading."""
+MAX_LOADED_MODELS = 3
+"""So that dereflection, deblurring and their guide stay loaded together."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A plugin with its model loaded. ``local`` is None for one that needs none."""
+    """A plugin with its model loaded. ``local`` is None for one without a model."""
 
     loaded: Loaded
     plugin: Plugin
@@ -28,22 +28,25 @@ class Ready:
     runtime: Runtime
 
 
-class Shelf:
-    """Not safe between threads by itself: the host's lock is held around it."""
+class ModelCache:
+    """A cache of loaded plugins; the least recently used is freed first.
 
-    def __init__(self, catalog: hub.Catalog | None = None, kept: int = KEPT) -> None:
+    It is not thread-safe: the host holds its lock around each call.
+    """
+
+    def __init__(self, catalog: hub.Catalog | None = None, kept: int = MAX_LOADED_MODELS) -> None:
         self._catalog = catalog
         self._kept = kept
         self._ready: OrderedDict[tuple[str, str, str], Ready] = OrderedDict()
 
     def get(self, loaded: Loaded, model: str | None = None) -> Ready:
-        """The plugin with that model (None: its task's default). Raises ModelError or PluginError."""
+        """Return the plugin with that model (None: the default of its task). Raises ModelError or PluginError."""
         task = loaded.manifest.task
         local = hub.resolve_for(task, model, self._catalog) if task else None
         key = (loaded.manifest.id, local.id if local else "", local.revision if local else "")
         if key in self._ready:
             self._ready.move_to_end(key)
-            return replace(self._ready[key], local=local)  # its notes are of this request
+            return replace(self._ready[key], local=local)  # with the notes of this request
         while len(self._ready) >= self._kept:
             self._ready.popitem(last=False)
             _collect()
@@ -52,7 +55,7 @@ class Shelf:
         except (Exception, SystemExit) as error:
             if not tiles.is_out_of_memory(error) or not self._ready:
                 raise _failed(loaded, error) from error
-            self.clear()  # then there is nothing else to free
+            self.clear()  # and try once more
             try:
                 ready = self._load(loaded, local)
             except (Exception, SystemExit) as again:
@@ -61,7 +64,7 @@ class Shelf:
         return ready
 
     def clear(self) -> None:
-        """Frees every model."""
+        """Free all models."""
         self._ready.clear()
         _collect()
 
@@ -71,7 +74,7 @@ class Shelf:
             runtime = runtimes.probe(dtype=loaded.manifest.precisions[0])
         plugin = loaded.plugin()
         plugin.load(local, LoadContext(runtime))
-        # A plugin may measure what suits its own network, and say so: the record tells what is live.
+        # A plugin may choose a runtime by itself, which the run record is to report.
         live = getattr(plugin, "runtime", None)
         return Ready(loaded, plugin, local, live if isinstance(live, Runtime) else runtime)
 

@@ -1,4 +1,4 @@
-"""Masks: which part of the photo to restore."""
+"""Reading of masks, which say what part of a photo to restore."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from plugins.host.decode import PictureError, decode
 
 
 def read_mask(path: str | Path, width: int, height: int, notes: list[str]) -> np.ndarray:
-    """A picture as float32 H x W in [0, 1]: white 1, black (and transparent) 0. Another size is scaled, and noted.
+    """Read a mask as float32 H x W in [0, 1]: white 1, black or transparent 0. Another size is scaled, with a note.
 
     Raises PictureError.
     """

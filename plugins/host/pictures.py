@@ -1,13 +1,11 @@
-"""Pictures, from file to file: orientation, colour profile, bit depth, alpha and metadata are handled here.
+"""Reading and writing of photos: orientation, colour profile, bit depth, alpha and metadata.
 
-A photo is processed as float32 sRGB. Writing adds the *change* to the photo's own samples: where nothing changed
-(outside a mask, at strength 0) they are the photo's, bit for bit, and colours that sRGB cannot hold are not lost.
+A photo is processed as float32 sRGB. The *change* is then added to the photo's own samples: where nothing changed
+(outside a mask, at strength 0) they stay the same, bit for bit, and colours outside of sRGB are not lost.
 """
 
 from __future__ import annotations
 
-import os
-import uuid
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,20 +15,21 @@ from PIL import Image
 from plugins.host import encode, metadata
 from plugins.host.colour import Colour, ProfileError, SrgbColour, colour_of
 from plugins.host.decode import MAX_PIXELS, PictureError, decode, size_of
+from plugins.host.samples import on_white, to_8_bits
 from plugins.options import Format, KeepMetadata
 
 __all__ = [
     "MAX_PIXELS", "PictureError", "Source", "compose", "preview", "read", "result_name", "save_layer", "size_of",
-    "stem", "write", "write_samples",
+    "stem", "write",
 ]  # fmt: skip
 
-_BLOCK = 1 << 20  # pixels converted at a time, to bound memory
+_BLOCK_PX = 1 << 20  # pixels converted at a time, which bounds memory
 Weight = np.ndarray | float
 
 
 @dataclass(frozen=True)
 class Source:
-    """A photo as read. ``samples``: its own upright values, uint8 or uint16, H x W x C (C 3, or 1 for gray)."""
+    """A photo as read. ``samples``: upright, in its own colours, uint8 or uint16, H x W x C (C 3, or 1 for gray)."""
 
     path: Path
     samples: np.ndarray
@@ -47,12 +46,8 @@ class Source:
         return self.samples.shape[1], self.samples.shape[0]
 
     @property
-    def bit_depth(self) -> int:
-        return 8 * self.samples.dtype.itemsize
-
-    @property
     def pixels(self) -> np.ndarray:
-        """float32 H x W x 3, sRGB in [0, 1]; made anew each time (a large photo's is large), so keep it if needed."""
+        """float32 H x W x 3, sRGB in [0, 1]; converted at each access."""
         width, height = self.size
         pixels = np.empty((height, width, 3), np.float32)
         for rows in _blocks(width, height):
@@ -64,7 +59,7 @@ class Source:
 
 
 def read(path: str | Path | None, name: str | None = None) -> Source:
-    """A photo from a file, upright. ``notes`` says what was ignored. Raises PictureError."""
+    """Read a photo; messages call it ``name``. Its ``notes`` say what was ignored. Raises PictureError."""
     decoded = decode(path, name)
     notes, icc = list(decoded.notes), decoded.icc
     colour: Colour
@@ -77,9 +72,9 @@ def read(path: str | Path | None, name: str | None = None) -> Source:
 
 
 def compose(source: Source, pixels: np.ndarray, weight: Weight = 1.0) -> np.ndarray:
-    """The photo's samples with ``weight`` (H x W or a number, 0 to 1) of the change to ``pixels`` (sRGB) added.
+    """Return the photo's samples moved towards ``pixels`` (sRGB) by ``weight`` (H x W or a number, 0 to 1).
 
-    Where the weight is 0 they are the photo's own, exactly.
+    Where the weight is 0 they stay exactly the same.
     """
     width, height = source.size
     top = np.float32(np.iinfo(source.samples.dtype).max)
@@ -93,92 +88,68 @@ def compose(source: Source, pixels: np.ndarray, weight: Weight = 1.0) -> np.ndar
         before = source._srgb(own)
         after = before + share * (np.clip(pixels[rows], 0.0, 1.0) - before)
         change = source.colour.from_srgb(after)
-        if plain and own.shape[2] == 3:
-            value = change * top
-        else:
-            value = own + top * (change - source.colour.from_srgb(before))
+        direct = plain and own.shape[2] == 3
+        value = change * top if direct else own + top * (change - source.colour.from_srgb(before))
         value = np.clip(np.round(value), 0, top).astype(own.dtype)
         out[rows] = np.where(share > 0, value, own)
     return out
 
 
 def write(
-    pixels: np.ndarray,
-    source: Source,
-    folder: str | Path,
-    format: Format = "png",
-    keep_metadata: KeepMetadata = "none",
-    *,
-    weight: Weight = 1.0,
-    name: str | None = None,
-    notes: list[str] | None = None,
-) -> Path:
-    """Composes and writes the restored photo; returns its path. The file appears whole or not at all.
-
-    ``name``: the file's name, ``result_name`` unless given. What the format cannot hold is added to ``notes``.
-    Raises PictureError.
-    """
-    return write_samples(compose(source, pixels, weight), source, folder, format, keep_metadata, name=name, notes=notes)
-
-
-def write_samples(
     samples: np.ndarray,
     source: Source,
     folder: str | Path,
     format: Format,
     keep_metadata: KeepMetadata,
-    *,
-    name: str | None = None,
     notes: list[str] | None = None,
 ) -> Path:
-    """As ``write``, for samples in the photo's own colours."""
+    """Write a restored photo's samples, in the photo's own colours, as ``result_name`` in ``folder``; return its path.
+
+    What the format cannot hold is added to ``notes``. Raises PictureError.
+    """
     width, height = source.size
     encode.check(format, width, height)
-    told: list[str] = []
+    losses: list[str] = []
     try:
         exif = metadata.exif_to_keep(source.exif, keep_metadata, width, height)
-    except Exception:  # damaged values, each in its own way; the picture is what was worked for
+    except Exception:  # damaged values fail in many ways, and none may cost the restored picture
         exif = None
-        told.append("The photo's EXIF is damaged and was not kept.")
+        losses.append("The photo's EXIF is damaged and was not kept.")
     xmp = metadata.xmp_to_keep(source.xmp, keep_metadata)
-    path = Path(folder) / (name or result_name(source.path, format))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    path = Path(folder) / result_name(source.path, format)
     try:
-        told += encode.save(part, format, samples, source.alpha, source.icc, exif, xmp)
-        os.replace(part, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        losses += encode.save(path, format, samples, source.alpha, source.icc, exif, xmp)
     except OSError as error:
         raise PictureError(f"The result could not be written: {error.strerror or error}.") from error
-    finally:
-        part.unlink(missing_ok=True)
     if notes is not None:
-        notes.extend(told)
+        notes.extend(losses)
     return path
 
 
 def result_name(path: str | Path, format: Format = "png") -> str:
-    """The name of the restored file of a photo: "IMG_1.HEIC" gives "IMG_1-restored.png"."""
-    return f"{stem(path)}-restored{encode.EXTENSIONS[format]}"
+    """Return the name of the restored file of a photo, for "IMG_1.HEIC" "IMG_1-restored.png"."""
+    return f"{stem(path)}-restored{encode.SUFFIXES[format]}"
 
 
 def stem(path: str | Path) -> str:
-    """A photo's name to build others from: not hidden, and short enough for every file system."""
+    """Return a photo's name without suffix or leading dots, short enough for every file system."""
     return Path(path).stem.encode()[:150].decode(errors="ignore").lstrip(".") or "photo"
 
 
 def preview(source: Source, samples: np.ndarray, path: Path, longest: int = 2048) -> Path:
-    """``samples`` in the photo's own colours as an 8-bit sRGB JPEG no longer than ``longest``, for the browser."""
+    """Write samples of the photo as an 8-bit sRGB JPEG, at most ``longest`` px a side, for browsers; return path."""
     width, height = source.size
     small = replace(source, samples=_shrink(samples, longest))
-    pixels = np.round(small.pixels * 255).astype(np.uint8)
+    pixels = to_8_bits(small.pixels)
     if source.alpha is not None:
-        pixels = encode.on_white(pixels, encode.to_8_bits(_shrink(source.alpha[..., None], longest)[..., 0]))
+        pixels = on_white(pixels, to_8_bits(_shrink(source.alpha[..., None], longest)[..., 0]))
     encode.save(path, "jpeg", pixels, None)
     return path
 
 
 def _shrink(values: np.ndarray, longest: int) -> np.ndarray:
-    """H x W x C, at most ``longest`` a side; Pillow takes 16 bits one channel at a time, as floats."""
+    """Shrink H x W x C to at most ``longest`` a side; Pillow resizes 16 bits only as floats, channel by channel."""
     height, width = values.shape[:2]
     if max(width, height) <= longest:
         return values
@@ -196,14 +167,14 @@ def _shrink(values: np.ndarray, longest: int) -> np.ndarray:
 
 
 def save_layer(layer: np.ndarray, path: Path) -> Path:
-    """A layer (H x W x 3 or H x W, in [0, 1]) as an 8-bit sRGB PNG."""
+    """Write a layer (H x W x 3 or H x W, floats in [0, 1]) as an 8-bit sRGB PNG; return ``path``."""
     pixels = np.empty(layer.shape, np.uint8)
     for rows in _blocks(layer.shape[1], layer.shape[0]):
-        pixels[rows] = np.round(np.clip(layer[rows], 0.0, 1.0) * 255)
+        pixels[rows] = to_8_bits(layer[rows])
     encode.save(path, "png", pixels[..., None] if pixels.ndim == 2 else pixels, None)
     return path
 
 
 def _blocks(width: int, height: int) -> list[slice]:
-    rows = max(1, _BLOCK // width)
+    rows = max(1, _BLOCK_PX // width)
     return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]

@@ -1,4 +1,4 @@
-"""The run record: what was done to a photo, with what, where. Its keys are part of the API (DESIGN 6)."""
+"""The run record: what was done to a photo, by which models, on what device. Its keys are part of the API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from plugins.options import HostOptions
 
 @dataclass
 class StepRecord:
-    """One plugin's part. ``plan``: its tiles, or None."""
+    """The record of one step. ``plan``: its tiles, or None."""
 
     id: str
     model: str | None
@@ -26,7 +26,7 @@ class StepRecord:
 
 @dataclass
 class RunFacts:
-    """What is measured and noted in a run: seconds (loading and waiting aside), MiB, sentences."""
+    """Measurements and notes of a run. ``seconds`` leave out waiting and loading; memory is in MiB."""
 
     size: tuple[int, int]
     seconds: float = 0.0
@@ -36,12 +36,15 @@ class RunFacts:
 
 
 def build(steps: Sequence[StepRecord], facts: RunFacts, options: HostOptions) -> dict[str, Any]:
-    """JSON. For a chain, "steps" stands for "plugin", and model, revision, plan and params are by step."""
+    """Return the record as JSON values.
+
+    Of several steps, "steps" replaces "plugin", and model, revision, plan and params are dicts by step.
+    """
     chain = len(steps) > 1
     host = options.model_dump(
         mode="json", include={"strength", "mask", "format", "keep_metadata", "guidance", "guidance_text"}
     )
-    host["mask"] = options.mask.name if options.mask else None  # the name, not where it lay
+    host["mask"] = options.mask.name if options.mask else None  # without its folder
 
     def each(values: list[Any]) -> Any:
         return dict(zip((step.id for step in steps), values, strict=True)) if chain else values[0]

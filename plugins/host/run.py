@@ -1,4 +1,4 @@
-"""Runs plugins on a photo: the one way from a file to a restored file, for the page, the API and the command line."""
+"""The host that runs plugins on photos, from file to file, for the page, the API and the command line."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from models import runtime as runtimes
 from plugins import schema
 from plugins.contract import Cost, Guidance, Picture, PluginError, Progress, Size, as_cost, as_guidance
 from plugins.host import encode, pictures, record
-from plugins.host.loading import Ready, Shelf
+from plugins.host.loading import ModelCache, Ready
 from plugins.host.masks import read_mask
-from plugins.host.steps import Job, run_guide, run_steps, speaking
+from plugins.host.steps import RunState, plugin_errors, run_guide, run_steps
 from plugins.options import HostOptions
 from plugins.registry import Loaded, Registry
 
@@ -32,7 +32,7 @@ ParamsByStep = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """``path``: the restored picture. ``layers``: (PNG, label). ``before``/``after``: 8-bit sRGB previews, or None."""
+    """Files of a run. ``layers``: (PNG, label). ``before``, ``after``: previews as 8-bit sRGB JPEG, or None."""
 
     path: Path
     record: dict[str, Any]
@@ -42,12 +42,12 @@ class Outcome:
 
 
 class Host:
-    """Keeps loaded models; safe to share between threads (one run at a time)."""
+    """Runs plugins and keeps their models loaded. Thread-safe: one run at a time, others wait."""
 
     def __init__(self, registry: Registry, catalog: hub.Catalog | None = None) -> None:
         self.registry = registry
         self.catalog = catalog
-        self._shelf = Shelf(catalog)
+        self._models = ModelCache(catalog)
         self._busy = Lock()
 
     def restore(
@@ -62,11 +62,22 @@ class Host:
         guidance: Guidance | Mapping[str, Any] | None = None,
         previews: bool = True,
     ) -> Outcome:
-        """Runs the steps in order and writes the result, its layers and its previews into ``out_dir``.
+        """Run the steps in order and write the result, its layers and its previews into ``out_dir``.
 
-        The names are the photo's with "-restored" and the like; files of those names are replaced.
-        Guides among the steps guide the restorers after them, unless ``guidance`` is given.
-        Raises LimpidError (PictureError, FormError, ModelError, PluginError, Cancelled, …): its text is for people.
+        File names are the photo's with "-restored" and the like; existing files of these names are replaced.
+
+        Args:
+            image_path: the photo.
+            steps: ids of plugins. Guides among them guide the restorers after them, unless ``guidance`` is given.
+            params: parameters by step.
+            options: the host's options.
+            out_dir: a folder, made if missing.
+            progress: reports progress, and may cancel the run.
+            guidance: what the photo shows, in place of what a guide finds.
+            previews: whether to write previews.
+
+        Raises:
+            LimpidError: PictureError, FormError, ModelError, PluginError, Cancelled, …; its text is for users.
         """
         progress = progress or Progress()
         wanted = HostOptions.of(options)
@@ -79,17 +90,17 @@ class Host:
         facts = record.RunFacts(source.size, notes=list(source.notes))
         mask = None if wanted.mask is None else read_mask(wanted.mask, *source.size, facts.notes)
         with self._turn(progress):
-            job = Job(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 0.9), facts)
+            state = RunState(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 0.9), facts)
             guide = None
             if guidance is not None:
-                job.guidance, job.given = as_guidance(guidance), True
+                state.guidance, state.given = as_guidance(guidance), True
             else:
                 guide = self._guide(chain, wanted, facts, progress)
             started = time.perf_counter()
-            runtimes.reset_peak(job.device)
+            runtimes.reset_peak(state.device)
             if guide is not None:
-                run_guide(*guide, Picture(source.pixels), job, progress.part(0.04, 0.05))
-            image, done = run_steps(job, Picture(source.pixels, mask))
+                run_guide(*guide, Picture(source.pixels), state, progress.part(0.04, 0.05))
+            image, done = run_steps(state, Picture(source.pixels, mask))
             weight = wanted.strength if mask is None else mask * np.float32(wanted.strength)
             progress.update(0.9, "writing the result")
             samples = pictures.compose(source, image, weight)
@@ -97,20 +108,17 @@ class Host:
             files = _Files(Path(out_dir), pictures.stem(source.path))
             try:
                 result = files.add(pictures.result_name(source.path, wanted.format))
-                pictures.write_samples(
-                    samples, source, result.parent, wanted.format, wanted.keep_metadata,
-                    name=result.name, notes=facts.notes,
-                )  # fmt: skip
+                pictures.write(samples, source, result.parent, wanted.format, wanted.keep_metadata, facts.notes)
                 progress.update(0.95, "writing the layers")
                 layers = []
-                for label, layer in job.layers:
+                for label, layer in state.layers:
                     progress.check()
                     layers.append((pictures.save_layer(layer, files.layer(label)), label))
                 if previews:
                     pictures.preview(source, source.samples, files.add(f"{files.stem}-before.jpg"))
                     pictures.preview(source, samples, files.add(f"{files.stem}-after.jpg"))
                 facts.seconds = time.perf_counter() - started
-                facts.peak_memory_mb = runtimes.peak_memory_mb(job.device)
+                facts.peak_memory_mb = runtimes.peak_memory_mb(state.device)
                 progress.update(1.0, "done")
                 files.publish()
             finally:
@@ -132,7 +140,7 @@ class Host:
         *,
         progress: Progress | None = None,
     ) -> tuple[Guidance, dict[str, Any]]:
-        """Runs one guide: (guidance, run record). Raises as ``restore`` does."""
+        """Run one guide; return (guidance, run record). Raises as ``restore`` does."""
         progress = progress or Progress()
         wanted = HostOptions.of(options)
         chain = self._chain([step], {step: params or {}})
@@ -142,12 +150,12 @@ class Host:
         source = pictures.read(image_path)
         facts = record.RunFacts(source.size, notes=list(source.notes))
         with self._turn(progress):
-            job = Job(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 1.0), facts)
+            state = RunState(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 1.0), facts)
             started = time.perf_counter()
-            runtimes.reset_peak(job.device)
-            _, done = run_steps(job, Picture(source.pixels))
+            runtimes.reset_peak(state.device)
+            _, done = run_steps(state, Picture(source.pixels))
             facts.seconds = time.perf_counter() - started
-            facts.peak_memory_mb = runtimes.peak_memory_mb(job.device)
+            facts.peak_memory_mb = runtimes.peak_memory_mb(state.device)
         assert facts.guidance is not None
         return facts.guidance, record.build(done, facts, wanted)
 
@@ -160,24 +168,24 @@ class Host:
         *,
         progress: Progress | None = None,
     ) -> Cost:
-        """What these steps are expected to take on a photo, loading aside; loads their models if need be.
+        """Estimate the cost of these steps on a photo, without loading, though models that are needed are loaded.
 
-        ``model``: the one asked for, as in the options of ``restore``. ``progress`` may end the waiting for a run
-        that is under way. Raises LimpidError.
+        ``model``: as in the options of ``restore``. ``progress`` may cancel the wait for another run.
+        Raises LimpidError.
         """
         chain = self._chain(steps, params or {})
         size = Size(*pictures.size_of(image_path))
         total = Cost(0.0, 0.0, 0)
         with self._turn(progress or Progress()):
             for ready, given in self._ready(chain, model, Progress()):
-                with speaking(ready.loaded):
+                with plugin_errors(ready.loaded):
                     one = as_cost(ready.plugin.cost(size, given))
                 most = max(total.memory_mb, one.memory_mb)
                 total = Cost(total.seconds + one.seconds, most, total.tiles + one.tiles)
         return total
 
     def _chain(self, steps: Sequence[str], params: ParamsByStep) -> list[tuple[Loaded, BaseModel]]:
-        """The steps' plugins with their Params, checked before any work."""
+        """Return the plugins of the steps with their validated Params."""
         if not steps:
             raise PluginError("No step was given: name at least one plugin.")
         if len(set(steps)) < len(steps):
@@ -193,17 +201,17 @@ class Host:
     def _guide(
         self, chain: list[tuple[Loaded, BaseModel]], wanted: HostOptions, facts: record.RunFacts, progress: Progress
     ) -> tuple[Ready, BaseModel] | None:
-        """The guide that ``wanted.guidance`` asks for, loaded, with its Params; None where none is to be asked."""
+        """Return the guide that ``wanted.guidance`` asks for, loaded, and its Params; None if there is none to run."""
         if wanted.guidance == "off":
             if wanted.guidance_text.strip():
-                facts.notes.append("The guidance text had no part: guidance is off.")
+                facts.notes.append("The guidance text was ignored: guidance is off.")
             return None
         if any(loaded.manifest.kind == "guide" for loaded, _ in chain):
-            facts.notes.append("A guide is among the steps: the option guidance had no part.")
+            facts.notes.append("A guide is among the steps: the option guidance was ignored.")
             return None
         if not any(loaded.manifest.guidance for loaded, _ in chain):
             names = " and ".join(loaded.manifest.name for loaded, _ in chain)
-            facts.notes.append(f"{names} takes no guidance; it ran without.")
+            facts.notes.append(f"{names} takes no guidance, so it ran without.")
             return None
         params = {}
         if wanted.guidance == "edited":
@@ -216,15 +224,15 @@ class Host:
             reasons = " ".join(f"{plugin_id}: {reason}" for plugin_id, reason in self.registry.disabled)
             raise PluginError(f"There is no guide to ask: turn guidance off, or install one. {reasons}".strip())
         if wanted.guidance == "automatic" and wanted.guidance_text.strip():
-            facts.notes.append("The guidance text had no part: guidance is automatic, not edited.")
+            facts.notes.append("The guidance text was ignored: guidance is automatic, not edited.")
         guide = guides[0]
         progress.update(0.03, f"loading {guide.manifest.name}")
-        return self._shelf.get(guide), schema.validate(guide.Params, params)
+        return self._models.get(guide), schema.validate(guide.Params, params)
 
     def _ready(
         self, chain: list[tuple[Loaded, BaseModel]], model: str | None, progress: Progress
     ) -> list[tuple[Ready, BaseModel]]:
-        """The steps' models, loaded; the one asked for goes to the step of its task, which there must be."""
+        """Load the models of the steps; ``model`` is for the step of its task. Raises PluginError if there is none."""
         task = (self.catalog or hub.Catalog.load()).get(model).task if model else None
         if task and task not in [loaded.manifest.task for loaded, _ in chain]:
             names = " or ".join(loaded.manifest.name for loaded, _ in chain)
@@ -232,12 +240,12 @@ class Host:
         ready = []
         for loaded, given in chain:
             progress.update(0.02, f"loading {loaded.manifest.name}")
-            ready.append((self._shelf.get(loaded, model if task and loaded.manifest.task == task else None), given))
+            ready.append((self._models.get(loaded, model if task and loaded.manifest.task == task else None), given))
         return ready
 
     @contextmanager
     def _turn(self, progress: Progress) -> Iterator[None]:
-        """One run at a time; waiting can be cancelled."""
+        """Wait for the end of other runs; the wait can be cancelled."""
         while not self._busy.acquire(timeout=0.2):
             progress.check()
         try:
@@ -247,7 +255,7 @@ class Host:
 
 
 class _Files:
-    """The files of one run: written in a folder aside, moved to theirs together at the end."""
+    """The files of one run, written to a temporary folder and moved into place together at the end."""
 
     def __init__(self, folder: Path, stem: str) -> None:
         self.folder = folder
@@ -264,7 +272,7 @@ class _Files:
         return self._aside / name
 
     def layer(self, label: str) -> Path:
-        """A file for a layer, of a name of its own: a plugin may call one "restored", as the result is."""
+        """Add a file for a layer, with a unique name: a plugin may call a layer "restored", as the result is called."""
         word = "".join(letter if letter.isalnum() else "-" for letter in label.lower())
         word = word.encode()[:80].decode(errors="ignore").strip("-") or "layer"
         name, count = f"{self.stem}-{word}.png", 1
@@ -274,7 +282,7 @@ class _Files:
         return self.add(name)
 
     def at(self, path: Path) -> Path:
-        """Where a file of this run lies in the end."""
+        """Return the final path of a file of this run."""
         return self.folder / path.name
 
     def publish(self) -> None:

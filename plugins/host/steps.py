@@ -1,4 +1,4 @@
-"""The steps of one run, in order: each restorer on what the one before gave, guided by what the guides say."""
+"""Execution of the steps of one run, in order; each restorer gets the picture of the one before, and guidance."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Job:
-    """One run: its steps with their Params, what guides them, and what came of it beside the picture."""
+class RunState:
+    """State of one run: its steps with their Params, the guidance, and results other than the picture."""
 
     steps: list[tuple[Ready, BaseModel]]
     seed: int
@@ -31,21 +31,22 @@ class Job:
     facts: RunFacts
     guidance: Guidance | None = None
     given: bool = False
-    """The guidance is a person's: guides do not replace it."""
+    """The guidance was given by the caller: guides do not replace it."""
     layers: list[tuple[str, np.ndarray]] = field(default_factory=list)
 
     @property
     def device(self) -> str:
+        """Device of the first step."""
         return self.steps[0][0].runtime.device
 
 
-def run_steps(job: Job, picture: Picture) -> tuple[np.ndarray, list[StepRecord]]:
-    """(the picture after the last step, a record of each step). Raises LimpidError."""
+def run_steps(state: RunState, picture: Picture) -> tuple[np.ndarray, list[StepRecord]]:
+    """Run all steps; return the final picture and a record of each step. Raises LimpidError."""
     done = []
-    many = sum(ready.loaded.manifest.kind == "restore" for ready, _ in job.steps) > 1
-    for index, (ready, params) in enumerate(job.steps):
+    many = sum(ready.loaded.manifest.kind == "restore" for ready, _ in state.steps) > 1
+    for index, (ready, params) in enumerate(state.steps):
         manifest, local = ready.loaded.manifest, ready.local
-        job.facts.notes.extend(local.notes if local else ())
+        state.facts.notes.extend(local.notes if local else ())
         step = StepRecord(
             manifest.id,
             local.id if local else None,
@@ -53,50 +54,50 @@ def run_steps(job: Job, picture: Picture) -> tuple[np.ndarray, list[StepRecord]]
             ready.runtime,
             params.model_dump(mode="json"),
         )
-        progress = job.progress.part(index / len(job.steps), (index + 1) / len(job.steps))
+        progress = state.progress.part(index / len(state.steps), (index + 1) / len(state.steps))
         progress.update(0.0, manifest.name)
-        context = RunContext(job.seed, _guidance_for(ready, job), progress, job.facts.notes)
-        with speaking(ready.loaded):
+        context = RunContext(state.seed, _guidance_for(ready, state), progress, state.facts.notes)
+        with plugin_errors(ready.loaded):
             if manifest.kind == "guide":
-                _guide(ready, picture, params, context, job)
+                _guide(ready, picture, params, context, state)
             else:
                 result = run_restorer(ready, picture, params, context)
                 step.plan = result.info.get("plan")
-                job.facts.notes.extend(str(note) for note in result.info.get("notes", ()))
+                state.facts.notes.extend(str(note) for note in result.info.get("notes", ()))
                 for name, layer in result.layers.items():
-                    job.layers.append((f"{manifest.name}: {name}" if many else name, layer))
+                    state.layers.append((f"{manifest.name}: {name}" if many else name, layer))
                 picture = replace(picture, pixels=result.image)
         done.append(step)
         progress.update(1.0, manifest.name)
     return picture.pixels, done
 
 
-def run_guide(ready: Ready, params: BaseModel, picture: Picture, job: Job, progress: Progress) -> None:
-    """Asks a guide that is no step of its own; the guidance is the job's from here on. Raises LimpidError."""
-    job.facts.notes.extend(ready.local.notes if ready.local else ())
+def run_guide(ready: Ready, params: BaseModel, picture: Picture, state: RunState, progress: Progress) -> None:
+    """Run a guide that is not among the steps, and store its guidance in ``state``. Raises LimpidError."""
+    state.facts.notes.extend(ready.local.notes if ready.local else ())
     progress.update(0.0, ready.loaded.manifest.name)
-    with speaking(ready.loaded):
-        _guide(ready, picture, params, RunContext(job.seed, None, progress, job.facts.notes), job)
+    with plugin_errors(ready.loaded):
+        _guide(ready, picture, params, RunContext(state.seed, None, progress, state.facts.notes), state)
 
 
-def _guide(ready: Ready, picture: Picture, params: BaseModel, context: RunContext, job: Job) -> None:
+def _guide(ready: Ready, picture: Picture, params: BaseModel, context: RunContext, state: RunState) -> None:
     name = ready.loaded.manifest.name
-    if job.given:
-        job.facts.notes.append(f"{name} was not asked: the guidance given was used.")
+    if state.given:
+        state.facts.notes.append(f"{name} was not asked: the guidance given was used.")
         return
-    job.guidance = as_guidance(ready.plugin.run(picture, params, context))
-    job.facts.guidance = job.guidance
+    state.guidance = as_guidance(ready.plugin.run(picture, params, context))
+    state.facts.guidance = state.guidance
 
 
-def _guidance_for(ready: Ready, job: Job) -> Guidance | None:
-    """What of the guidance this restorer takes."""
-    manifest, guidance = ready.loaded.manifest, job.guidance
+def _guidance_for(ready: Ready, state: RunState) -> Guidance | None:
+    """Return the part of the guidance that this restorer takes."""
+    manifest, guidance = ready.loaded.manifest, state.guidance
     if guidance is None or manifest.kind == "guide":
         return None
     if not manifest.guidance:
-        job.facts.notes.append(f"{manifest.name} takes no guidance; it ran without.")
+        state.facts.notes.append(f"{manifest.name} takes no guidance, so it ran without.")
         return None
-    job.facts.guidance = guidance
+    state.facts.guidance = guidance
     takes = manifest.guidance
     return replace(
         guidance,
@@ -106,8 +107,8 @@ def _guidance_for(ready: Ready, job: Job) -> Guidance | None:
 
 
 @contextmanager
-def speaking(loaded: Loaded) -> Iterator[None]:
-    """Turns whatever a plugin raises into a sentence that names it; the log has the rest."""
+def plugin_errors(loaded: Loaded) -> Iterator[None]:
+    """Turn any exception of a plugin into a PluginError that names the plugin; log the traceback."""
     name = loaded.manifest.name
     try:
         yield
@@ -115,8 +116,10 @@ def speaking(loaded: Loaded) -> Iterator[None]:
         raise PluginError(f"{name} does not keep to the plugin contract: {error}") from error
     except LimpidError:
         raise
-    except (Exception, SystemExit) as error:  # a stranger's code may well exit
+    except (Exception, SystemExit) as error:  # third-party code may even exit
         log.exception("%s failed", loaded.manifest.id)
         if tiles.is_out_of_memory(error):
-            raise PluginError(f"{name} ran out of memory on this photo: use a smaller one, or free some.") from error
+            raise PluginError(
+                f"{name} ran out of memory on this photo: use a smaller photo, or free memory."
+            ) from error
         raise PluginError(f"{name} failed on this photo ({type(error).__name__}: {error}).") from error

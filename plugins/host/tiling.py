@@ -1,4 +1,4 @@
-"""Runs a restorer on a picture in the way its plugin.toml asks for: whole, or in tiles cut and blended here."""
+"""Running of a restorer on a whole picture or in tiles, as its plugin.toml asks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from plugins.contract import Picture, PluginError, Result, RunContext, Tiling, a
 from plugins.host.loading import Ready
 
 MAX_LAYERS = 16
+"""Layers kept of a result; more are dropped."""
 
 
 def run_restorer(ready: Ready, picture: Picture, params: Any, ctx: RunContext) -> Result:
-    """A Result of the picture's size, in [0, 1], whatever the plugin's tiling. Raises what the plugin raises."""
+    """Run a restorer; return a Result of the picture's size, in [0, 1]. Raises what the plugin raises."""
     tiling = ready.loaded.manifest.tiling
     if tiling.mode == "internal":
         return _checked(ready.plugin.run(picture, params, ctx), picture, ctx)
@@ -30,7 +31,7 @@ def run_restorer(ready: Ready, picture: Picture, params: Any, ctx: RunContext) -
 
 
 def _pad(picture: Picture, multiple: int) -> Picture:
-    """Up to a multiple, right and bottom, by repeating the edge: it works from one pixel on."""
+    """Pad right and bottom to a multiple by repeating the edge."""
     height, width = picture.pixels.shape[:2]
     down, right = -height % multiple, -width % multiple
     if not down and not right:
@@ -57,13 +58,15 @@ def _tiled(ready: Ready, picture: Picture, params: Any, ctx: RunContext, tiling:
                 info.update(result.info)
             return np.concatenate([result.image, *(_colour(result.layers.get(name), part) for name in names)], axis=2)
 
-        # What layers there are is known after a first tile: the smallest there is.
+        # Which layers there are is known only after a run: the smallest tile is run for it.
         first = min(plan.tiles, key=lambda tile: tile.height * tile.width)
         if len(plan.tiles) == 1:
             result = _checked(ready.plugin.run(picture, params, ctx), picture, ctx)
             return Result(result.image, result.layers, {**result.info, "plan": plan.record()})
         sample = Picture(np.ascontiguousarray(picture.pixels[first.slices]))
-        quiet = RunContext(ctx.seed, ctx.guidance, ctx.progress.silent())  # its notes come again with the tiles
+        quiet = RunContext(
+            ctx.seed, ctx.guidance, ctx.progress.silent()
+        )  # without its notes, which come again with the tiles
         names.extend(sorted(as_result(ready.plugin.run(sample, params, quiet)).layers))
 
         def report(done: int, total: int) -> None:
@@ -73,7 +76,7 @@ def _tiled(ready: Ready, picture: Picture, params: Any, ctx: RunContext, tiling:
         layers = {name: blended[..., 3 + 3 * i : 6 + 3 * i] for i, name in enumerate(names)}
         return Result(blended[..., :3], layers, {**info, "plan": plan.record()})
 
-    size = min(tiling.size, max(height, width))  # no larger than the picture, or halving would change nothing
+    size = min(tiling.size, max(height, width))  # halving a size above the picture's would have no effect
     return tiles.with_shrinking(run, size, minimum=min(size, max(128, 2 * tiling.multiple)), notes=ctx.notes)
 
 
@@ -86,14 +89,14 @@ def _colour(layer: np.ndarray | None, picture: Picture) -> np.ndarray:
 
 
 def _checked(returned: Any, picture: Picture, ctx: RunContext) -> Result:
-    """What a plugin returned, in shape and in range; where it is no number, the photo. Raises PluginError."""
+    """Check shapes, clip to [0, 1], and replace values that are not finite by the input's. Raises PluginError."""
     result = as_result(returned)
     image = _floats(result.image)
     if image.shape != picture.pixels.shape:
         raise PluginError(f"It returned a picture of shape {image.shape} for one of {picture.pixels.shape}.")
     finite = np.isfinite(image)
     if not finite.all():
-        note = "Some values came out as no numbers; there the photo was left as it was."
+        note = "Some values were not finite; there the photo was left unchanged."
         if note not in ctx.notes:
             ctx.notes.append(note)
         image = np.where(finite, image, picture.pixels)

@@ -1,1 +1,1 @@
-"""The guide that says what a photo shows."""
+"""The guide that tags what a photo shows."""

@@ -1,4 +1,4 @@
-"""The semantic guidance plugin: models/semantics behind the plugin contract."""
+"""The semantic guidance plugin, a wrapper of ``models.semantics``."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from models.semantics.pipeline import SemanticsPipeline
 
 CAPTION_TASK = "caption"
-FEWEST, MOST = 1, 28
+MIN_TAGS, MAX_TAGS = 1, 28
 
 
 class SemanticGuidance:
-    """Coarse tags with scores from the photo itself; or those that a person's words mean."""
+    """Coarse tags with scores, from the photo or from a description by a person."""
 
     _pipeline: SemanticsPipeline
 
     class Params(BaseModel):
-        """Order is part of the API: append only."""
+        """Parameters. Their order is part of the API: only append."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,7 +31,7 @@ class SemanticGuidance:
             description="What the photo shows, in your own English words, instead of what the model makes of it: "
             "“a dog on the beach”, “car, street”. Words it does not know are named.",
         )
-        most: int = Field(3, ge=FEWEST, le=MOST, description="How many tags to give, the most likely first.")
+        most: int = Field(3, ge=MIN_TAGS, le=MAX_TAGS, description="How many tags to give, the most likely first.")
         captioner: str = Field(
             "",
             description="Id of a captioning model in the list of models, such as blip-caption, to put the photo into "
@@ -40,12 +40,13 @@ class SemanticGuidance:
 
     @staticmethod
     def vocabulary() -> tuple[str, ...]:
-        """The tags it may give, for pages that offer them."""
+        """Return all tags it can give."""
         from models.semantics.vocabulary import vocabulary
 
         return vocabulary().tags
 
     def load(self, model: LocalModel | None, ctx: LoadContext) -> None:
+        """Load the tagging model."""
         from models.semantics.pipeline import SemanticsPipeline
 
         assert model is not None  # plugin.toml names a task
@@ -53,9 +54,11 @@ class SemanticGuidance:
         self._pipeline = SemanticsPipeline.from_pretrained(model.folder, device=ctx.runtime.device)
 
     def cost(self, size: Size, params: Any) -> Cost:
+        """Return typical values; a captioning model dominates them."""
         return Cost(0.05, 20.0) if not params.captioner else Cost(6.0, 2500.0)
 
     def run(self, picture: Picture, params: Params, ctx: RunContext) -> Guidance:
+        """Return the tags of ``params.text`` if given, else the likeliest tags of the picture and a caption."""
         from models.semantics.words import LONGEST, read_words
 
         if params.text.strip():
@@ -66,7 +69,7 @@ class SemanticGuidance:
         found = {tag.name: tag.score for tag in self._pipeline(picture.pixels)}
         kept = list(found)[: params.most]
         if not params.captioner:
-            return Guidance(say(kept), [Tag(name, found[name]) for name in kept], self._name)
+            return Guidance(tags_caption(kept), [Tag(name, found[name]) for name in kept], self._name)
         caption = self._caption(picture, params.captioner)
         named = [name for name in read_words(caption).tags if name in found and name not in kept]
         tags = [Tag(name, found[name]) for name in [*kept, *named]]
@@ -76,11 +79,11 @@ class SemanticGuidance:
         from models import hub
         from models.semantics.captioner import caption
 
-        hub.Catalog.load().get(captioner, CAPTION_TASK)  # a model for something else is refused by name
+        hub.Catalog.load().get(captioner, CAPTION_TASK)  # raises for a model of another task
         folder = hub.resolve(captioner).folder
         return caption(picture.pixels, folder, self._runtime.device, self._runtime.dtype)
 
 
-def say(tags: list[str]) -> str:
-    """The likeliest tags as a caption that does not say more than they do."""
+def tags_caption(tags: list[str]) -> str:
+    """Put tags into a caption; the question mark says that they are guesses."""
     return f"A photo of: {', '.join(tags)}?"

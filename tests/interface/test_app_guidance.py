@@ -12,7 +12,7 @@ from gradio_client.exceptions import AppError
 
 from interface import snippets
 from interface.cli import main
-from interface.guidance import together
+from interface.guidance import guidance_text
 from models.hub import Catalog
 from tests.interface import files
 
@@ -59,14 +59,14 @@ def test_the_command_line_takes_guidance(tiny_catalog: Catalog, tmp_path: Path, 
 
 
 def test_chips_and_words_are_one_text() -> None:
-    assert together("edited", ["dog", "cat or fox"], " the sea ") == "dog, cat or fox, the sea"
-    assert together("edited", None, None) == together("automatic", ["dog"], "sea") == ""
+    assert guidance_text("edited", ["dog", "cat or fox"], " the sea ") == "dog, cat or fox, the sea"
+    assert guidance_text("edited", None, None) == guidance_text("automatic", ["dog"], "sea") == ""
 
 
 def test_what_is_said_is_escaped_and_shown_with_its_scores() -> None:
     said = {"tags": [{"name": "<dog>", "score": 0.42}], "model": "m", "notes": ["a & b"]}
     html = snippets.guidance_html(said)
-    assert "&lt;dog&gt;" in html and "42%" in html and "Said by m" in html and "a &amp; b" in html
+    assert "&lt;dog&gt;" in html and "42%" in html and "Source: m" in html and "a &amp; b" in html
     assert snippets.guidance_html(None) == ""
     assert "guided by &lt;dog&gt;" in snippets.summary_html({"guidance": said})
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from interface import cache, examples, looking, mask, models_page, snippets, work
+from interface import cache, examples, jobs, mask, models_page, result_view, snippets
 from interface.controls import PhotoInput, control
 from plugins.contract import Cost, Progress, Size
 from plugins.host import pictures
@@ -56,13 +56,15 @@ def test_the_canvas_shows_the_photo_upright(tmp_path: Path) -> None:
     assert mask.canvas_for(str(files.broken("bomb", tmp_path))) is None
 
 
-@pytest.mark.parametrize("plugin, count", [("dereflection", len(examples.PAIRS)), ("deblur", len(examples.BLURS))])
+@pytest.mark.parametrize(
+    "plugin, count", [("dereflection", len(examples.GLASS_EXAMPLES)), ("deblur", len(examples.BLUR_EXAMPLES))]
+)
 def test_examples_are_made_once(plugin: str, count: int) -> None:
     paths = examples.photos(plugin)
     assert len(paths) == count
     for path in paths:
         with Image.open(path) as picture:
-            assert picture.format == "JPEG" and 300 <= max(picture.size) <= examples.LONGEST
+            assert picture.format == "JPEG" and 300 <= max(picture.size) <= examples.MAX_SIDE_PX
     scene = np.asarray(examples._bundled("coffee.png")).astype(int)
     shown = np.asarray(Image.open(paths[0])).astype(int)
     assert np.abs(shown - scene).mean() > 3  # there is something to take away
@@ -77,25 +79,25 @@ def test_old_results_are_swept_away() -> None:
     for path in (old, young, kept):
         path.write_bytes(b"x")
     for path in (old, kept, old.parent):
-        os.utime(path, (time.time() - 7 * cache.HOUR,) * 2)
+        os.utime(path, (time.time() - 7 * cache.HOUR_S,) * 2)
     cache.sweep()
     assert young.is_file() and kept.is_file() and not old.exists()
 
 
 def test_gpu_seconds_follow_the_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     def with_cost(seconds: float) -> int:
-        monkeypatch.setattr(work, "_host", SimpleNamespace(cost=lambda *_: Cost(seconds, 1.0)))
-        return work.seconds_of_gpu(work.Job("photo.png", ("dereflection",)))
+        monkeypatch.setattr(jobs, "_host", SimpleNamespace(cost=lambda *_: Cost(seconds, 1.0)))
+        return jobs.seconds_of_gpu(jobs.Job("photo.png", ("dereflection",)))
 
     asked = []
-    monkeypatch.setattr(work, "_host", SimpleNamespace(cost=lambda *given: asked.append(given) or Cost(1.0, 1.0)))
-    work.seconds_of_gpu(work.Job("photo.png", ("dereflection",), options={"model": "large"}))
-    work.seconds_of_gpu(work.Job("photo.png", ("dereflection",), options={"model": ""}))
+    monkeypatch.setattr(jobs, "_host", SimpleNamespace(cost=lambda *given: asked.append(given) or Cost(1.0, 1.0)))
+    jobs.seconds_of_gpu(jobs.Job("photo.png", ("dereflection",), options={"model": "large"}))
+    jobs.seconds_of_gpu(jobs.Job("photo.png", ("dereflection",), options={"model": ""}))
     assert [given[-1] for given in asked] == ["large", None]  # of the model that will run, not of the default
-    assert work.SHORTEST <= with_cost(0.1) < with_cost(30) < with_cost(60) < work.LONGEST
-    assert with_cost(1e6) == work.LONGEST
-    monkeypatch.setattr(work, "_host", SimpleNamespace(cost=lambda *_: 1 / 0))
-    assert work.seconds_of_gpu(work.Job(None, ())) == work.SHORTEST
+    assert jobs.MIN_GPU_S <= with_cost(0.1) < with_cost(30) < with_cost(60) < jobs.MAX_GPU_S
+    assert with_cost(1e6) == jobs.MAX_GPU_S
+    monkeypatch.setattr(jobs, "_host", SimpleNamespace(cost=lambda *_: 1 / 0))
+    assert jobs.seconds_of_gpu(jobs.Job(None, ())) == jobs.MIN_GPU_S
 
 
 def test_controls_come_from_the_fields() -> None:
@@ -135,14 +137,14 @@ def test_the_size_told_is_the_size_read(tmp_path: Path, suffix: str) -> None:
     exif[0x0112] = 6
     path = tmp_path / f"turned.{suffix}"
     Image.fromarray(files.scene()).save(path, exif=exif)
-    size = looking.seen_size(str(path))
+    size = result_view.seen_size(str(path))
     assert (size.width, size.height) == pictures.read(path).size
 
 
 def test_while_another_photo_is_worked_on_the_cost_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "PATIENCE", 0.1)
+    monkeypatch.setattr(result_view, "MAX_COST_WAIT_S", 0.1)
     host = Host(registry(loaded(Darken, "darken")))
-    about = looking.arrive(SimpleNamespace(host=host), ["darken"])  # type: ignore[arg-type]
+    about = result_view.on_upload(SimpleNamespace(host=host), ["darken"])  # type: ignore[arg-type]
     photo = str(files.photo(tmp_path))
     assert "of memory" in about(photo)
     with host._turn(Progress()):
@@ -163,8 +165,8 @@ def test_a_plugin_that_exits_ends_its_job_alone(tmp_path: Path, monkeypatch: pyt
         def run(self, picture: Any, params: Any, ctx: Any) -> Any:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(work, "_host", Host(registry(loaded(Leaves, "leaves"), loaded(Worse, "worse"))))
+    monkeypatch.setattr(jobs, "_host", Host(registry(loaded(Leaves, "leaves"), loaded(Worse, "worse"))))
     photo = str(files.photo(tmp_path))
     for step, word in (("leaves", "SystemExit"), ("worse", "KeyboardInterrupt")):
-        last = [item for item in work.run(work.Job(photo, (step,), out_dir=str(tmp_path))) if item][-1]
+        last = [item for item in jobs.run(jobs.Job(photo, (step,), out_dir=str(tmp_path))) if item][-1]
         assert isinstance(last, Exception) and word in str(last)

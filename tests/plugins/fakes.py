@@ -12,6 +12,8 @@ from PIL import Image, PngImagePlugin
 from pydantic import BaseModel, Field
 
 from plugins.contract import Cost, Guidance, Manifest, Picture, Result, RunContext, Size, Tag
+from plugins.host import pictures
+from plugins.options import Format, KeepMetadata
 from plugins.registry import Loaded, Registry
 
 
@@ -19,7 +21,7 @@ class FakePipeline:
     """Stands for either task's: two tiles, a darker picture, and layers known beforehand."""
 
     def __call__(self, photo: np.ndarray, *, detail: float = 1.0, progress: Any = None, **more: Any) -> Any:
-        self.told = more
+        self.options = more
         for done in range(3):
             progress(done, 2)
         cells = np.zeros((-(-photo.shape[0] // 8), -(-photo.shape[1] // 8), 3), np.float32)
@@ -156,3 +158,15 @@ def _xyz(values: tuple[float, float, float]) -> bytes:
 def _text(words: str) -> bytes:
     text = words.encode("utf-16-be")
     return b"mluc\0\0\0\0" + struct.pack(">II2s2sII", 1, 12, b"en", b"US", len(text), 28) + text
+
+
+def write(
+    pixels: np.ndarray,
+    source: pictures.Source,
+    folder: Path,
+    format: Format = "png",
+    keep: KeepMetadata = "none",
+    notes: list[str] | None = None,
+) -> Path:
+    """The photo with these pixels, composed and written."""
+    return pictures.write(pictures.compose(source, pixels), source, folder, format, keep, notes)

@@ -29,9 +29,9 @@ def test_layers_are_kept_on_request_and_the_dial_is_passed_on(plugin):
     assert np.allclose(result.image, 0.45) and np.allclose(result.layers["prerestored"], 0.25)
     assert result.layers["motion"].shape == (8, 9, 3)
     assert result.info == {"plan": {"tiles": 2}, "notes": ["note"], "detail": 0.25}
-    assert plugin._pipeline.told == {"linear": False}
+    assert plugin._pipeline.options == {"linear": False}
     plugin.run(picture, Deblurring.Params(linear=True), RunContext())
-    assert plugin._pipeline.told == {"linear": True}
+    assert plugin._pipeline.options == {"linear": True}
     assert told == [(0.0, "tile 1 of 2"), (0.5, "tile 2 of 2"), (1.0, "tile 2 of 2")]
     assert plugin.run(picture, Deblurring.Params(keep_layers=False), RunContext()).layers == {}
 

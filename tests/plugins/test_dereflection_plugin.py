@@ -39,10 +39,10 @@ def test_a_mask_is_a_hint_unless_it_is_white_all_over_or_that_is_turned_off(plug
     pixels, mask = np.full((8, 9, 3), 0.5, np.float32), np.zeros((8, 9), np.float32)
     mask[2:4] = 1
     plugin.run(Picture(pixels, mask), Dereflection.Params(), RunContext())
-    assert plugin._pipeline.told["hint"] is mask
+    assert plugin._pipeline.options["hint"] is mask
     for shown, params in ((None, {}), (np.ones((8, 9), np.float32), {}), (mask, {"mask_hint": False})):
         plugin.run(Picture(pixels, shown), Dereflection.Params(**params), RunContext())
-        assert plugin._pipeline.told["hint"] is None
+        assert plugin._pipeline.options["hint"] is None
 
 
 @pytest.fixture

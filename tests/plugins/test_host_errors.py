@@ -127,4 +127,4 @@ def test_values_that_are_no_numbers_leave_the_photo(host, photo, tmp_path):
 
     before, after = pictures.read(photo).samples, pictures.read(outcome.path).samples
     assert np.array_equal(after[:5], before[:5]) and not after[5:].any()
-    assert "Some values came out as no numbers; there the photo was left as it was." in outcome.record["notes"]
+    assert "Some values were not finite; there the photo was left unchanged." in outcome.record["notes"]

@@ -6,7 +6,7 @@ from PIL import Image
 from PIL.ExifTags import IFD
 
 from plugins.host import pictures
-from tests.plugins.fakes import noise, png16
+from tests.plugins.fakes import noise, png16, write
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="6" exif:GPSLatitude="48,51N"/></x:xmpmeta>'
 
@@ -25,7 +25,7 @@ def photo(tmp_path):
 
 def written(photo, tmp_path, format, keep):
     source = pictures.read(photo)
-    with Image.open(pictures.write(source.pixels, source, tmp_path / "out", format, keep)) as image:
+    with Image.open(write(source.pixels, source, tmp_path / "out", format, keep)) as image:
         image.load()
         exif = image.getexif()
         return image, exif, exif.get_ifd(IFD.Exif), exif.get_ifd(IFD.GPSInfo)
@@ -66,18 +66,18 @@ def test_sixteen_bit_png_carries_it_too_and_tiff_says_what_it_cannot(photo, tmp_
 
     plain = pictures.read(photo)
     deep = replace(deep, exif=plain.exif, xmp=plain.xmp)
-    with Image.open(pictures.write(deep.pixels, deep, tmp_path, "png", "all")) as image:
+    with Image.open(write(deep.pixels, deep, tmp_path, "png", "all")) as image:
         assert image.getexif()[271] == "Maker" and image.getexif().get_ifd(IFD.GPSInfo)[1] == "N"
         assert b"GPSLatitude" in image.info["xmp"]
     notes: list[str] = []
-    pictures.write(deep.pixels, deep, tmp_path, "tiff", "without_location", notes=notes)
+    write(deep.pixels, deep, tmp_path, "tiff", "without_location", notes=notes)
     assert notes == ["The photo's EXIF does not fit into this format and was not kept."]
 
 
 def test_a_tiffs_layout_does_not_leak_into_the_result(tmp_path):
     Image.fromarray(noise(32, 48)).save(tmp_path / "photo.tif", tiffinfo={271: "Maker"})
     source = pictures.read(tmp_path / "photo.tif")
-    with Image.open(pictures.write(source.pixels, source, tmp_path, "jpeg", "all")) as image:
+    with Image.open(write(source.pixels, source, tmp_path, "jpeg", "all")) as image:
         assert dict(image.getexif()) == {271: "Maker", 274: 1}
 
 
@@ -85,7 +85,7 @@ def test_a_tiffs_layout_does_not_leak_into_the_result(tmp_path):
 def test_damaged_exif_does_not_stop_a_photo(tmp_path):
     Image.fromarray(noise(32, 48)).save(tmp_path / "photo.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff garbage")
     source = pictures.read(tmp_path / "photo.jpg")
-    assert pictures.write(source.pixels, source, tmp_path, "png", "all").is_file()
+    assert write(source.pixels, source, tmp_path, "png", "all").is_file()
 
 
 def test_exif_that_cannot_be_written_is_left_out_with_a_note(tmp_path):
@@ -93,5 +93,5 @@ def test_exif_that_cannot_be_written_is_left_out_with_a_note(tmp_path):
     source = pictures.read(tmp_path / "photo.png")
     source.exif[0x011A] = "a fraction, once"
     notes: list[str] = []
-    assert pictures.write(source.pixels, source, tmp_path / "out", "png", "all", notes=notes).is_file()
+    assert write(source.pixels, source, tmp_path / "out", "png", "all", notes=notes).is_file()
     assert notes == ["The photo's EXIF is damaged and was not kept."]

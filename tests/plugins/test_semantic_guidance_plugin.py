@@ -107,7 +107,7 @@ def test_off_is_as_before(host, photo, tmp_path):
     assert guidance is None and outcome.record["guidance"] is None and outcome.record["plugin"] == "seen"
     again, _ = run(host, photo, tmp_path, guidance="off", guidance_text="dog")
     assert again.path.read_bytes() == outcome.path.read_bytes()
-    assert "The guidance text had no part: guidance is off." in again.record["notes"]
+    assert "The guidance text was ignored: guidance is off." in again.record["notes"]
 
 
 def test_automatic_is_what_the_guide_says(host, photo, tmp_path):
@@ -133,7 +133,7 @@ def test_edited_to_nothing_guides_nothing(host, photo, tmp_path):
 def test_a_restorer_without_guidance_says_so_and_asks_nobody(host, photo, tmp_path):
     outcome, guidance = run(host, photo, tmp_path, step="blind", guidance="automatic")
     assert guidance is None and outcome.record["guidance"] is None
-    assert "Blind takes no guidance; it ran without." in outcome.record["notes"]
+    assert "Blind takes no guidance, so it ran without." in outcome.record["notes"]
 
 
 def test_a_guide_among_the_steps_comes_before_the_option(host, photo, tmp_path):
@@ -143,7 +143,7 @@ def test_a_guide_among_the_steps_comes_before_the_option(host, photo, tmp_path):
     )  # fmt: skip
     assert isinstance(Seen.given[-1][1].guidance, Guidance)
     assert [tag["name"] for tag in outcome.record["guidance"]["tags"]] == ["cat or fox"]
-    assert "A guide is among the steps: the option guidance had no part." in outcome.record["notes"]
+    assert "A guide is among the steps: the option guidance was ignored." in outcome.record["notes"]
 
 
 def test_without_a_guide_there_is_an_error_with_its_reason(host, photo, tmp_path):

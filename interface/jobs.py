@@ -1,7 +1,7 @@
-"""Runs one job in the background, with progress and a cancel that really stops it.
+"""Running of jobs in the background, with progress and cancellation.
 
-`run` is the one function that uses the model, so it carries `spaces.GPU`: on a ZeroGPU Space it is executed in
-a process of its own (hence plain values in and out), anywhere else the decorator does nothing.
+`run` is the only function that uses models, so it has the decorator `spaces.GPU`: on a ZeroGPU Space it runs in another
+process (hence plain values in and out); elsewhere the decorator does nothing.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import spaces
 from plugins.contract import Cancelled, Progress
 from plugins.host.run import Host, Outcome
 
-SHORTEST, LONGEST = 10, 300  # seconds of GPU asked for
+MIN_GPU_S, MAX_GPU_S = 10, 300  # bounds of the time for which a GPU is reserved
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to do: steps on an image, or one guide. Values only, so that it can be sent to another process."""
+    """Steps to run on an image, or one guide; plain values, which can be sent to another process."""
 
     image: str | None
     steps: tuple[str, ...]
@@ -36,7 +36,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Step:
-    """How far a job is: a fraction in [0, 1] and what it is doing."""
+    """Progress of a job: a fraction in [0, 1] and a message."""
 
     fraction: float
     message: str
@@ -46,55 +46,58 @@ _host: Host | None = None
 
 
 def use(host: Host) -> None:
-    """Names the host that `run` works with (a global: a GPU process inherits it)."""
+    """Set the host that `run` uses; it is global so that a GPU process inherits it."""
     global _host
     _host = host
 
 
 def host() -> Host:
+    """Return the host set by `use`. Raises RuntimeError if there is none."""
     if _host is None:
-        raise RuntimeError("interface.work.use(host) has not been called")
+        raise RuntimeError("interface.jobs.use(host) has not been called")
     return _host
 
 
 def seconds_of_gpu(job: Job) -> int:
-    """How long to reserve a GPU for `job`: in proportion to its cost, with room for loading the model."""
+    """Return for how long to reserve a GPU for `job`: by its expected cost, with time for loading the model."""
     try:
         expected = host().cost(job.image or "", job.steps, job.params, job.options.get("model") or None).seconds
-    except Exception:  # whatever is wrong is reported by the run itself
-        return SHORTEST
-    return int(min(LONGEST, max(SHORTEST, SHORTEST + 1.5 * expected)))
+    except Exception:  # the run itself reports errors
+        return MIN_GPU_S
+    return int(min(MAX_GPU_S, max(MIN_GPU_S, MIN_GPU_S + 1.5 * expected)))
 
 
 @spaces.GPU(duration=seconds_of_gpu)
 def run(job: Job) -> Iterator[Step | Outcome | dict[str, Any] | Exception | None]:
-    """Works on `job` in a thread: yields Steps, then its result or the exception; None now and then, so that
-    whoever follows can leave. Closing it cancels the job."""
-    news: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    stop = threading.Event()
-    progress = Progress(lambda fraction, message: news.put(Step(fraction, message)), stop)
+    """Run `job` in a thread; yield its progress, then its result or exception. Closing the generator cancels the job.
 
-    def work() -> None:
+    In between it yields None, so that the consumer can stop.
+    """
+    updates: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    stop = threading.Event()
+    progress = Progress(lambda fraction, message: updates.put(Step(fraction, message)), stop)
+
+    def execute() -> None:
         try:
             if job.guide:
                 guidance, record = host().guide(
                     job.image, job.steps[0], job.params.get(job.steps[0]), job.options, progress=progress
                 )
-                news.put({"guidance": guidance.as_dict(), "record": record})
+                updates.put({"guidance": guidance.as_dict(), "record": record})
             else:
-                news.put(
+                updates.put(
                     host().restore(
                         job.image, job.steps, job.params, job.options, out_dir=job.out_dir, progress=progress
                     )
                 )
-        except BaseException as error:  # whatever it is, somebody waits for an answer, and others for their turn
-            news.put(error if isinstance(error, Exception) else RuntimeError(f"the job ended with {error!r}"))
+        except BaseException as error:  # even SystemExit must be answered, or the consumer waits forever
+            updates.put(error if isinstance(error, Exception) else RuntimeError(f"the job ended with {error!r}"))
 
-    threading.Thread(target=work, name="limpid-job", daemon=True).start()
+    threading.Thread(target=execute, name="limpid-job", daemon=True).start()
     try:
         while True:
             try:
-                item = news.get(timeout=0.2)
+                item = updates.get(timeout=0.2)
             except queue.Empty:
                 yield None
                 continue
@@ -106,9 +109,9 @@ def run(job: Job) -> Iterator[Step | Outcome | dict[str, Any] | Exception | None
 
 
 async def follow(job: Job, report: Callable[[Step], None]) -> Any:
-    """The result of `job`. Cancelling the awaiting task (what gradio does on cancel) cancels the job itself.
+    """Run `job` and return its result. Cancelling the awaiting task, as gradio does, cancels the job.
 
-    Raises what the job raised.
+    ``report`` is called with its progress, in the context of the caller. Raises what the job raises.
     """
     steps = run(job)
     cancelled = threading.Event()
@@ -117,7 +120,7 @@ async def follow(job: Job, report: Callable[[Step], None]) -> Any:
     def drain() -> Any:
         for item in steps:
             if cancelled.is_set():
-                steps.close()  # type: ignore[attr-defined]
+                steps.close()
                 raise Cancelled
             if item is None:
                 continue
@@ -129,7 +132,7 @@ async def follow(job: Job, report: Callable[[Step], None]) -> Any:
                 return item
         raise RuntimeError("the job ended without a result")
 
-    # `report` must run where gradio's request is known: in this context, not in the loop's own.
+    # `report` needs this context, which knows gradio's request; the loop's own does not.
     context = contextvars.copy_context()
 
     def tell(step: Step) -> None:

@@ -1,4 +1,4 @@
-"""What the page shows around a run: facts about the photo before it, the comparison after it."""
+"""What the page shows of a photo before a run and of the result after it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 import gradio as gr
 from PIL import Image, ImageOps
 
-from interface import api, snippets
+from interface import snippets
 from interface.cache import new_folder
 from interface.service import Service
 from models.errors import LimpidError
 from plugins.contract import Cancelled, Cost, Progress, Size
 from plugins.host import metadata, pictures
-from plugins.host.decode import FORMATS
+from plugins.host.decode import BROWSER_SUFFIXES, FORMATS
 
-SHOWN = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".bmp")  # by every browser
-PATIENCE = 2.0  # seconds to wait for a busy host before the cost is left out
+MAX_COST_WAIT_S = 2.0
+"""How long to wait for a busy host before the cost is left out."""
 
 
-def arrive(service: Service, steps: Sequence[str] = ()) -> Callable[[str | None], str]:
-    """An event that says, for a new photo, its size and what `steps` are expected to take on it."""
+def on_upload(service: Service, steps: Sequence[str] = ()) -> Callable[[str | None], str]:
+    """Return an event handler that describes a new photo: its size, and the expected cost of `steps`."""
 
     def about(photo: str | None) -> str:
         if not photo:
@@ -40,8 +40,8 @@ def arrive(service: Service, steps: Sequence[str] = ()) -> Callable[[str | None]
 
 
 def expected(service: Service, photo: str, steps: Sequence[str]) -> Cost | None:
-    """What `steps` are expected to take; None while another photo is being worked on. Raises LimpidError."""
-    late = time.monotonic() + PATIENCE
+    """Return the expected cost of `steps`; None while another run is under way. Raises LimpidError."""
+    late = time.monotonic() + MAX_COST_WAIT_S
     try:
         return service.host.cost(photo, steps, progress=Progress(cancelled=lambda: time.monotonic() > late))
     except Cancelled:
@@ -49,22 +49,22 @@ def expected(service: Service, photo: str, steps: Sequence[str]) -> Cost | None:
 
 
 def seen_size(photo: str) -> Size:
-    """The photo's size as one sees it, from its header. Raises PictureError."""
+    """Return the photo's upright size, from its header. Raises PictureError."""
     size = pictures.size_of(photo)
     with Image.open(photo, formats=FORMATS) as picture:
-        # Pillow gives a TIFF's size upright, any other's as it is stored.
+        # Pillow gives the size of a TIFF upright, and any other as it is stored.
         turned = picture.format != "TIFF" and metadata.orientation(metadata.read(picture)[0]) >= 5
     return Size(*(reversed(size) if turned else size))
 
 
 def upright(photo: str | None, longest: int) -> Image.Image | None:
-    """The photo as one sees it, RGB, at most `longest` px; None where there is none or it cannot be read."""
+    """Return the photo upright, RGB, at most `longest` px a side; None if there is none or it cannot be read."""
     if not photo:
         return None
     try:
-        pictures.size_of(photo)  # refuses what is too large to decode
+        pictures.size_of(photo)  # raises for a photo that is too large to decode
         with Image.open(photo, formats=FORMATS) as picture:
-            picture.draft("RGB", (longest, longest))  # JPEG decodes small at once
+            picture.draft("RGB", (longest, longest))  # JPEG is decoded at a reduced size
             seen = ImageOps.exif_transpose(picture).convert("RGB")
     except (LimpidError, OSError, ValueError):
         return None
@@ -73,8 +73,8 @@ def upright(photo: str | None, longest: int) -> Image.Image | None:
 
 
 def stand_in(photo: str) -> str:
-    """A picture to lie over the photo's place where browsers do not show its format; else nothing."""
-    if Path(photo).suffix.lower() in SHOWN:
+    """Return a picture to show in place of the photo if browsers cannot show its format; else ""."""
+    if Path(photo).suffix.lower() in BROWSER_SUFFIXES:
         return ""
     seen = upright(photo, 1200)
     if seen is None:
@@ -84,14 +84,13 @@ def stand_in(photo: str) -> str:
     return f'<img class="stand-in" alt="The photo" src="gradio_api/file={escape(str(path), quote=True)}">'
 
 
-def present(file: str | None, record: dict[str, Any] | None) -> tuple[Any, str, gr.DownloadButton]:
-    """The slider, the line below it and the download button for a finished run."""
+def show_result(file: str | None, record: dict[str, Any] | None) -> tuple[str, gr.DownloadButton]:
+    """Return the line of facts and the download button for a finished run."""
     if not file:
-        return None, snippets.summary_html(None), gr.DownloadButton(interactive=False)
+        return snippets.summary_html(None), gr.DownloadButton(interactive=False)
     path = Path(file)
     label = f"Download {path.suffix[1:].upper()} · {snippets.size_text(path.stat().st_size)}"
     return (
-        api.previews(file),
         snippets.summary_html(record),
         gr.DownloadButton(value=file, label=label, interactive=True, variant="primary"),
     )
