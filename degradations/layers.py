@@ -6,7 +6,7 @@ from torch import Tensor
 
 from degradations.camera import to_8_bit
 from degradations.exposure import LEAST, MOST, light_ratio
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 from models.colour import to_linear, to_srgb
 
 STRENGTH = (0.5, 2.5)  # times as strong as filmed, log-uniform
@@ -31,10 +31,10 @@ def real_layer(photo: Tensor, target: Tensor) -> Tensor:
     return (light - (behind * light_ratio(behind, light)).clamp(max=1)).clamp(min=0)
 
 
-def under_layer(sharp: Tensor, layer: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+def under_layer(sharp: Tensor, layer: Tensor, rng: SampleRNG) -> tuple[Tensor, Tensor]:
     """``sharp`` (3 x H x W, sRGB) under a real reflection of a drawn strength, behind a pane that lets
     part of it through, on 8 bits; and that reflection as a picture of its light. The target is ``sharp``."""
-    added, behind = layer * draws.log_uniform(*STRENGTH), to_linear(sharp) * draws.uniform(LEAST, MOST)
-    if draws.chance(SCREEN):
+    added, behind = layer * rng.log_uniform(*STRENGTH), to_linear(sharp) * rng.uniform(LEAST, MOST)
+    if rng.chance(SCREEN):
         return to_8_bit(1 - (1 - to_srgb(behind)) * (1 - to_srgb(added))), to_srgb(added)
     return to_8_bit(to_srgb(behind + added)), to_srgb(added)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 
 STEPS = 96  # of the random walk; what is drawn from it is interpolated
 TURN = (0.02, 0.35)  # change of direction a step, log-uniform: from nearly straight to curled
@@ -46,19 +46,19 @@ def straight(start: float, end: float) -> Trajectory:
     return Trajectory(np.linspace(start, end, STEPS)[:, None], np.full(STEPS, 1 / STEPS))
 
 
-def random_walk(draws: Draws, dimensions: int) -> Trajectory:
+def random_walk(rng: SampleRNG, dimensions: int) -> Trajectory:
     """A random trajectory of about unit length, in 2 dimensions (a shift) or 6 (a camera's motion).
 
     After Boracchi and Foi ("Modeling the performance of image restoration from motion blur", IEEE TIP 2012), as
     DeblurGAN (Kupyn et al., CVPR 2018) uses it: even speed, a direction that random forces turn, a spring that
     pulls back, now and then an abrupt turn. The time spent at a place varies smoothly.
     """
-    nervous = draws.uniform()
-    turn = draws.log_uniform(*TURN)
-    noise = draws.normal(STEPS, dimensions).numpy().astype(np.float64)
-    first = draws.normal(dimensions).numpy().astype(np.float64)
-    jerks = np.array([draws.uniform() for _ in range(STEPS)]) < JERK * nervous
-    dwell = np.interp(np.linspace(0, 1, STEPS), np.linspace(0, 1, 7), draws.normal(7).numpy()) * DWELL
+    nervous = rng.uniform()
+    turn = rng.log_uniform(*TURN)
+    noise = rng.normal(STEPS, dimensions).numpy().astype(np.float64)
+    first = rng.normal(dimensions).numpy().astype(np.float64)
+    jerks = np.array([rng.uniform() for _ in range(STEPS)]) < JERK * nervous
+    dwell = np.interp(np.linspace(0, 1, STEPS), np.linspace(0, 1, 7), rng.normal(7).numpy()) * DWELL
     direction = first / max(float(np.linalg.norm(first)), 1e-6)
     position = np.zeros(dimensions)
     positions = np.empty((STEPS, dimensions))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 from training.core.config import PhotoConfig
 from training.data.manifest import list_images, manifest_hash
 from training.data.pairs import PairStore, match_pairs
@@ -19,7 +19,6 @@ from training.data.photos import PhotoStore
 from training.data.tags import TrueTags, for_training
 
 Batch = dict[str, Tensor]
-VALIDATION_STREAM = 1  # 0 is training's; training.train and training.tasks.dereflection.objective have 3 and 2
 
 
 def held_out(name: str, share: float) -> bool:
@@ -101,6 +100,6 @@ class Sources:
         """The part of a batch that says what samples show, of the photos at ``places``: ``tags``, B x tags, or none."""
         return {} if self.tags is None else {"tags": self.tags.of(scenes, places).to(device)}
 
-    def _draw_pair(self, draws: Draws, size: int) -> tuple[Tensor, Tensor]:
-        place = int(np.searchsorted(np.cumsum(self.weights), draws.uniform(0, sum(self.weights))))
-        return self.pairs[min(place, len(self.pairs) - 1)].draw(draws, size, self._smallest)
+    def _draw_pair(self, rng: SampleRNG, size: int) -> tuple[Tensor, Tensor]:
+        place = int(np.searchsorted(np.cumsum(self.weights), rng.uniform(0, sum(self.weights))))
+        return self.pairs[min(place, len(self.pairs) - 1)].draw(rng, size, self._smallest)

@@ -8,11 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from models.semantics.vocabulary import vocabulary
 from training.data.semantic import split_of, tag_of
-
-TAG_STREAM = 10  # of the draws of dropout: without it a run's pictures are the same
 
 
 def for_training(files: Sequence[Path]) -> list[Path]:
@@ -47,6 +45,6 @@ class TrueTags:
         is drawn for each of ``scenes``)."""
         rows = torch.zeros(len(places), self.table.shape[1])
         for row, (scene, place) in enumerate(zip(scenes, places, strict=True)):
-            if place is not None and not Draws(self.seed, scene, TAG_STREAM).chance(self.dropout):
+            if place is not None and not SampleRNG(self.seed, scene, Stream.TAG_DROPOUT).chance(self.dropout):
                 rows[row] = self.table[place]
         return rows

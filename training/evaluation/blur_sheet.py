@@ -18,7 +18,7 @@ from torch import Tensor
 
 from degradations.blur import FAMILIES, Blur, BlurConfig, blur_light, draw_blur, simulate_blur
 from degradations.blur_config import OTHERS
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from models.arrays import to_pixels
 from training.data.manifest import list_images
 from training.data.photos import PhotoStore
@@ -37,8 +37,11 @@ def blur_rows(photos: PhotoStore, config: BlurConfig, samples: int, seed: int) -
         if not weight:
             continue
         alone = replace(config, families={OTHERS: 0.0, family: 1.0}, clean=0.0)
-        sharp = photos.draw(Draws(seed, number), SIDE, 0.8)
-        blurs = [draw_blur(Draws(seed, number * samples + k, 1), alone, SIDE, SIDE) for k in range(samples)]
+        sharp = photos.draw(SampleRNG(seed, number), SIDE, 0.8)
+        blurs = [
+            draw_blur(SampleRNG(seed, number * samples + k, Stream.VALIDATION), alone, SIDE, SIDE)
+            for k in range(samples)
+        ]
         shown = simulate_blur(sharp.expand(samples, -1, -1, -1), blurs)
         motion, defocus = shown["motion"][0], shown["defocus"][0]
         radius = defocus.expand(3, -1, -1) / (config.defocus[1] * SIDE)

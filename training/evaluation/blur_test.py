@@ -32,7 +32,7 @@ from degradations.camera import add_noise, to_8_bit
 from degradations.filters import convolve
 from degradations.kernels import Kernel, centred
 from degradations.motion_field import motion_and_defocus
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from models.arrays import to_pixels
 from models.colour import to_linear, to_srgb
 from training.core.export import code_version
@@ -43,7 +43,6 @@ from training.evaluation.protocol import EvaluationError, find_pictures, flat_na
 LEVIN = "levin"
 NOISE = 0.01  # of the levin set: deviation, in the picture
 SEED = 0
-STREAM = 7  # of the test sets; no stage draws from it
 
 
 @dataclass(frozen=True)
@@ -90,16 +89,16 @@ def load_levin(folder: Path) -> dict[str, Kernel]:
     return {file.stem: centred(np.load(file)) for file in files}
 
 
-def blur_with(sharp: Tensor, kernel: Kernel, draws: Draws) -> np.ndarray:
+def blur_with(sharp: Tensor, kernel: Kernel, rng: SampleRNG) -> np.ndarray:
     """``sharp`` (3 x H x W, sRGB in [0, 1]) after a uniform blur of its light and `NOISE`, uint8 H x W x 3."""
     light = convolve(to_linear(sharp), [kernel.values], [0, 0, 0])
-    noise = draws.normal(*sharp.shape)[None]
+    noise = rng.normal(*sharp.shape)[None]
     return to_pixels(add_noise(to_srgb(light)[None], noise, torch.tensor([NOISE]))[0])
 
 
-def draws_of(name: str, number: int) -> Draws:
+def draws_of(name: str, number: int) -> SampleRNG:
     """The stream of one photo's sample in the set ``name``, whatever other sets are made."""
-    return Draws(SEED, (zlib.crc32(name.encode()) << 16) + number, STREAM)
+    return SampleRNG(SEED, (zlib.crc32(name.encode()) << 16) + number, Stream.BLUR_TEST)
 
 
 def _names(families: Sequence[str], kernels: Path | None) -> list[str]:
@@ -134,7 +133,7 @@ def _make_set(
     settings: dict[str, Any] = {"noise": NOISE} if config is None else asdict(config)
     if settings.get("kernels"):
         settings["kernels"] = settings["kernels"].name
-    manifest = {"kind": "blur-test", "set": name, "seed": SEED, "stream": STREAM, **facts, "config": settings}
+    manifest = {"kind": "blur-test", "set": name, "seed": SEED, "stream": Stream.BLUR_TEST, **facts, "config": settings}
     if kernels and name in ("kernels", LEVIN):
         manifest["kernels_sha256"] = manifest_hash(kernels.rglob("*.npy"), kernels)
     written = sorted(path for path in out.rglob("*") if path.is_file())

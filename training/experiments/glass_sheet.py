@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from models.arrays import to_pixels
 from training.data.manifest import list_images
 from training.data.photos import PhotoStore
@@ -27,12 +27,15 @@ def glass_rows(photos: PhotoStore, glass: GlassConfig, scenes: int, poses: int, 
     """A row for each strength of each scene: the target, ``poses`` photos of it, and the first's reflection."""
     rows = []
     for scene in range(scenes):
-        draws = Draws(seed, scene)
-        t, r = photos.draw(draws, SIDE, 0.8), photos.draw(draws, SIDE, 0.8)
-        drawn = draw_scene(draws, replace(glass, clean=0.0))
+        rng = SampleRNG(seed, scene)
+        t, r = photos.draw(rng, SIDE, 0.8), photos.draw(rng, SIDE, 0.8)
+        drawn = draw_scene(rng, replace(glass, clean=0.0))
         for strength in STRENGTHS:
             given = replace(drawn, strength=strength)
-            views = [draw_view(Draws(seed, scene * poses + k, 1), given, SIDE, SIDE, glass) for k in range(poses)]
+            views = [
+                draw_view(SampleRNG(seed, scene * poses + k, Stream.VALIDATION), given, SIDE, SIDE, glass)
+                for k in range(poses)
+            ]
             shown = simulate(t.expand(poses, -1, -1, -1), r.expand(poses, -1, -1, -1), views)
             pictures = [shown["target"][0], *shown["input"], shown["reflection"][0]]
             kind = "double glazing" if given.gap else "one pane"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from degradations.blur import BlurConfig, draw_blur, simulate_blur
 from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from degradations.severity import SEVERE_BLUR, SEVERE_GLASS
 from models.arrays import to_pixels
 from models.semantics.vocabulary import vocabulary
@@ -38,7 +38,6 @@ BLUR: dict[Level, BlurConfig] = {
 }
 SIDE = 192  # pixels; the photos are 200 px wide
 SEED = 0
-STREAM = 11  # no stage draws from it
 
 
 @dataclass(frozen=True)
@@ -64,10 +63,10 @@ def samples(files: Sequence[Path], task: str, levels: Sequence[Level], draws: in
         sharp = _middle(photos.photos[place])
         for level in levels:
             for number in range(draws):
-                stream = Draws(SEED, (zlib.crc32(file.stem.encode()) << 4) + number, STREAM)
-                wrong = [name for name in tags if name != tag][stream.integer(len(tags) - 1)]
+                rng = SampleRNG(SEED, (zlib.crc32(file.stem.encode()) << 4) + number, Stream.GUIDANCE_TEST)
+                wrong = [name for name in tags if name != tag][rng.integer(len(tags) - 1)]
                 blur = task == "deblur"
-                shown = _blurred(sharp, level, stream) if blur else _behind_glass(sharp, photos, place, level, stream)
+                shown = _blurred(sharp, level, rng) if blur else _behind_glass(sharp, photos, place, level, rng)
                 yield Sample(file.stem, level, tag, wrong, to_pixels(shown["input"][0]), to_pixels(shown["target"][0]))
 
 
@@ -77,12 +76,12 @@ def _middle(photo: Tensor) -> Tensor:
     return Crop((1 - h) / 2, (1 - w) / 2, h, w, False).take(photo, SIDE)
 
 
-def _blurred(sharp: Tensor, level: Level, draws: Draws) -> dict[str, Tensor]:
-    return simulate_blur(sharp[None], [draw_blur(draws, BLUR[level], SIDE, SIDE)])
+def _blurred(sharp: Tensor, level: Level, rng: SampleRNG) -> dict[str, Tensor]:
+    return simulate_blur(sharp[None], [draw_blur(rng, BLUR[level], SIDE, SIDE)])
 
 
-def _behind_glass(sharp: Tensor, photos: PhotoStore, place: int, level: Level, draws: Draws) -> dict[str, Tensor]:
-    other = photos.photos[(place + 1 + draws.integer(len(photos) - 1)) % len(photos)]
-    world = Crop.draw(draws, other.shape[-2], other.shape[-1], 0.8).take(other, SIDE)
-    view = draw_view(draws, draw_scene(draws, GLASS[level]), SIDE, SIDE, GLASS[level])
+def _behind_glass(sharp: Tensor, photos: PhotoStore, place: int, level: Level, rng: SampleRNG) -> dict[str, Tensor]:
+    other = photos.photos[(place + 1 + rng.integer(len(photos) - 1)) % len(photos)]
+    world = Crop.draw(rng, other.shape[-2], other.shape[-1], 0.8).take(other, SIDE)
+    view = draw_view(rng, draw_scene(rng, GLASS[level]), SIDE, SIDE, GLASS[level])
     return simulate(sharp[None], world[None], [view])

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import torch
 from accelerate.utils import set_seed
 
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from models.runtime import peak_memory_mb, reset_peak, use_threads
 from training.core.checkpointing import check_settings, list_checkpoints, save_checkpoint, settings_of, write_settings
 from training.core.config import RunConfig
@@ -19,8 +19,6 @@ from training.core.feed import feed
 from training.core.optimization import check_prefixes, learning_rate, parameters_to_train, rate_groups, share_of_batch
 from training.core.warm_start import build_network, save_memory
 from training.tasks.registry import TASKS
-
-SIZE_STREAM = 3
 
 
 class Trainer:
@@ -88,7 +86,7 @@ class Trainer:
     def size(self, step: int) -> int:
         """The side, in pixels, of the samples of a step."""
         sizes = self.config.data.sizes
-        return sizes[Draws(self.config.seed, step, SIZE_STREAM).integer(len(sizes))]
+        return sizes[SampleRNG(self.config.seed, step, Stream.SIZE).integer(len(sizes))]
 
     def start_feed(self, step: int) -> None:
         """Have the batches from ``step`` on made, in order."""

@@ -10,11 +10,9 @@ from torch import Tensor
 
 from degradations.blur import Blur, draw_blur, simulate_blur
 from degradations.kernels import load_kernels
-from degradations.sample_rng import Draws
-from training.data.sources import VALIDATION_STREAM, Batch, Sources
+from degradations.sample_rng import SampleRNG, Stream
+from training.data.sources import Batch, Sources
 from training.tasks.deblur.config import BlurDataConfig
-
-GRAY_STREAM = 8  # and 9, of validation
 
 
 class Blurs(Sources):
@@ -56,7 +54,7 @@ class Blurs(Sources):
         if targets:
             batch["target"][real] = torch.stack(targets).to(device)
         for row, index in enumerate(indices):
-            if Draws(self.seed, index, GRAY_STREAM + int(self.validation)).chance(self.config.gray):
+            if SampleRNG(self.seed, index, Stream.GRAY.of(self.validation)).chance(self.config.gray):
                 for name in ("input", "target"):
                     batch[name][row] = batch[name][row].mean(0, keepdim=True)
         return batch | self._told(indices, [place for _, _, place in drawn], device)
@@ -68,8 +66,8 @@ class Blurs(Sources):
 
     def _draw(self, index: int, size: int) -> tuple[Tensor, Blur | Tensor, int | None]:
         """A sharp photo, its blur, and which photo it is; or the input and target of a real pair, and None."""
-        draws = Draws(self.seed, index, VALIDATION_STREAM if self.validation else 0)
-        if self.pairs and draws.chance(self.config.pair_share):
-            return *self._draw_pair(draws, size), None
-        place, sharp = self.photos.draw_placed(draws, size, self.config.smallest)
-        return sharp, draw_blur(draws, self.blur, size, size), place
+        rng = SampleRNG(self.seed, index, Stream.TRAINING.of(self.validation))
+        if self.pairs and rng.chance(self.config.pair_share):
+            return *self._draw_pair(rng, size), None
+        place, sharp = self.photos.draw_placed(rng, size, self.config.smallest)
+        return sharp, draw_blur(rng, self.blur, size, size), place

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from models.arrays import to_pixels
 from models.colour import to_linear, to_srgb
 from training.data.photos import PhotoStore
@@ -30,7 +30,6 @@ from training.evaluation.sheet import SheetRow, thumbnail
 POSES = 5
 SIDE = 256
 HOLD_OUT = 0.1  # the stages' data.hold_out, by name
-STREAM = 6  # of the poses; no stage draws from it
 # One exposure, or the targets of a scene would differ; always glass; light that adds up (no shoulder), to be compared.
 GLASS = GlassConfig(clean=0.0, exposure=0.0, screen=0.0)
 
@@ -66,10 +65,10 @@ def measure_poses(restorer: Restorer, files: Sequence[Path], scenes: int, seed: 
     rows: list[Row] = []
     sheet = []
     for scene in range(scenes):
-        draws = Draws(seed, scene, STREAM)
-        t, r = photos.draw(draws, SIDE, 0.8), photos.draw(draws, SIDE, 0.8)
-        drawn = draw_scene(draws, GLASS)
-        views = [draw_view(draws, drawn, SIDE, SIDE, GLASS) for _ in range(POSES)]
+        rng = SampleRNG(seed, scene, Stream.POSES)
+        t, r = photos.draw(rng, SIDE, 0.8), photos.draw(rng, SIDE, 0.8)
+        drawn = draw_scene(rng, GLASS)
+        views = [draw_view(rng, drawn, SIDE, SIDE, GLASS) for _ in range(POSES)]
         shown = simulate(t.expand(POSES, -1, -1, -1), r.expand(POSES, -1, -1, -1), views)
         inputs, layers = [to_pixels(p) for p in shown["input"]], [to_pixels(p) for p in shown["reflection"]]
         done = [restorer(photo) for photo in inputs]

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection, apply_tone
 from models.efficientnet_lite import EfficientNetLite
@@ -20,7 +20,6 @@ from training.data.sources import Batch
 from training.tasks.dereflection.config import DereflectionRun
 from training.tasks.dereflection.layer_losses import PerceptualLoss, exclusion, reconstruction
 
-CROP_STREAM = 2
 UNUSED = {  # by tier and objective: parameters without a part in it, for which DDP would wait
     "small": {"whole": ("local.",), "local": ()},
     "full": {"whole": ("vae.",), "latent": ("vae.", "vae_2.")},
@@ -192,8 +191,8 @@ class LocalObjective(PictureObjective):
             maps = F.interpolate(net.tone_maps(small, net.tokens(tags)), (size, size), mode="bilinear")
         corners = []
         for i in indices:
-            draws = Draws(self.seed, i // self.views, CROP_STREAM)  # views of a scene are compared: one crop
-            corners.append((draws.integer(size - self.crop + 1), draws.integer(size - self.crop + 1)))
+            rng = SampleRNG(self.seed, i // self.views, Stream.CROP)  # views of a scene are compared: one crop
+            corners.append((rng.integer(size - self.crop + 1), rng.integer(size - self.crop + 1)))
 
         def cut(x: Tensor) -> Tensor:
             parts = [x[n, :, t : t + self.crop, q : q + self.crop] for n, (t, q) in enumerate(corners)]

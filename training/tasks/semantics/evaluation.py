@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from degradations.sample_rng import Draws
-from degradations.severity import DEGRADATION_STREAM, degrade
+from degradations.sample_rng import SampleRNG, Stream
+from degradations.severity import degrade
 from models import hub
 from models.errors import ModelError
 from models.semantics.pipeline import SemanticsPipeline
@@ -54,7 +54,7 @@ def evaluate(pipeline: SemanticsPipeline, data: Path) -> Summary:
         world = torch.nn.functional.interpolate(other, photo.shape[-2:], mode="bilinear", antialias=True)[0]
         shown = {"sharp": photo}
         for kind in ("glass", "blur"):
-            shown[kind] = degrade(photo, kind, world, Draws(SEED, i, DEGRADATION_STREAM))
+            shown[kind] = degrade(photo, kind, world, SampleRNG(SEED, i, Stream.SEVERE))
         for kind, picture in shown.items():
             answer = pipeline(np.ascontiguousarray(picture.permute(1, 2, 0).numpy()))
             hits[kind].append(tag in [said.name for said in answer[:TOP]])

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from degradations.sample_rng import Draws
-from degradations.severity import DEGRADATION_STREAM, degrade
+from degradations.sample_rng import SampleRNG, Stream
+from degradations.severity import degrade
 from training.data.photos import Crop
 from training.tasks.semantics.config import SemanticRun
 from training.tasks.semantics.dataset import TaggedPhotos
@@ -38,7 +38,7 @@ class SemanticValidator:
         self.vectors: dict[str, Tensor] = {}
         for kind in ("glass", "blur"):
             self.sets[kind] = [
-                degrade(photo, kind, shown[i - 1], Draws(config.seed, i, DEGRADATION_STREAM))
+                degrade(photo, kind, shown[i - 1], SampleRNG(config.seed, i, Stream.SEVERE))
                 for i, photo in enumerate(shown)
             ]
 
