@@ -11,6 +11,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from training.core.config import RunConfig
+from training.core.renamed import rename_losses
 
 SETTINGS = "settings.json"
 # What may change when a run goes on: it has no part in the weights.
@@ -50,6 +51,7 @@ def check_settings(out: Path, settings: dict[str, Any]) -> None:
     if not (out / SETTINGS).is_file():
         raise ValueError(f"{out} holds checkpoints without the settings of their run ({SETTINGS}): remove that folder.")
     before = json.loads((out / SETTINGS).read_text())
+    before["config"]["losses"] = rename_losses(before["config"].get("losses", {}))
     differ = [k for k in settings["config"] if settings["config"][k] != before["config"].get(k)]
     differ += ["the model it starts from"] if settings["from"] != before["from"] else []
     if differ:

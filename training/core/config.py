@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from training.core.renamed import rename_losses
 
 
 class Strict(BaseModel):
@@ -92,6 +94,11 @@ class RunConfig(Strict):
     def views(self) -> int:
         """Samples that follow each other and show one scene."""
         return 1
+
+    @field_validator("losses", mode="before")
+    @classmethod
+    def _rename_losses(cls, losses: Any) -> Any:
+        return rename_losses(losses) if isinstance(losses, dict) else losses
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> RunConfig:

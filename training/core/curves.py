@@ -6,6 +6,8 @@ import csv
 import os
 from pathlib import Path
 
+from training.core.renamed import rename_losses
+
 
 class CurveFile:
     """A CSV that is appended to; on resume the rows after the step resumed from are dropped."""
@@ -17,8 +19,10 @@ class CurveFile:
             self.kept = [row for row in read_curve(file) if row["step"] <= resumed_step]
             if self.kept:
                 partial = file.with_name(file.name + ".partial")
-                lines = file.read_bytes().splitlines(keepends=True)
-                partial.write_bytes(b"".join(lines[: 1 + len(self.kept)]))
+                header, *lines = file.read_bytes().splitlines(keepends=True)
+                names = rename_losses(dict.fromkeys(header.decode().rstrip().split(",")))
+                ending = header[len(header.rstrip()) :]
+                partial.write_bytes(b"".join([",".join(names).encode() + ending, *lines[: len(self.kept)]]))
                 os.replace(partial, file)
             else:
                 file.unlink()

@@ -15,7 +15,7 @@ from models.efficientnet_lite import EfficientNetLite
 from models.geometry import Box
 from models.hub import locate
 from training.core.distributed import Objective
-from training.core.losses import blind_to_tone, charbonnier, consistency, fit_affine
+from training.core.losses import charbonnier, combine_affine_invariant, consistency, fit_affine
 from training.data.sources import Batch
 from training.tasks.dereflection.config import DereflectionRun
 from training.tasks.dereflection.layer_losses import PerceptualLoss, exclusion, reconstruction
@@ -63,7 +63,7 @@ class PictureObjective(Objective):
     def weigh(self, output: Tensor, target: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The losses of ``output``, B, and the mean of each term."""
         output = output.float()
-        each, terms = blind_to_tone(output, target, self.config.losses, self.config.blind, batch["real"])
+        each, terms = combine_affine_invariant(output, target, self.config.losses, self.config.blind, batch["real"])
         if self.config.consistency:
             spread = consistency(output, target, self.config.data.views) * (~batch["real"])
             each = each + self.config.consistency * spread
