@@ -39,10 +39,10 @@ from training.evaluation.scoring import (
     WORSE_DB,
     Measured,
     check_tiling,
+    fit_affine_baseline,
     look,
     measure_harm,
     score_pairs,
-    train_constant,
 )
 from training.evaluation.sets import find_sets, join_sets
 from training.tasks.dereflection.held_out import held_out_pairs, measure_held_out
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     add("--protocol", choices=sorted(PROTOCOLS), default=NATIVE, help="how pairs are scored")
     add("--worse", type=float, default=WORSE_DB, help="dB lost from which an image counts as made worse")
     add("--linear", action="store_true", help="pictures are in proportion to light: tell the model (of deblurring)")
-    add("--train-pairs", type=Path, nargs="+", default=[], help="training pairs, for the best constant")
+    add("--train-pairs", type=Path, nargs="+", default=[], help="training pairs, for the affine baseline")
     add("--scene-pattern", default=SCENE_PATTERN, help="regex on the stem; its first group is the scene")
     add("--limit", type=int, help="at most so many images, evenly spread over the set")
     add("--tile", type=int, help="tile of --tiling-check in pixels; by default the pipeline's own")
@@ -128,7 +128,7 @@ def _score(args: argparse.Namespace, restorer: Restorer, data: Path, out: Path) 
         spread(find_pairs(data), args.limit),
         PROTOCOLS[args.protocol],
         out / "predictions",
-        constant=train_constant(args.train_pairs) if args.train_pairs else None,
+        affine_baseline=fit_affine_baseline(args.train_pairs) if args.train_pairs else None,
         scene_pattern=args.scene_pattern,
         worse_db=args.worse,
     )
