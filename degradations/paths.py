@@ -52,8 +52,8 @@ def longest(trajectory: Trajectory, matrices: Matrices, height: int, width: int)
     """
     moved = _project(matrices(trajectory.positions), _corners(height, width))
     offset = moved - np.einsum("t,tpc->pc", trajectory.weights, moved)
-    spread = np.einsum("t,tpc,tpd->pcd", trajectory.weights, offset, offset)
-    return float(np.sqrt(np.linalg.eigvalsh(spread)[:, -1].max()))
+    covariance = np.einsum("t,tpc,tpd->pcd", trajectory.weights, offset, offset)
+    return float(np.sqrt(np.linalg.eigvalsh(covariance)[:, -1].max()))
 
 
 def camera_matrices(parameters: np.ndarray, focal: float, slant: tuple[float, float]) -> np.ndarray:
@@ -122,8 +122,8 @@ def path_covariance(path: Path, height: int, width: int, device: torch.device) -
     u = ((m[:, 0, 0] * x + m[:, 0, 1] * y + m[:, 0, 2]) / depth - x) * min(height, width) / 2
     v = ((m[:, 1, 0] * x + m[:, 1, 1] * y + m[:, 1, 2]) / depth - y) * min(height, width) / 2
     u, v = u - (w * u).sum(0), v - (w * v).sum(0)
-    spread = torch.stack([(w * u * u).sum(0), (w * u * v).sum(0), (w * v * v).sum(0)])
-    return F.interpolate(spread[None], (height, width), mode="bilinear", align_corners=True)[0]
+    covariance = torch.stack([(w * u * u).sum(0), (w * u * v).sum(0), (w * v * v).sum(0)])
+    return F.interpolate(covariance[None], (height, width), mode="bilinear", align_corners=True)[0]
 
 
 def _places(height: int, width: int, cell: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ STEPS = 96  # of the random walk; what is drawn from it is interpolated
 TURN = (0.02, 0.35)  # change of direction a step, log-uniform: from nearly straight to curled
 PULL = 1.5  # of the spring that brings the hand back, at the length of the whole trajectory
 JERK = 0.02  # probability of an abrupt turn, a step, for the most nervous hand
-DWELL = 0.6  # spread of the logarithm of the time spent at a place
+DWELL = 0.6  # standard deviation of the logarithm of the time spent at a place
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Trajectory:
         Each has the time spent around it. A standstill is allowed; its time is not lost.
         """
         arc = np.maximum.accumulate(arc + np.arange(len(arc)) * (1e-9 * max(float(arc[-1]), 1e-9)))
-        # Time is spread between the positions, half of each one's to either side.
+        # Each position's time is shared equally between the intervals on both sides.
         passed = np.concatenate([[0.0], np.cumsum((self.weights[1:] + self.weights[:-1]) / 2)])
         edges = np.linspace(arc[0], arc[-1], count + 1)
         share = np.diff(np.interp(edges, arc, passed))

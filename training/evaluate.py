@@ -31,10 +31,10 @@ from training.evaluation.protocol import (
     find_pairs,
     find_pictures,
     flat_name,
-    spread,
+    subsample,
 )
 from training.evaluation.report import write_report
-from training.evaluation.restorer import Restorer, load_restorer, told_linear
+from training.evaluation.restorer import Restorer, load_restorer, with_linear_input
 from training.evaluation.scoring import (
     WORSE_DB,
     Measured,
@@ -88,7 +88,7 @@ def evaluate(args: argparse.Namespace, restorer: Restorer) -> str:
     if not (math.isfinite(args.worse) and args.worse >= 0):
         raise EvaluationError(f"--worse is {args.worse:g}: give a loss in dB, 0 or more.")
     if args.linear:
-        restorer = told_linear(restorer)
+        restorer = with_linear_input(restorer)
     if not args.sets:
         return _write(args, restorer, args.data, args.out, _measure(args, restorer))
     measured = {}
@@ -125,7 +125,7 @@ def _write(args: argparse.Namespace, restorer: Restorer, data: Path, out: Path, 
 def _score(args: argparse.Namespace, restorer: Restorer, data: Path, out: Path) -> Measured:
     return score_pairs(
         restorer,
-        spread(find_pairs(data), args.limit),
+        subsample(find_pairs(data), args.limit),
         PROTOCOLS[args.protocol],
         out / "predictions",
         affine_baseline=fit_affine_baseline(args.train_pairs) if args.train_pairs else None,
@@ -141,8 +141,8 @@ def _measure(args: argparse.Namespace, restorer: Restorer) -> Measured:
     if not (args.no_harm or args.look or args.tiling_check or args.poses):
         return _score(args, restorer, args.data, args.out)
     if args.poses:
-        return measure_poses(restorer, spread(find_pictures(args.data), args.limit), args.scenes)
-    photos = {flat_name(path, args.data): path for path in spread(find_pictures(args.data), args.limit)}
+        return measure_poses(restorer, subsample(find_pictures(args.data), args.limit), args.scenes)
+    photos = {flat_name(path, args.data): path for path in subsample(find_pictures(args.data), args.limit)}
     if args.no_harm:
         return measure_harm(restorer, photos, predictions, args.scene_pattern)
     if args.look:

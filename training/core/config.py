@@ -19,7 +19,7 @@ class GuidanceConfig(Strict):
     """The network's step is told what photos show, by the ImageNet class in their names (`training.data.semantic`).
     Photos of that split's test classes are left out of the run."""
 
-    dropout: float = Field(0.5, ge=0, le=1)  # share of them that it is not told, so that it keeps serving without
+    dropout: float = Field(0.5, ge=0, le=1)  # share of the tags left out, so that the network works without tags too
 
 
 class FolderConfig(Strict):

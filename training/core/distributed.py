@@ -117,10 +117,10 @@ def _as(value: Tensor, like: Tensor) -> Tensor:
 class Objective(nn.Module):
     """A task's loss as one module, so that whatever wraps it (DDP, FSDP, autocast) wraps the whole of it."""
 
-    def losses(self, batch: Any, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+    def terms(self, batch: Any, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of each sample (B), and the mean of each of its terms."""
         raise NotImplementedError
 
     def forward(self, batch: Any, indices: Any) -> Any:
-        """:meth:`losses`; or ``batch(self)`` where that is a function, for :func:`inside`."""
-        return batch(self) if callable(batch) else self.losses(batch, indices)
+        """:meth:`terms`; or ``batch(self)`` where that is a function, for :func:`inside`."""
+        return batch(self) if callable(batch) else self.terms(batch, indices)

@@ -18,6 +18,8 @@ from models.runtime import cpu_name
 from training.core.config import RunConfig
 from training.core.curves import read_curve
 
+ROOT = Path(__file__).parents[2]
+CODE = ("models", "training", "degradations")  # folders that decide what a run learns
 CURVES = ("loss.csv", "validation.csv", "curves.png")
 
 
@@ -104,7 +106,7 @@ def code_version() -> str:
     if said := os.environ.get("LIMPID_CODE_VERSION"):
         return said
     try:
-        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "models", "training")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", *CODE)
         return _git("rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
@@ -112,5 +114,4 @@ def code_version() -> str:
 
 def _git(*arguments: str) -> str:
     command = ["git", *arguments]
-    here = Path(__file__).parent.parent
-    return subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()

@@ -68,7 +68,7 @@ class Sources:
         photos = photo_files(config)
         self.photos = PhotoStore(split(photos, config.hold_out, validation), config.store_side)
         self.tags: TrueTags | None = None
-        if config.guidance:  # validation compares with and without: it is told all
+        if config.guidance:  # validation compares with and without tags, so none are dropped
             self.tags = TrueTags(self.photos.files, 0.0 if validation else config.guidance.dropout, seed)
         self.pairs, self.weights, self.pair_names = [], [], []
         self.files = [*photos]
@@ -96,8 +96,8 @@ class Sources:
         """One hash over every file of the run, both sides of the split."""
         return manifest_hash(self.files, self._root)
 
-    def _told(self, scenes: Sequence[int], places: Sequence[int | None], device: torch.device | str) -> Batch:
-        """The part of a batch that says what samples show, of the photos at ``places``: ``tags``, B x tags, or none."""
+    def _tag_rows(self, scenes: Sequence[int], places: Sequence[int | None], device: torch.device | str) -> Batch:
+        """Give the entry ``tags`` of a batch (B x tags) for the photos at ``places``; empty without guidance."""
         return {} if self.tags is None else {"tags": self.tags.of(scenes, places).to(device)}
 
     def _draw_pair(self, rng: SampleRNG, size: int) -> tuple[Tensor, Tensor]:

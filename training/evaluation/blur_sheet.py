@@ -60,8 +60,8 @@ def point_spread(blur: Blur) -> Tensor:
     dots = torch.zeros(1, 3, height, width)
     down, across = ((torch.arange(PLACES) + 0.5) / PLACES * n for n in (height, width))
     dots[..., down.long()[:, None], across.long()[None]] = 1
-    spread, _ = blur_light(dots, [blur])
-    return (spread[0] / spread.max().clamp(min=1e-6)) ** 0.45  # as a screen shows light
+    blurred, _ = blur_light(dots, [blur])
+    return (blurred[0] / blurred.max().clamp(min=1e-6)) ** 0.45  # as a screen shows light
 
 
 def draw_field(picture: np.ndarray, motion: Tensor) -> np.ndarray:

@@ -183,8 +183,8 @@ def scene_of(stem: str, pattern: str = SCENE_PATTERN) -> str:
     return match.group(1) if match.re.groups else match.group(0)
 
 
-def spread(items: Sequence, limit: int | None) -> list:
-    """At most ``limit`` items, evenly spread over the whole list (so that a quick look sees every scene)."""
+def subsample(items: Sequence, limit: int | None) -> list:
+    """Take at most ``limit`` items at equal distances, so that a short run sees every scene; None takes all."""
     if limit is None or limit >= len(items):
         return list(items)
     if limit < 1:

@@ -107,9 +107,11 @@ def load_restorer(model: str, device: str | None = None, dtype: str | None = Non
     return Restorer(pipeline, identity | {"attention": live.attention})
 
 
-def told_linear(restorer: Restorer) -> Restorer:
-    """The same, told that the values of pictures are in proportion to light. EvaluationError where it has no ear for
-    that."""
+def with_linear_input(restorer: Restorer) -> Restorer:
+    """Return a restorer that passes ``linear=True`` to the pipeline: pixel values are proportional to light.
+
+    EvaluationError where the pipeline has no such option.
+    """
     call = type(restorer.pipeline).__call__
     if "linear" not in inspect.signature(call).parameters:
         raise EvaluationError(

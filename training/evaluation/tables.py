@@ -13,9 +13,9 @@ BARS = {"sharp": (2.0, 4.0), "severe": (1.6, 3.0)}  # times the prior: bar, reac
 
 
 def protocol_of(summary: Summary) -> str:
-    """The protocol, and what the model was told of the pictures."""
-    told = ", told it is linear" if summary.get("light") == "linear" else ""
-    return f"{summary.get('protocol', '')}{told}"
+    """Name the protocol, and the light of the pictures where the model got it as an option."""
+    light = ", told it is linear" if summary.get("light") == "linear" else ""
+    return f"{summary.get('protocol', '')}{light}"
 
 
 def markdown(summary: Summary) -> str:
@@ -116,7 +116,7 @@ def _poses(summary: Summary) -> list[str]:
 def _held(summary: Summary) -> list[str]:
     lines = [
         "Real pairs that training held out. The hint says where the reflection is, as a mask does; what it adds is the",
-        "aligned PSNR inside of it, told it and not told.",
+        "aligned PSNR inside of it, over the result without a hint.",
         "",
         "| set | images | gain (dB) | aligned gain (dB) | aligned, worse by over 0.3 dB | the hint adds (dB) |",
         "|---|---|---|---|---|---|",
@@ -153,12 +153,12 @@ def _baselines(summary: Summary) -> list[str]:
     return [*lines, "", *(f"* {name}: {how}" for name, how in summary["settings"].items())]
 
 
-TOLD = {
+CONDITIONS = {
     "input": "input, untouched",
-    "none": "restored, told nothing",
-    "predicted": "told the guide's tags",
-    "true": "told the true tag",
-    "wrong": "told a wrong tag",
+    "none": "restored, without tags",
+    "predicted": "with the guide's tags",
+    "true": "with the true tag",
+    "wrong": "with a wrong tag",
 }
 
 
@@ -167,12 +167,12 @@ def _guidance(summary: Summary) -> list[str]:
     for name, part in summary["models"].items():
         lines += [f"**{name}** ({part['revision']}), {part['photos']} photos that it and the guide have not seen.", ""]
         if "tags" in part:
-            lines += _versions(part["tags"], TOLD)
+            lines += _versions(part["tags"], CONDITIONS)
         else:
             lines += ["It was trained without guidance: tags have no part in it.", ""]
         if "motion" in part:
             lines += ["Its motion field replaced by zero, or its kernel left out, without the guard:", ""]
-            lines += _versions(part["motion"], TOLD | summary["arms"])
+            lines += _versions(part["motion"], CONDITIONS | summary["arms"])
     guide = f"Predicted: the {summary['best']} strongest tags of {summary['guide']} ({summary['guide_revision']}). "
     return [
         *lines,

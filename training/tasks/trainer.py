@@ -34,22 +34,22 @@ class Trainer:
         self.out.mkdir(parents=True, exist_ok=True)
         self.micro, self.accumulation = share_of_batch(config, self.accelerator.num_processes)
         self.task = TASKS[config.task]
-        self.parts = parts = self.task.parts(config)
-        self.network, self.lineage = build_network(config, parts.network)
+        self.components = components = self.task.components(config)
+        self.network, self.lineage = build_network(config, components.network)
         self.network.requires_grad_(False)
         if config.gradient_checkpointing:
             save_memory(self.network)
-        trained = parameters_to_train(self.network, config, parts.unused(config))
+        trained = parameters_to_train(self.network, config, components.unused(config))
         for parameter in trained.values():
             parameter.requires_grad_(True)
         o = config.optimizer
         check_prefixes(self.network, o.scales)
         groups = rate_groups(trained, o.scales)
         optimizer = torch.optim.AdamW(groups, o.lr, o.betas, weight_decay=o.weight_decay, fused=True)
-        self.data = parts.source(config.data, config.seed)
-        if parts.prepare and self.lineage is None and not list_checkpoints(self.out):
-            parts.prepare(self.network, self.data, config)
-        objective = parts.objective(self.network, config)
+        self.data = components.source(config.data, config.seed)
+        if components.prepare and self.lineage is None and not list_checkpoints(self.out):
+            components.prepare(self.network, self.data, config)
+        objective = components.objective(self.network, config)
         a = self.accelerator
         set_up(a, self.network, objective, config, self.micro)
         self.objective, self.optimizer = a.prepare(objective, optimizer)
@@ -58,7 +58,7 @@ class Trainer:
         self.ema = Average(self.trained, decay=o.ema, foreach=a.device.type == "cuda" and not is_shared_out(a))
         self.ema.to(a.device)
         a.register_for_checkpointing(self.ema)
-        self.validator = parts.validator(config) if a.is_main_process or is_shared_out(a) else None
+        self.validator = components.validator(config) if a.is_main_process or is_shared_out(a) else None
         self.stop_asked = False
         self.seconds = self.waited = 0.0  # of training; of these, for batches
         self.finite = torch.ones((), dtype=torch.bool, device=a.device)
@@ -227,7 +227,7 @@ class Trainer:
             plot_curves(self.out)
             network = self.network
             if weights is not None:
-                network = build_network(config, self.parts.network)[0]
+                network = build_network(config, self.components.network)[0]
                 network.load_state_dict(weights)
             training = network.training
             pipeline = self.task.pipeline()(network.eval())

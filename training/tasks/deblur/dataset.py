@@ -57,7 +57,7 @@ class Blurs(Sources):
             if SampleRNG(self.seed, index, Stream.GRAY.of(self.validation)).chance(self.config.gray):
                 for name in ("input", "target"):
                     batch[name][row] = batch[name][row].mean(0, keepdim=True)
-        return batch | self._told(indices, [place for _, _, place in drawn], device)
+        return batch | self._tag_rows(indices, [place for _, _, place in drawn], device)
 
     def families(self, indices: Sequence[int], size: int) -> list[str]:
         """The family of each sample: "real" of a real pair, "clean" of one without blur."""

@@ -93,14 +93,14 @@ class Reflections(Sources):
         batch = {"input": first, "target": second, "reflection": third}
         batch["real"] = torch.tensor([how is True for how in prepared.how]).to(device)
         batch["hint"] = self._hints(indices, batch)
-        return batch | self._told([index // self.config.views for index in indices], prepared.places, device)
+        return batch | self._tag_rows([index // self.config.views for index in indices], prepared.places, device)
 
     def _hints(self, indices: Sequence[int], batch: Batch) -> Tensor:
         """Strokes over the reflection of some samples; of the others nothing is said."""
         rng = [SampleRNG(self.seed, index, Stream.HINT.of(self.validation)) for index in indices]
-        told = [d.chance(self.config.hint_share) for d in rng]
+        hinted = [d.chance(self.config.hint_share) for d in rng]
         hint = torch.zeros_like(batch["input"][:, :1])
-        rows = [row for row, yes in enumerate(told) if yes]
+        rows = [row for row, yes in enumerate(hinted) if yes]
         if rows:
             width = torch.tensor([rng[row].log_uniform(*BRUSH) for row in rows])
             at = torch.tensor(rows).to(hint.device)

@@ -34,7 +34,7 @@ HOLD_OUT = 0.1  # the stages' data.hold_out, by name
 GLASS = GlassConfig(clean=0.0, exposure=0.0, screen=0.0)
 
 
-def spread_of(pictures: Sequence[np.ndarray]) -> float:
+def mean_pairwise_rmse(pictures: Sequence[np.ndarray]) -> float:
     """Mean RMSE, in 8-bit levels, between every two of the uint8 pictures."""
     return float(np.mean([_rms(a.astype(float) - b) for a, b in combinations(pictures, 2)]))
 
@@ -74,7 +74,7 @@ def measure_poses(restorer: Restorer, files: Sequence[Path], scenes: int, seed: 
         done = [restorer(photo) for photo in inputs]
         outputs = [prediction.image for prediction in done]
         row: Row = {"stem": f"scene-{scene:03d}", "scene": f"scene-{scene:03d}"}
-        row |= {"spread_input": spread_of(inputs), "spread": spread_of(outputs)}
+        row |= {"spread_input": mean_pairwise_rmse(inputs), "spread": mean_pairwise_rmse(outputs)}
         row |= {"leaking": covariance_of(outputs, layers), "reflected": covariance_of(inputs, layers)}
         row["residual"] = float(np.mean([residual_of(i, p) for i, p in zip(inputs, done, strict=True)]))
         row["layer_error"] = float(

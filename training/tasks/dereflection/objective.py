@@ -55,7 +55,7 @@ class PictureObjective(Objective):
         """What is compared in training: :meth:`compare`'s pictures, unless it is something that they are made of."""
         return self.compare(photo, target, indices, tags)
 
-    def losses(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+    def terms(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
         photo = batch["input"].contiguous(memory_format=torch.channels_last)
         output, target = self.learn(photo, batch["target"], indices, batch.get("tags"))
         return self.weigh(output, target, batch)
@@ -65,9 +65,9 @@ class PictureObjective(Objective):
         output = output.float()
         each, terms = combine_affine_invariant(output, target, self.config.losses, self.config.blind, batch["real"])
         if self.config.consistency:
-            spread = consistency(output, target, self.config.data.views) * (~batch["real"])
-            each = each + self.config.consistency * spread
-            terms["consistency"] = spread.detach().mean()
+            penalty = consistency(output, target, self.config.data.views) * (~batch["real"])
+            each = each + self.config.consistency * penalty
+            terms["consistency"] = penalty.detach().mean()
         return each, terms
 
 
@@ -111,7 +111,7 @@ class SeparationObjective(WholeObjective):
     def restore(self, photo: Tensor, hint: Tensor | None = None) -> Tensor:
         return restore_in_tiles(self.network, photo, hint)
 
-    def losses(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+    def terms(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
         net, photo = self.network, batch["input"].contiguous(memory_format=torch.channels_last)
         maps, reflection = net.separate(photo, net.tokens(batch.get("tags")), batch["hint"])
         output, reflection, real = apply_tone(photo, maps.float()), reflection.float(), batch["real"]

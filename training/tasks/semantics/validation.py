@@ -51,8 +51,8 @@ class SemanticValidator:
         row = {}
         for name, photos in self.sets.items():
             if name not in self.vectors:  # the codebook stays as it is
-                parts = torch.stack(photos).split(self.batch)
-                found = [network.fisher_vector(network.patches(part.to(device))) for part in parts]
+                chunks = torch.stack(photos).split(self.batch)
+                found = [network.fisher_vector(network.patches(part.to(device))) for part in chunks]
                 self.vectors[name] = torch.cat(found)
             row[name] = 100 * macro_recall(network.score(self.vectors[name]).float().cpu(), self.tags)
         network.train()
