@@ -29,7 +29,7 @@ from degradations.ranges import Chance, Range
 from degradations.sample_rng import SampleRNG
 
 TONE_MEANS, TONE_DEVIATION = (1.109, 1.106, 1.078), 0.117  # of the factor on each channel of T
-TONE_LEAST, TONE_MOST = 0.82, 1.42
+MIN_TONE, MAX_TONE = 0.82, 1.42
 OVERFLOW = 1.3  # times the mean of what lies above white that is taken off the reflection
 
 
@@ -70,7 +70,7 @@ def draw_blend(rng: SampleRNG, height: int, width: int, config: BlendConfig) -> 
     tone = [1.0, 1.0, 1.0]
     if toned:
         factors = [mean + TONE_DEVIATION * float(rng.normal(1)) for mean in TONE_MEANS]
-        tone = [min(max(factor, TONE_LEAST), TONE_MOST) for factor in factors]
+        tone = [min(max(factor, MIN_TONE), MAX_TONE) for factor in factors]
     cells = 2 + rng.integer(4)
     return Blend(
         clean=rng.chance(config.clean),

@@ -33,7 +33,7 @@ from degradations.sample_rng import SampleRNG
 
 __all__ = ["FAMILIES", "Blur", "BlurConfig", "blur_light", "draw_blur", "simulate_blur"]
 
-MOST_LIGHTS = 0.03  # share of the picture up to which highlights keep their full brightness
+MAX_LIGHTS_SHARE = 0.03  # share of the picture up to which highlights keep their full brightness
 
 
 @dataclass(frozen=True)
@@ -124,5 +124,5 @@ def _scene(sharp: Tensor, gamma: Tensor, highlight: Tensor, threshold: Tensor) -
     the channels counts: a strong colour has one channel at its end without being a light."""
     light = to_light(sharp, gamma)
     over = ((sharp.mean(1, keepdim=True) - threshold) / (1 - threshold)).clamp(0, 1) ** 4
-    share = (MOST_LIGHTS / over.mean((1, 2, 3), keepdim=True).clamp(min=1e-6)).clamp(max=1)
+    share = (MAX_LIGHTS_SHARE / over.mean((1, 2, 3), keepdim=True).clamp(min=1e-6)).clamp(max=1)
     return light * (1 + (highlight - 1) * share * over)

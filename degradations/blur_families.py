@@ -36,6 +36,7 @@ class Frame:
 
     @property
     def side(self) -> int:
+        """The shorter side, in pixels."""
         return min(self.height, self.width)
 
     def pixels(self, share: float, reach: float = 0.5) -> float:
@@ -43,6 +44,7 @@ class Frame:
         return min(share * self.side, (reach_of(self.height, self.width) - 1) / reach)
 
     def length(self, rng: SampleRNG) -> float:
+        """Draw the length of a camera's or an object's motion, in pixels."""
         return self.pixels(rng.log_uniform(*self.config.motion))
 
 
@@ -63,10 +65,12 @@ def shake(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
 
 
 def trajectory(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
+    """One kernel for the whole picture, from a random trajectory."""
     return ((Layer(_walk_kernel(rng, frame.length(rng))),),)
 
 
 def linear(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
+    """One straight, even motion of the whole picture."""
     return ((Layer(_line_kernel(rng, frame.length(rng))),),)
 
 
@@ -85,6 +89,7 @@ def objects(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
 
 
 def zoom(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
+    """A focal length that changes during the exposure, about a random centre."""
     centre = _centre(rng, frame)
     length = frame.pixels(rng.log_uniform(*frame.config.sweep))
 
@@ -95,6 +100,7 @@ def zoom(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
 
 
 def rotation(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
+    """A camera that rolls during the exposure, about a random centre."""
     centre = _centre(rng, frame)
     length = frame.pixels(rng.log_uniform(*frame.config.sweep))
 
@@ -105,6 +111,7 @@ def rotation(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
 
 
 def disc(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
+    """Defocus through a round aperture, sometimes in layers of depth."""
     return _depths(rng, frame, 0, 0.0, 0.0)
 
 
@@ -114,6 +121,7 @@ def polygon(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
 
 
 def kernels(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
+    """A given kernel, turned and resized. ValueError where the settings name no folder of kernels."""
     if frame.config.kernels is None:
         raise ValueError("The family 'kernels' needs a folder of .npy files: set kernels in the blur's settings.")
     given = load_kernels(frame.config.kernels)
@@ -123,6 +131,7 @@ def kernels(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
 
 
 def gaussian_blur(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
+    """One Gaussian for the whole picture."""
     return ((Layer(gaussian(frame.pixels(rng.log_uniform(*frame.config.gaussian), 3))),),)
 
 

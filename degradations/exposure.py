@@ -8,7 +8,7 @@ from torch import Tensor
 
 from models.colour import to_linear, to_srgb
 
-LEAST, MOST = 0.8, 1.0  # shares of the scene's light that panes let through, as simulated
+MIN_TRANSMITTANCE, MAX_TRANSMITTANCE = 0.8, 1.0  # shares of the scene's light that panes let through, as simulated
 
 
 def exposure_ratio(target: Tensor, photo: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def match_exposure(target: Tensor, photo: Tensor) -> Tensor:
     alone. Where the ratio is what some pane lets through, the target stays as filmed; else it is brought there.
     """
     ratio = exposure_ratio(target, photo)
-    return _scaled(target, ratio / ratio.clamp(LEAST, MOST))
+    return _scaled(target, ratio / ratio.clamp(MIN_TRANSMITTANCE, MAX_TRANSMITTANCE))
 
 
 def _scaled(picture: Tensor, gain: Tensor) -> Tensor:

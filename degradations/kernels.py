@@ -25,6 +25,7 @@ class Kernel:
 
 
 def identity() -> Kernel:
+    """Make the kernel that changes nothing."""
     return Kernel(torch.ones(1, 1), (0.0, 0.0, 0.0))
 
 

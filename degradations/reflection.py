@@ -43,7 +43,9 @@ from degradations.ranges import Chance, LogRange, Range
 from degradations.sample_rng import SampleRNG
 
 STEEPEST = 80.0  # degrees of incidence; beyond, a pane is a mirror and shows nothing behind it
-PART = 2  # views at a time on a CPU: more outgrow its caches, and what they take is asked of the system anew
+CPU_VIEWS_AT_ONCE = (
+    2  # views at a time on a CPU: more outgrow its caches, and what they take is asked of the system anew
+)
 Rows = Callable[[Sequence[float] | Sequence[tuple[float, float, float]]], Tensor]
 
 
@@ -187,7 +189,7 @@ def simulate(transmission: Tensor, reflection: Tensor, views: list[View]) -> dic
     layer = torch.zeros_like(transmission)
     clean = [row for row, v in enumerate(views) if v.scene.clean]
     glazed = [row for row, v in enumerate(views) if not v.scene.clean]
-    step = PART if transmission.is_cpu else len(views)
+    step = CPU_VIEWS_AT_ONCE if transmission.is_cpu else len(views)
     for rows in (glazed[at : at + step] for at in range(0, len(glazed), step)):
         shown = _behind_glass(transmission[rows], reflection[rows], [views[row] for row in rows])
         target[rows], through[rows], layer[rows], light[rows] = shown

@@ -8,7 +8,7 @@ import numpy as np
 
 from degradations.sample_rng import SampleRNG
 
-STEPS = 96  # of the random walk; what is drawn from it is interpolated
+WALK_STEPS = 96  # of the random walk; what is drawn from it is interpolated
 TURN = (0.02, 0.35)  # change of direction a step, log-uniform: from nearly straight to curled
 PULL = 1.5  # of the spring that brings the hand back, at the length of the whole trajectory
 JERK = 0.02  # probability of an abrupt turn, a step, for the most nervous hand
@@ -43,7 +43,7 @@ class Trajectory:
 
 def straight(start: float, end: float) -> Trajectory:
     """Even motion from one number to another: 1-D."""
-    return Trajectory(np.linspace(start, end, STEPS)[:, None], np.full(STEPS, 1 / STEPS))
+    return Trajectory(np.linspace(start, end, WALK_STEPS)[:, None], np.full(WALK_STEPS, 1 / WALK_STEPS))
 
 
 def random_walk(rng: SampleRNG, dimensions: int) -> Trajectory:
@@ -55,19 +55,19 @@ def random_walk(rng: SampleRNG, dimensions: int) -> Trajectory:
     """
     nervous = rng.uniform()
     turn = rng.log_uniform(*TURN)
-    noise = rng.normal(STEPS, dimensions).numpy().astype(np.float64)
+    noise = rng.normal(WALK_STEPS, dimensions).numpy().astype(np.float64)
     first = rng.normal(dimensions).numpy().astype(np.float64)
-    jerks = np.array([rng.uniform() for _ in range(STEPS)]) < JERK * nervous
-    dwell = np.interp(np.linspace(0, 1, STEPS), np.linspace(0, 1, 7), rng.normal(7).numpy()) * DWELL
+    jerks = np.array([rng.uniform() for _ in range(WALK_STEPS)]) < JERK * nervous
+    dwell = np.interp(np.linspace(0, 1, WALK_STEPS), np.linspace(0, 1, 7), rng.normal(7).numpy()) * DWELL
     direction = first / max(float(np.linalg.norm(first)), 1e-6)
     position = np.zeros(dimensions)
-    positions = np.empty((STEPS, dimensions))
-    for step in range(STEPS):
+    positions = np.empty((WALK_STEPS, dimensions))
+    for step in range(WALK_STEPS):
         positions[step] = position
-        direction = direction + turn * noise[step] - PULL / STEPS * nervous * position
+        direction = direction + turn * noise[step] - PULL / WALK_STEPS * nervous * position
         if jerks[step]:
             direction = -direction + 2 * turn * noise[step]
         direction = direction / max(float(np.linalg.norm(direction)), 1e-6)
-        position = position + direction / STEPS
+        position = position + direction / WALK_STEPS
     weights = np.exp(dwell)
     return Trajectory(positions, weights / weights.sum())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,12 @@ from typing import Any
 from accelerate import Accelerator
 
 from training.core.config import RunConfig
+from training.core.files import replace_file
 from training.core.renamed import rename_losses
 
 SETTINGS = "settings.json"
 # What may change when a run goes on: it has no part in the weights.
-FREE = (
+FREE_SETTINGS = (
     "out",
     "init_from",
     "micro_batch",
@@ -35,15 +35,14 @@ def settings_of(config: RunConfig, lineage: dict[str, str] | None) -> dict[str, 
 
     Under a ``horizon`` the number of steps is free: the schedule does not depend on it.
     """
-    free = (*FREE, "steps") if config.optimizer.horizon else FREE
+    free = (*FREE_SETTINGS, "steps") if config.optimizer.horizon else FREE_SETTINGS
     decides = config.model_dump(mode="json", exclude={**dict.fromkeys(free, True), "data": {"root"}})
     return {"config": decides, "from": lineage and lineage["revision"]}
 
 
 def write_settings(out: Path, settings: dict[str, Any]) -> None:
-    partial = out / (SETTINGS + ".partial")
-    partial.write_text(json.dumps(settings, indent=1) + "\n")
-    os.replace(partial, out / SETTINGS)
+    """Write the settings of a run, see :func:`settings_of`, into its folder."""
+    replace_file(out / SETTINGS, json.dumps(settings, indent=1) + "\n")
 
 
 def check_settings(out: Path, settings: dict[str, Any]) -> None:
@@ -62,6 +61,7 @@ def check_settings(out: Path, settings: dict[str, Any]) -> None:
 
 
 def checkpoint_folder(out: Path, step: int) -> Path:
+    """Give the folder of the checkpoint after ``step`` steps."""
     return out / "checkpoints" / f"step-{step:07d}"
 
 

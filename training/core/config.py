@@ -12,12 +12,16 @@ from training.core.renamed import rename_losses
 
 
 class Strict(BaseModel):
+    """A configuration in which an unknown key is an error."""
+
     model_config = ConfigDict(extra="forbid")
 
 
 class GuidanceConfig(Strict):
-    """The network's step is told what photos show, by the ImageNet class in their names (`training.data.semantic`).
-    Photos of that split's test classes are left out of the run."""
+    """Semantic guidance: the network gets tags of a photo's content, by the ImageNet class in its name.
+
+    Photos of the test classes (`training.data.semantic`) are left out of the run.
+    """
 
     dropout: float = Field(0.5, ge=0, le=1)  # share of the tags left out, so that the network works without tags too
 
@@ -48,6 +52,8 @@ class PhotoConfig(FolderConfig):
 
 
 class OptimizerConfig(Strict):
+    """AdamW, its learning rate schedule, and the moving average of the weights."""
+
     lr: float = 4e-4
     weight_decay: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.98)

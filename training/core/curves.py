@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
+from training.core.files import replace_file
 from training.core.renamed import rename_losses
 
 
@@ -18,12 +18,10 @@ class CurveFile:
         if file.exists():
             self.kept = [row for row in read_curve(file) if row["step"] <= resumed_step]
             if self.kept:
-                partial = file.with_name(file.name + ".partial")
                 header, *lines = file.read_bytes().splitlines(keepends=True)
                 names = rename_losses(dict.fromkeys(header.decode().rstrip().split(",")))
                 ending = header[len(header.rstrip()) :]
-                partial.write_bytes(b"".join([",".join(names).encode() + ending, *lines[: len(self.kept)]]))
-                os.replace(partial, file)
+                replace_file(file, b"".join([",".join(names).encode() + ending, *lines[: len(self.kept)]]))
             else:
                 file.unlink()
 
@@ -32,6 +30,7 @@ class CurveFile:
         return self.kept[-1].get(name, 0.0) if self.kept else 0.0
 
     def add(self, row: dict[str, float]) -> None:
+        """Append a row; a new file gets the row's names as columns, an old one keeps its own."""
         names = list(row)
         if not (new := not self.file.exists()):  # a run that goes on keeps the columns it began with
             with self.file.open(newline="") as stream:

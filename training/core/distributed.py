@@ -94,10 +94,12 @@ class Average(EMAModel):
     shadow_params: list[Tensor]
 
     def state_dict(self) -> dict[str, Any]:
+        """The state of diffusers' average, with whole weights."""
         state: dict[str, Any] = super().state_dict()
         return state | {"shadow_params": [whole(value) for value in self.shadow_params]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load whole weights, and shard them as the current ones are."""
         before = self.shadow_params
         super().load_state_dict(state_dict)
         self.shadow_params = [_as(value, like) for value, like in zip(self.shadow_params, before, strict=True)]

@@ -17,6 +17,7 @@ from models.integrity import write_sums
 from models.runtime import cpu_name
 from training.core.config import RunConfig
 from training.core.curves import read_curve
+from training.core.files import new_folder, replace_file
 
 ROOT = Path(__file__).parents[2]
 CODE = ("models", "training", "degradations")  # folders that decide what a run learns
@@ -34,24 +35,21 @@ def export(
 ) -> Path:
     """Write ``<out>/model/``: pipeline, SHA256SUMS, curves and record.json, as of ``step`` steps; whole or not at
     all."""
-    partial, target = out / "model.partial", out / "model"
-    shutil.rmtree(partial, ignore_errors=True)
-    pipeline.save_pretrained(partial, dtype="float16")
-    write_sums(partial)
-    for name in CURVES:
-        if (out / name).exists():
-            shutil.copy(out / name, partial / name)
-    record = make_record(config, out, manifest, lineage) | {
-        "peak_memory_mb": round(peak_mb),
-        "steps_done": step,
-        "samples_seen": step * config.batch,
-    }
-    (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
-    if config.init_from:
-        keep_ancestors(locate(config.init_from)[0], partial / "lineage")
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
-    return target
+    with new_folder(out / "model") as partial:
+        pipeline.save_pretrained(partial, dtype="float16")
+        write_sums(partial)
+        for name in CURVES:
+            if (out / name).exists():
+                shutil.copy(out / name, partial / name)
+        record = make_record(config, out, manifest, lineage) | {
+            "peak_memory_mb": round(peak_mb),
+            "steps_done": step,
+            "samples_seen": step * config.batch,
+        }
+        (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
+        if config.init_from:
+            keep_ancestors(locate(config.init_from)[0], partial / "lineage")
+    return out / "model"
 
 
 def keep_ancestors(parent: Path, lineage: Path) -> None:
@@ -81,9 +79,7 @@ def note_start(out: Path, step: int, processes: int, where: torch.device) -> Non
     hardware = torch.cuda.get_device_name(where) if where.type == "cuda" else cpu_name()
     machine = {"hardware": hardware, "threads": torch.get_num_threads(), "processes": processes}
     starts.append({"step": step, "code": code_version(), **machine})
-    partial = file.with_name(file.name + ".partial")  # a half-written one would stop the next start
-    partial.write_text(json.dumps(starts, indent=2) + "\n")
-    os.replace(partial, file)
+    replace_file(file, json.dumps(starts, indent=2) + "\n")  # a half-written one would stop the next start
 
 
 def make_record(config: RunConfig, out: Path, manifest: str, lineage: dict[str, str] | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 Request = tuple[list[int], int]  # the samples of a batch, and their side in pixels
-AHEAD = 2  # batches that each worker prepares ahead, and that are finished ahead on a GPU
+BATCHES_AHEAD = 2  # batches that each worker prepares ahead, and that are finished ahead on a GPU
 
 
 class _Prepared(Dataset[Any]):
@@ -40,7 +40,7 @@ def feed(source: Any, requests: Iterable[Request], workers: int, device: torch.d
         batch_size=None,
         sampler=requests,
         num_workers=workers,
-        prefetch_factor=AHEAD,
+        prefetch_factor=BATCHES_AHEAD,
         pin_memory=device.type == "cuda",
         worker_init_fn=_leave_signals_to_the_trainer,
     )
@@ -57,7 +57,7 @@ def _leave_signals_to_the_trainer(_: int) -> None:
 def in_background(batches: Iterator[Any], device: torch.device) -> Iterator[Any]:
     """``batches``, each made by a thread on a CUDA stream of its own while the one before is trained on. What making
     them raises is raised here."""
-    ready: queue.Queue[Any] = queue.Queue(AHEAD)
+    ready: queue.Queue[Any] = queue.Queue(BATCHES_AHEAD)
     over = threading.Event()
     stream = torch.cuda.Stream(device)
 

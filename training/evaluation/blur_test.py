@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -36,6 +35,7 @@ from degradations.sample_rng import SampleRNG, Stream
 from models.arrays import to_pixels
 from models.colour import to_linear, to_srgb
 from training.core.export import code_version
+from training.core.files import new_folder
 from training.data.manifest import manifest_hash
 from training.evaluation.metrics import psnr
 from training.evaluation.protocol import EvaluationError, find_pictures, flat_name, read_picture
@@ -60,7 +60,7 @@ def make_blur_test(photos: Path, out: Path, kernels: Path | None = None, familie
 
     ``families``: some of the simulator's and "levin"; none: all, but without ``kernels`` those that need it. The
     family "kernels" takes every .npy there, turned and resized; "levin" takes the levin_*.npy as they are. Raises
-    EvaluationError, also where ``out`` is there already; a stopped run leaves only ``<out>.partial``.
+    EvaluationError, also where ``out`` is there already; a stopped run leaves only ``.<out>.partial``.
     """
     if out.exists():
         raise EvaluationError(f"{out} is there already: remove it, or give another --out.")
@@ -70,14 +70,12 @@ def make_blur_test(photos: Path, out: Path, kernels: Path | None = None, familie
     if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
         raise EvaluationError(f"In {photos.name}, several photos would be named {twice[0]}: rename all but one.")
     facts = {"photos": photos.resolve().name, "photos_sha256": manifest_hash(files, photos), "code": code_version()}
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    lines = ["| set | images | input PSNR (dB) | mean motion (px) |", "|---|---|---|---|"]
-    for name in names:
-        made = _make_set(name, dict(zip(stems, files, strict=True)), kernels, partial / name, facts)
-        scores, motion = (float(np.mean([sample[key] for sample in made.values()])) for key in ("psnr", "motion"))
-        lines.append(f"| {name} | {len(made)} | {scores:.2f} | {motion:.1f} |")
-    partial.rename(out)
+    with new_folder(out) as partial:
+        lines = ["| set | images | input PSNR (dB) | mean motion (px) |", "|---|---|---|---|"]
+        for name in names:
+            made = _make_set(name, dict(zip(stems, files, strict=True)), kernels, partial / name, facts)
+            scores, motion = (float(np.mean([sample[key] for sample in made.values()])) for key in ("psnr", "motion"))
+            lines.append(f"| {name} | {len(made)} | {scores:.2f} | {motion:.1f} |")
     return "\n".join(lines)
 
 

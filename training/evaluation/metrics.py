@@ -37,8 +37,12 @@ def score(picture: np.ndarray, target: np.ndarray) -> Scores:
 def psnr(picture: np.ndarray, target: np.ndarray, data_range: float = 255.0) -> float:
     """Peak signal-to-noise ratio in dB over all channels, at most `PSNR_CAP`."""
     _same_shape(picture, target)
-    error = float(np.mean((picture.astype(np.float64) - target) ** 2))
-    return min(PSNR_CAP, 10 * float(np.log10(data_range**2 / error))) if error else PSNR_CAP
+    return psnr_of_error(float(np.mean((picture.astype(np.float64) - target) ** 2)), data_range)
+
+
+def psnr_of_error(error: float, data_range: float = 255.0) -> float:
+    """Convert a mean squared error to PSNR in dB, at most `PSNR_CAP`."""
+    return min(PSNR_CAP, 10 * float(np.log10(data_range**2 / error))) if error > 0 else PSNR_CAP
 
 
 def ssim(picture: np.ndarray, target: np.ndarray, data_range: float = 255.0) -> float:
@@ -57,8 +61,8 @@ def ssim(picture: np.ndarray, target: np.ndarray, data_range: float = 255.0) -> 
 def aligned_psnr(picture: np.ndarray, target: np.ndarray, data_range: float = 255.0) -> float:
     """PSNR in dB after the least-squares gain and offset of each channel from picture to target.
 
-    It sees only what is right beyond a change of tone. Nothing is clipped or rounded after the fit, so it is
-    the closed form: per channel var(target) - cov(picture, target)^2 / var(picture).
+    It leaves out global changes of brightness and contrast. Nothing is clipped or rounded after the fit, so the error
+    of a channel has a closed form: var(target) - cov(picture, target)^2 / var(picture).
     """
     _same_shape(picture, target)
     error = 0.0
@@ -71,9 +75,7 @@ def aligned_psnr(picture: np.ndarray, target: np.ndarray, data_range: float = 25
         variance, covariance = float(np.mean(x * x)), float(np.mean(x * y))
         explained = covariance * covariance / variance if variance > 0 else 0.0
         error += max(float(np.mean(y * y)) - explained, 0.0) / channels
-    if error <= 0:
-        return PSNR_CAP
-    return min(PSNR_CAP, 10 * float(np.log10(data_range**2 / error)))
+    return psnr_of_error(error, data_range)
 
 
 def tensor_psnr(picture: Tensor, target: Tensor) -> float:

@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from models.errors import LimpidError
+from training.data.manifest import HEIF_SUFFIXES, SUFFIXES
 from training.evaluation.metrics import SSIM_WINDOW, Scores, score
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp"})
+PICTURE_SUFFIXES = SUFFIXES - HEIF_SUFFIXES  # what Pillow opens by itself
 SCENE_PATTERN = r"^(\d+)_"  # SIR2: the number before the first underscore; other stems are their own scene
 
 

@@ -23,10 +23,12 @@ class Restoration(Protocol):
     """
 
     @property
-    def image(self) -> np.ndarray: ...
+    def image(self) -> np.ndarray:
+        """The restored picture, float32 H x W x 3 in [0, 1]."""
 
     @property
-    def plan(self) -> dict[str, Any]: ...
+    def plan(self) -> dict[str, Any]:
+        """The tiles used: their number (``tiles``) and size (``tile_size``)."""
 
 
 class Pipeline(Protocol):

@@ -35,7 +35,7 @@ from training.experiments.motion_ablation import ARMS, restore_arms
 from training.experiments.unseen import unseen
 
 LEVELS: tuple[Level, ...] = ("mild", "severe")
-BEST = 3  # tags of the guide that a restorer gets
+TAGS_GIVEN = 3  # tags of the guide that a restorer gets
 DIFFERENCES = (("predicted", "none"), ("true", "none"), ("wrong", "none"), ("true", "wrong"), ("predicted", "wrong"))
 Tags = Mapping[str, float]
 Guide = Callable[[np.ndarray], Sequence[Any]]  # a photo in [0, 1] to tags with name and score, the strongest first
@@ -46,7 +46,7 @@ def tag_conditions(sample: Sample, guide: Guide | None) -> dict[str, Tags | None
     """The tags the restorer gets in each condition, as names with scores; None without guidance."""
     conditions: dict[str, Tags | None] = {"none": None}
     if guide is not None:
-        conditions["predicted"] = {tag.name: tag.score for tag in guide(as_float(sample.photo))[:BEST]}
+        conditions["predicted"] = {tag.name: tag.score for tag in guide(as_float(sample.photo))[:TAGS_GIVEN]}
     return conditions | {"true": {sample.tag: 1.0}, "wrong": {sample.wrong: 1.0}}
 
 
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "model": " and ".join(parts),
             "data": args.data.name,
         }
-        summary |= {"guide": args.guide, "guide_revision": revision, "best": BEST, "draws": args.draws}
+        summary |= {"guide": args.guide, "guide_revision": revision, "best": TAGS_GIVEN, "draws": args.draws}
         if len(parts) == 1:
             summary["revision"] = next(iter(parts.values()))["revision"]
         print(write_report(args.out, summary | {"arms": ARMS, "models": parts}, rows, []))

@@ -36,13 +36,13 @@ BLUR: dict[Level, BlurConfig] = {
     ),
     "severe": SEVERE_BLUR,
 }
-SIDE = 192  # pixels; the photos are 200 px wide
+SIDE_PX = 192  # pixels; the photos are 200 px wide
 SEED = 0
 
 
 @dataclass(frozen=True)
 class Sample:
-    """``photo`` and ``target``: uint8 SIDE x SIDE x 3. ``tag``: what it shows; ``wrong``: another tag, drawn."""
+    """A degraded photo and its target, uint8 SIDE_PX x SIDE_PX x 3, with its true tag and a random wrong one."""
 
     stem: str
     level: Level
@@ -55,7 +55,7 @@ class Sample:
 def samples(files: Sequence[Path], task: str, levels: Sequence[Level], draws: int) -> Iterator[Sample]:
     """``draws`` degradations of the middle of each of ``files`` (of known tags) at each level, always the same; glass
     reflects another of the files."""
-    photos = PhotoStore(files, SIDE)
+    photos = PhotoStore(files, SIDE_PX)
     tags = vocabulary().tags
     for place, file in enumerate(files):
         tag = tag_of(file)
@@ -73,15 +73,15 @@ def samples(files: Sequence[Path], task: str, levels: Sequence[Level], draws: in
 def _middle(photo: Tensor) -> Tensor:
     height, width = photo.shape[-2:]
     h, w = min(height, width) / height, min(height, width) / width
-    return Crop((1 - h) / 2, (1 - w) / 2, h, w, False).take(photo, SIDE)
+    return Crop((1 - h) / 2, (1 - w) / 2, h, w, False).take(photo, SIDE_PX)
 
 
 def _blurred(sharp: Tensor, level: Level, rng: SampleRNG) -> dict[str, Tensor]:
-    return simulate_blur(sharp[None], [draw_blur(rng, BLUR[level], SIDE, SIDE)])
+    return simulate_blur(sharp[None], [draw_blur(rng, BLUR[level], SIDE_PX, SIDE_PX)])
 
 
 def _behind_glass(sharp: Tensor, photos: PhotoStore, place: int, level: Level, rng: SampleRNG) -> dict[str, Tensor]:
     other = photos.photos[(place + 1 + rng.integer(len(photos) - 1)) % len(photos)]
-    world = Crop.draw(rng, other.shape[-2], other.shape[-1], 0.8).take(other, SIDE)
-    view = draw_view(rng, draw_scene(rng, GLASS[level]), SIDE, SIDE, GLASS[level])
+    world = Crop.draw(rng, other.shape[-2], other.shape[-1], 0.8).take(other, SIDE_PX)
+    view = draw_view(rng, draw_scene(rng, GLASS[level]), SIDE_PX, SIDE_PX, GLASS[level])
     return simulate(sharp[None], world[None], [view])

@@ -34,6 +34,7 @@ class Still(nn.Module):
         self.motion = motion
 
     def forward(self, photo: Tensor) -> dict[str, Tensor]:
+        """Estimate the blur of ``photo``, with its motion and defocus set to zero."""
         blur = self.motion(photo)
         return blur | {name: torch.zeros_like(blur[name]) for name in ("double", "radius", "field")}
 

@@ -125,6 +125,7 @@ class Trainer:
         return {name: a.reduce(value, "mean") for name, value in logged.items()}
 
     def validate(self, step: int, curve: CurveFile | None) -> None:
+        """Validate the averaged weights after ``step`` steps, and add a row to ``curve``."""
         if self.validator is None:
             return
         self.ema.store(self.trained)

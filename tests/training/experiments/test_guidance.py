@@ -65,6 +65,7 @@ def guide(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_command_measures_every_condition(guided, guide, test_photos, tmp_path, capsys):
     models = [str(guided("dereflection")), str(guided("deblur"))]
     arguments = ["--models", *models, "--guide", str(guide), "--data", str(test_photos), "--draws", "1"]

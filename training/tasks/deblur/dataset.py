@@ -35,6 +35,7 @@ class Blurs(Sources):
             self.blur = replace(self.blur, kernels=folder)
 
     def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
+        """Make the samples ``indices``, ``size`` x ``size`` px, by name: see the class."""
         drawn = [self._draw(index, size) for index in indices]
         real = torch.tensor([isinstance(how, Tensor) for _, how, _ in drawn], device=device)
         shown = torch.stack([photo for photo, _, _ in drawn]).to(device)

@@ -71,6 +71,7 @@ class DeblurObjective(Objective):
             )
 
     def terms(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of the terms of each sample (B), and the mean of each term."""
         net, parts = self.network, set(self.config.parts)
         photo = batch["input"].contiguous(memory_format=torch.channels_last)
         target = batch["target"]

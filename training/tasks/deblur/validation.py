@@ -38,6 +38,7 @@ class DeblurValidator:
 
     @torch.no_grad()
     def run(self, objective: DeblurObjective, device: torch.device) -> dict[str, float]:
+        """Measure the network of ``objective`` as it is: see the class."""
         row: dict[str, float] = {}
         if self.simulated:
             row |= self._motion(objective, device)

@@ -52,6 +52,7 @@ class DereflectionRun(RunConfig):
 
     @property
     def views(self) -> int:
+        """Number of consecutive samples that show one scene."""
         return self.data.views
 
     @model_validator(mode="after")

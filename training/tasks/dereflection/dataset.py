@@ -23,7 +23,7 @@ from training.data.sources import Batch, Sources
 from training.tasks.dereflection.config import DataConfig
 
 NOWHERE: Any = None  # in place of the noise, which is one tensor for the batch: many small ones travel slowly
-BRUSH = (0.01, 0.05)  # how coarsely a reflection is brushed over, shares of the picture's width
+BRUSH_WIDTHS = (0.01, 0.05)  # how coarsely a reflection is brushed over, shares of the picture's width
 
 
 How = View | Blend | bool
@@ -71,6 +71,7 @@ class Reflections(Sources):
         self.files += files
 
     def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
+        """Make the samples ``indices``, ``size`` x ``size`` px, by name: see the class."""
         return self.finish(self.prepare(indices, size), indices, device)
 
     def prepare(self, indices: Sequence[int], size: int) -> Prepared:
@@ -81,6 +82,7 @@ class Reflections(Sources):
         return Prepared(first, second, third, how, [d.place for d in drawn])
 
     def finish(self, prepared: Prepared, indices: Sequence[int], device: torch.device | str) -> Batch:
+        """Run the simulators on what :meth:`prepare` drew, on ``device``."""
         first, second, third = (pictures.to(device, non_blocking=True).float() for pictures in prepared[:3])
         simulators: tuple[tuple[type, Callable[..., Any]], ...] = ((View, simulate), (Blend, blend))
         for kind, simulator in simulators:
@@ -102,7 +104,7 @@ class Reflections(Sources):
         hint = torch.zeros_like(batch["input"][:, :1])
         rows = [row for row, yes in enumerate(hinted) if yes]
         if rows:
-            width = torch.tensor([rng[row].log_uniform(*BRUSH) for row in rows])
+            width = torch.tensor([rng[row].log_uniform(*BRUSH_WIDTHS) for row in rows])
             at = torch.tensor(rows).to(hint.device)
             hint[at] = brushed(batch["reflection"][at], width)
         return hint

@@ -8,7 +8,7 @@ from dataclasses import replace
 from degradations.reflection import draw_scene, draw_view, simulate
 from degradations.sample_rng import SampleRNG
 from models.arrays import to_pixels
-from training.data.scikit_photos import SIDE, square_photo
+from training.data.scikit_photos import SIDE_PX, square_photo
 from training.tasks.dereflection.config import DereflectionRun
 from training.tasks.task import Example
 
@@ -23,7 +23,7 @@ def behind_glass(config: DereflectionRun) -> Iterator[Example]:
         rng = SampleRNG(0, number)
         t, r = square_photo(scene), square_photo(world)
         drawn = draw_scene(rng, glass)
-        views = [draw_view(rng, drawn, SIDE, SIDE, glass) for _ in range(POSES)]
+        views = [draw_view(rng, drawn, SIDE_PX, SIDE_PX, glass) for _ in range(POSES)]
         shown = simulate(t.expand(POSES, -1, -1, -1), r.expand(POSES, -1, -1, -1), views)
         for pose in range(POSES):
             yield f"{scene}, pose {pose + 1}", to_pixels(shown["input"][pose]), to_pixels(shown["target"][pose])

@@ -28,7 +28,7 @@ from training.evaluation.scoring import Measured
 from training.evaluation.sheet import SheetRow, thumbnail
 
 POSES = 5
-SIDE = 256
+SIDE_PX = 256
 HOLD_OUT = 0.1  # the stages' data.hold_out, by name
 # One exposure, or the targets of a scene would differ; always glass; light that adds up (no shoulder), to be compared.
 GLASS = GlassConfig(clean=0.0, exposure=0.0, screen=0.0)
@@ -61,14 +61,14 @@ def measure_poses(restorer: Restorer, files: Sequence[Path], scenes: int, seed: 
     kept = [file for file in files if held_out(file.stem, HOLD_OUT)]
     if len(kept) < 2:
         raise EvaluationError("Of these photos fewer than two are held out from training: give a larger folder.")
-    photos = PhotoStore(kept, SIDE)
+    photos = PhotoStore(kept, SIDE_PX)
     rows: list[Row] = []
     sheet = []
     for scene in range(scenes):
         rng = SampleRNG(seed, scene, Stream.POSES)
-        t, r = photos.draw(rng, SIDE, 0.8), photos.draw(rng, SIDE, 0.8)
+        t, r = photos.draw(rng, SIDE_PX, 0.8), photos.draw(rng, SIDE_PX, 0.8)
         drawn = draw_scene(rng, GLASS)
-        views = [draw_view(rng, drawn, SIDE, SIDE, GLASS) for _ in range(POSES)]
+        views = [draw_view(rng, drawn, SIDE_PX, SIDE_PX, GLASS) for _ in range(POSES)]
         shown = simulate(t.expand(POSES, -1, -1, -1), r.expand(POSES, -1, -1, -1), views)
         inputs, layers = [to_pixels(p) for p in shown["input"]], [to_pixels(p) for p in shown["reflection"]]
         done = [restorer(photo) for photo in inputs]
@@ -86,7 +86,7 @@ def measure_poses(restorer: Restorer, files: Sequence[Path], scenes: int, seed: 
             pictures = [thumbnail(p) for pair in zip(inputs[:3], outputs[:3], strict=True) for p in pair]
             sheet.append(SheetRow(caption, [*pictures, thumbnail(to_pixels(shown["target"][0]))]))
     names = [str(row["scene"]) for row in rows]
-    summary: Summary = {"kind": "poses", "protocol": f"poses-{POSES}-{SIDE}", "scenes": scenes}
+    summary: Summary = {"kind": "poses", "protocol": f"poses-{POSES}-{SIDE_PX}", "scenes": scenes}
     summary["columns"] = ["pose 1", "restored", "pose 2", "restored", "pose 3", "restored", "target"]
     total = {key: sum(float(row[key]) for row in rows) for key in ("leaking", "reflected")}
     summary["leak"] = {"mean": total["leaking"] / max(total["reflected"], 1e-9)}

@@ -56,6 +56,7 @@ class PictureObjective(Objective):
         return self.compare(photo, target, indices, tags)
 
     def terms(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of each sample (B), and the mean of each term."""
         photo = batch["input"].contiguous(memory_format=torch.channels_last)
         output, target = self.learn(photo, batch["target"], indices, batch.get("tags"))
         return self.weigh(output, target, batch)
@@ -109,9 +110,11 @@ class SeparationObjective(WholeObjective):
             self.perceptual = PerceptualLoss(prior_encoder(config.prior))
 
     def restore(self, photo: Tensor, hint: Tensor | None = None) -> Tensor:
+        """Restore photos, 1 x 3 x H x W in [0, 1], as the pipeline does."""
         return restore_in_tiles(self.network, photo, hint)
 
     def terms(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of each sample (B) with the terms on the reflection, and the mean of each term."""
         net, photo = self.network, batch["input"].contiguous(memory_format=torch.channels_last)
         maps, reflection = net.separate(photo, net.tokens(batch.get("tags")), batch["hint"])
         output, reflection, real = apply_tone(photo, maps.float()), reflection.float(), batch["real"]
@@ -150,6 +153,7 @@ class LatentObjective(WholeObjective):
     def learn(
         self, photo: Tensor, target: Tensor, indices: list[int], tags: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
+        """Predict the clean latent, and encode the target's."""
         with torch.no_grad():
             latent, clean = self._latent(photo), self._latent(target)
         return self.network.step(latent), clean.float()
@@ -178,6 +182,7 @@ class LocalObjective(PictureObjective):
             )
 
     def restore(self, photo: Tensor, hint: Tensor | None = None) -> Tensor:
+        """Restore photos, 1 x 3 x H x W in [0, 1], as the pipeline does."""
         return restore_in_tiles(self.network, photo, hint)
 
     def compare(

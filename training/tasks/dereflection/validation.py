@@ -62,6 +62,7 @@ class Validator:
 
     @torch.no_grad()
     def run(self, objective: PictureObjective, device: torch.device) -> dict[str, float]:
+        """Measure the network of ``objective`` as it is: see the class."""
         row: dict[str, float] = {}
         for name, samples in self.sets.items():
             if not samples:

@@ -54,6 +54,7 @@ class TaggedPhotos:
         return manifest_hash(self.files, self.config.root)
 
     def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
+        """Make the samples ``indices``, ``size`` x ``size`` px, by name: see the class."""
         keys = [(index % self.config.samples, size) for index in indices]
         missing = [key for key in dict.fromkeys(keys) if key not in self._made]
         if missing:

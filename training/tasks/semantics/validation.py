@@ -14,10 +14,10 @@ from training.tasks.semantics.config import SemanticRun
 from training.tasks.semantics.dataset import TaggedPhotos
 from training.tasks.semantics.objective import SemanticObjective
 
-TOP = 3
+TOP_TAGS = 3
 
 
-def macro_recall(scores: Tensor, tags: Sequence[int], top: int = TOP) -> float:
+def macro_recall(scores: Tensor, tags: Sequence[int], top: int = TOP_TAGS) -> float:
     """Mean over the tags that occur of the share of their photos where they are among the ``top`` scores (N x T)."""
     truth = torch.tensor(tags)
     hit = (scores.topk(min(top, scores.shape[1]), 1).indices == truth[:, None]).any(1).double()
@@ -44,6 +44,7 @@ class SemanticValidator:
 
     @torch.no_grad()
     def run(self, objective: SemanticObjective, device: torch.device) -> dict[str, float]:
+        """Measure the network of ``objective`` as it is: see the class."""
         if not self.tags:
             return {}
         network = objective.network
