@@ -1,4 +1,4 @@
-"""Scenes out of focus in part, as photos are: else a network learns that what is blurred is the reflection."""
+"""Partly defocused scenes, so that a network does not learn that every blurred region is a reflection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RADIUS = (0.005, 0.03)  # of the blur disc, shares of the picture's width
 
 
 def partly_defocused(picture: Tensor, rng: SampleRNG) -> Tensor:
-    """``picture``, 3 x H x W in [0, 1], blurred by a disc of a drawn radius where a smooth random mask says so."""
+    """Blur ``picture``, 3 x H x W in [0, 1], by a disc of random radius under a smooth random mask."""
     height, width = picture.shape[-2:]
     blurred = disc_blur(picture[None], torch.tensor([rng.log_uniform(*RADIUS) * width]))[0].clamp(0, 1)
     cells = 2 + rng.integer(3)

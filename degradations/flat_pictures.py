@@ -1,5 +1,4 @@
-"""Flat pictures as transmissions: prints, paintings and screens, so that a picture within the picture, or one of low
-contrast, is not taken for a reflection."""
+"""Flat pictures as transmissions (prints, paintings, screens), so that a network does not take them for reflections."""
 
 from __future__ import annotations
 
@@ -15,8 +14,10 @@ HUNG = 0.6  # probability that the picture hangs on a wall, else it fills the vi
 
 
 def flat_picture(picture: Tensor, behind: Tensor, rng: SampleRNG) -> Tensor:
-    """``picture`` as a print (its blacks lifted, its whites dimmed), filling the view or hanging, a little turned, in a
-    frame before ``behind``. All 3 x H x W, sRGB in [0, 1]."""
+    """Show ``picture`` as a print of reduced contrast that fills the view or hangs in a frame in front of ``behind``.
+
+    All are 3 x H x W, sRGB in [0, 1].
+    """
     low, high = rng.uniform(0.0, 0.2), rng.uniform(0.7, 1.0)
     colour = torch.tensor([rng.uniform(0.93, 1.0) for _ in range(3)])[:, None, None]
     print_ = (low + (high - low) * picture) * colour

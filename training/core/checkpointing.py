@@ -1,4 +1,4 @@
-"""Checkpoints that survive a kill: written beside, renamed when whole; the oldest are dropped."""
+"""Atomic checkpoints of a run, of which the newest are kept, and the settings that a resumed run must share."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FREE_SETTINGS = (
 
 
 def settings_of(config: RunConfig, lineage: dict[str, str] | None) -> dict[str, Any]:
-    """What decides a run's weights at a step: its configuration, and the revision it starts from.
+    """Collect what determines a run's weights at a step: its configuration and the revision it starts from.
 
     Under a ``horizon`` the number of steps is free: the schedule does not depend on it.
     """

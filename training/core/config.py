@@ -1,4 +1,4 @@
-"""A stage is data: the YAML configuration of a run, checked by pydantic, with a base and overrides."""
+"""The configuration of a run: YAML with a base and overrides, validated by pydantic."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from training.core.renamed import rename_losses
 
 
 class CurveFile:
-    """A CSV that is appended to; on resume the rows after the step resumed from are dropped."""
+    """A CSV file of one row a step; resuming drops the rows after the step that is resumed from."""
 
     def __init__(self, file: Path, resumed_step: int) -> None:
         self.file = file
@@ -26,7 +26,7 @@ class CurveFile:
                 file.unlink()
 
     def last(self, name: str) -> float:
-        """A value of the last row that was kept at the start; 0 where there is none."""
+        """Return a value of the last row that was there at the start; 0 where there is none."""
         return self.kept[-1].get(name, 0.0) if self.kept else 0.0
 
     def add(self, row: dict[str, float]) -> None:

@@ -40,7 +40,7 @@ def make_accelerator(precision: str, cpu: bool) -> Accelerator:
 
 
 def is_shared_out(accelerator: Accelerator) -> bool:
-    """Whether each process holds a part of the weights only."""
+    """Whether weights are sharded over the processes (FSDP)."""
     return bool(accelerator.distributed_type == DistributedType.FSDP)
 
 
@@ -73,15 +73,17 @@ def set_up(accelerator: Accelerator, network: nn.Module, objective: nn.Module, c
 
 
 def inside(accelerator: Accelerator, objective: nn.Module, work: Callable[[Any], Any]) -> Any:
-    """``work(bare objective)``. With shared-out weights all processes must ask, and FSDP gathers them meanwhile."""
+    """Call ``work`` with the unwrapped objective. Under FSDP, which gathers the weights, all processes must call it."""
     if is_shared_out(accelerator):
         return objective(work, None)
     return work(accelerator.unwrap_model(objective))
 
 
 def whole_weights(accelerator: Accelerator, objective: nn.Module) -> dict[str, Tensor] | None:
-    """The network's weights in full, on the CPU of the main process; all processes must ask. None where each has them
-    in place already."""
+    """Gather the network's sharded weights on the CPU of the main process; all processes must call it.
+
+    None where weights are not sharded.
+    """
     if not is_shared_out(accelerator):
         return None
     state = accelerator.get_state_dict(objective)
@@ -89,7 +91,7 @@ def whole_weights(accelerator: Accelerator, objective: nn.Module) -> dict[str, T
 
 
 class Average(EMAModel):
-    """diffusers' moving average of weights, saved in full where they are shared out, for any number of processes."""
+    """diffusers' moving average of weights, which saves sharded weights whole, for any number of processes."""
 
     shadow_params: list[Tensor]
 
@@ -106,7 +108,7 @@ class Average(EMAModel):
 
 
 def whole(value: Any) -> Any:
-    """A value that may be shared out (a DTensor), in full and on the CPU; any other as it is."""
+    """Gather a sharded value (DTensor) on the CPU; return any other value as it is."""
     return value.full_tensor().cpu() if isinstance(value, DTensor) else value
 
 

@@ -1,4 +1,4 @@
-"""What a finished run leaves: the pipeline in half precision, its hashes and the record of how it was made."""
+"""Export of a run: the pipeline in half precision, its hashes, and the record of how it was made."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ def export(
     peak_mb: float,
     step: int,
 ) -> Path:
-    """Write ``<out>/model/``: pipeline, SHA256SUMS, curves and record.json, as of ``step`` steps; whole or not at
-    all."""
+    """Write ``<out>/model/`` atomically: the pipeline after ``step`` steps, SHA256SUMS, curves and record.json."""
     with new_folder(out / "model") as partial:
         pipeline.save_pretrained(partial, dtype="float16")
         write_sums(partial)
@@ -83,7 +82,7 @@ def note_start(out: Path, step: int, processes: int, where: torch.device) -> Non
 
 
 def make_record(config: RunConfig, out: Path, manifest: str, lineage: dict[str, str] | None) -> dict[str, Any]:
-    """Everything needed to make the run again, and what it cost."""
+    """Collect what is needed to reproduce the run, and what it cost."""
     return {
         "config": config.model_dump(mode="json"),
         "seed": config.seed,

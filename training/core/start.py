@@ -1,4 +1,4 @@
-"""Where full-size training starts: a pipeline made of published components, to be named in a stage's init_from.
+"""Make the starting point of full-size training, a pipeline of published components, for a stage's ``init_from``.
 
     python -m training.core.start sana-600m --out runs/deblur-full-0-start/model                   from the hub
     python -m training.core.start sana-600m --parts DIR --out runs/deblur-full-0-start/model       from folders at hand

@@ -1,4 +1,4 @@
-"""The network a stage trains: made anew from its configuration, or warm-started from a pipeline."""
+"""Build the network of a stage: new from its configuration, or warm-started from a pipeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The true tags of a run's photos, by the class in their names, and which samples are told them."""
+"""The true tags of a run's photos, by the class in their names, and their dropout."""
 
 from __future__ import annotations
 
@@ -41,8 +41,10 @@ class TrueTags:
                 self.table[row, vocabulary().index(tag)] = 1.0
 
     def of(self, scenes: Sequence[int], places: Sequence[int | None]) -> Tensor:
-        """What samples are told, B x tags: of photo ``places``, or nothing (None: a real pair; or dropped out, which
-        is drawn for each of ``scenes``)."""
+        """Return the tags of the photos at ``places``, B x tags.
+
+        A row is zero for a real pair (None) and where the tags are dropped out, which is drawn for each of ``scenes``.
+        """
         rows = torch.zeros(len(places), self.table.shape[1])
         for row, (scene, place) in enumerate(zip(scenes, places, strict=True)):
             if place is not None and not SampleRNG(self.seed, scene, Stream.TAG_DROPOUT).chance(self.dropout):

@@ -1,4 +1,4 @@
-"""One training loop for every task and stage, on a CPU, a GPU, or several processes."""
+"""The training loop of every task and stage, on a CPU, a GPU or several processes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Trainer:
         return step
 
     def indices(self, step: int, part: int) -> list[int]:
-        """The samples of one micro batch: a slice of the step's that no other process or part has."""
+        """Return the sample indices of one micro batch, disjoint from those of all other processes and parts."""
         a = self.accelerator
         first = step * self.config.batch + (a.process_index * self.accumulation + part) * self.micro
         return list(range(first, first + self.micro))
@@ -89,7 +89,7 @@ class Trainer:
         return sizes[SampleRNG(self.config.seed, step, Stream.SIZE).integer(len(sizes))]
 
     def start_feed(self, step: int) -> None:
-        """Have the batches from ``step`` on made, in order."""
+        """Start the feed of batches at ``step``."""
         steps = range(step, self.config.steps)
         requests = ((self.indices(s, part), self.size(s)) for s in steps for part in range(self.accumulation))
         self.batches = feed(self.data, requests, self.config.workers, self.accelerator.device)
@@ -140,17 +140,19 @@ class Trainer:
         self.accelerator.print(f"step {step}: validation: {shown}", flush=True)
 
     def must_stop(self) -> bool:
-        """Whether any process was asked to stop: all stop at the same step, or they would wait for each other."""
+        """Whether any process was asked to stop; all must stop at the same step, or they would deadlock."""
         return self._any(self.stop_asked)
 
     def time_is_over(self) -> bool:
-        """Whether the run's minutes have passed, for any process."""
+        """Whether the time limit of the run (``minutes``) has passed on any process."""
         minutes = self.config.minutes
         return minutes is not None and self._any(self.seconds >= 60 * minutes)
 
     def check_finite(self, step: int) -> None:
-        """FloatingPointError where a gradient was not finite. Asked for only where a GPU is waited for anyway, and
-        before anything is saved."""
+        """Raise FloatingPointError if a gradient was not finite.
+
+        Called where the GPU is synchronised anyway, and before anything is saved.
+        """
         if not self.finite:
             raise FloatingPointError(f"a gradient was not finite by step {step}: lower optimizer.lr.")
 

@@ -1,4 +1,4 @@
-"""What a stage of dereflection asks of the network, as one module, so that DDP and autocast wrap the whole of it."""
+"""The objectives of dereflection, each as one module, so that DDP and autocast wrap all of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def unused(config: DereflectionRun) -> tuple[str, ...]:
 
 
 class PictureObjective(Objective):
-    """Compares pictures; how they come about is :meth:`compare`'s."""
+    """Base of the objectives that compare pictures, which :meth:`compare` makes."""
 
     def __init__(self, network: Any, config: DereflectionRun) -> None:
         super().__init__()
@@ -42,17 +42,17 @@ class PictureObjective(Objective):
     def compare(
         self, photo: Tensor, target: Tensor, indices: list[int], tags: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Output and what it should be, of one size. ``tags``: what guides it, B x tags, or None."""
+        """Output and target of one size. ``tags``: the guidance, B x tags, or None."""
         raise NotImplementedError
 
     def restore(self, photo: Tensor, hint: Tensor | None = None) -> Tensor:
-        """A whole photo of any size, 1 x 3 x H x W, restored as it is in use."""
+        """Restore a whole photo of any size, 1 x 3 x H x W, as the pipeline does."""
         return self.network.restore(photo)
 
     def learn(
         self, photo: Tensor, target: Tensor, indices: list[int], tags: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """What is compared in training: :meth:`compare`'s pictures, unless it is something that they are made of."""
+        """Give what training compares: the pictures of :meth:`compare`, or what a subclass decodes them from."""
         return self.compare(photo, target, indices, tags)
 
     def terms(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -73,7 +73,7 @@ class PictureObjective(Objective):
 
 
 def restore_in_tiles(network: SmallDereflection, photo: Tensor, hint: Tensor | None = None) -> Tensor:
-    """What the pipeline does with a photo that fits into one tile, 1 x 3 x H x W."""
+    """Restore a photo, 1 x 3 x H x W, as the pipeline does with one that fits into one tile."""
     height, width = photo.shape[-2:]
     whole = Box(0, 0, height, width, height, width)
     return network.restore_tiles(photo, network.context(photo, hint=hint), [whole])
