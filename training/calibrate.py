@@ -43,7 +43,7 @@ Pair = tuple[Tensor, Tensor]  # photo and target at its exposure, 3 x H x W in [
 
 
 def real_sets(data: DataConfig) -> dict[str, list[Pair]]:
-    """Folder -> its pairs that may choose."""
+    """Load the held-out real pairs by folder, each target matched to its photo's exposure."""
     sets = {}
     for folder in data.pairs:
         pairs = match_pairs(data.root / folder)
@@ -72,7 +72,7 @@ def sharp_photos(data: DataConfig, seed: int) -> list[Tensor]:
 
 
 def score(pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]) -> list[dict[str, float]]:
-    """A row for each working size, tone and effect: mean gains in dB over all pairs, and what sharp photos keep."""
+    """Score every setting: mean gains in dB over all pairs, and the PSNR of sharp photos to themselves."""
     network = cast(SmallDereflection, pipeline.network)
     step, own = network.multiple, network.config.working_size
     sizes = sorted({max(step, round(own * factor / step) * step) for factor in WORKING_SIZE_FACTORS})
@@ -123,9 +123,12 @@ def _score_effects(done: list, harm: list) -> list[dict[str, float]]:
 
 
 def calibrate(run: Path, out: Path) -> list[dict[str, float]]:
-    """Write ``out``, the model of ``run`` used as gains most, whole or not at all. The rows.
+    """Write ``out`` atomically: the model of ``run`` with the settings of the highest gain. Return all rows.
 
-    What counts is PSNR and aligned PSNR together: the first alone would reward a mere change of tone.
+    The criterion is PSNR plus aligned PSNR: PSNR alone would reward a mere change of brightness and contrast.
+
+    Raises:
+        ModelError: ``run`` is not finished, or its files were altered.
     """
     if not (run / "record.json").is_file() or not (run / SUMS).is_file():
         raise ModelError(f"{run} is no finished run: give the folder 'model' of one (it holds {SUMS}, record.json).")

@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def evaluate(args: argparse.Namespace, restorer: Restorer) -> str:
-    """Runs the asked-for measurement, writes the report and returns its Markdown."""
+    """Run the measurement that the options name, write its report and return it as Markdown."""
     if not (math.isfinite(args.worse) and args.worse >= 0):
         raise EvaluationError(f"--worse is {args.worse:g}: give a loss in dB, 0 or more.")
     if args.linear:
@@ -99,7 +99,7 @@ def evaluate(args: argparse.Namespace, restorer: Restorer) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 0, or 2 with a sentence on standard error."""
+    """Run the command line. Return the exit code: 0, or 2 with a message on standard error."""
     args = parser().parse_args(arguments)
     try:
         if args.make_blur_test:

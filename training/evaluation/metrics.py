@@ -89,8 +89,10 @@ def tensor_aligned_psnr(picture: Tensor, target: Tensor) -> float:
 
 
 def mean_gradient(picture: np.ndarray) -> float:
-    """Mean absolute difference between neighbours, both directions, in the picture's units: a loss of detail
-    shows as a fall. A single row or column has neighbours one way only; a single pixel scores 0."""
+    """Mean absolute difference between neighbouring pixels in both directions, in the picture's units.
+
+    It falls with a loss of detail; a single pixel scores 0.
+    """
     values = picture.astype(np.float32)
     steps = [np.abs(np.diff(values, axis=axis)) for axis in (0, 1)]
     count = sum(step.size for step in steps)
@@ -105,10 +107,9 @@ def bootstrap_interval(
     draws: int = 5000,
     seed: int = 0,
 ) -> tuple[float, float] | None:
-    """Interval of the mean over images when *scenes* are drawn again with replacement.
+    """Bootstrap interval of the mean over images, resampling whole scenes, since images of one are not independent.
 
-    Images of one scene are not independent, so a scene comes or goes whole. None with fewer than two scenes,
-    from which nothing can be said. The same arguments give the same interval.
+    None with fewer than two scenes. The same arguments give the same interval.
     """
     if len(values) != len(scenes):
         raise ValueError(f"There are {len(values)} values and {len(scenes)} scenes: give one scene a value.")

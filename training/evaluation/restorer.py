@@ -1,4 +1,4 @@
-"""A model as evaluation sees it: the pipeline that ships, 8-bit pictures in and out, and what it was."""
+"""A model under evaluation: the shipped pipeline with 8-bit pictures in and out, and its identity."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Restorer:
     options: dict[str, Any] = field(default_factory=dict)  # for every call
 
     def __call__(self, photo: np.ndarray) -> Prediction:
-        """uint8 H x W x 3 -> the restored picture and what comes with it, pictures rounded to 8 bits."""
+        """Restore a photo, uint8 H x W x 3; pictures of the result are rounded to 8 bits."""
         start = time.perf_counter()
         output = self.pipeline(as_float(photo), **self.options)
         seconds = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""What `training.evaluate` measures on any pipeline: pairs, do-no-harm, a look, and the tiling check."""
+"""The measurements of `training.evaluate` on any pipeline: pairs, do-no-harm, a contact sheet, the tiling check."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def score_pairs(
 def measure_harm(
     restorer: Restorer, photos: dict[str, Path], predictions: Path, scene_pattern: str = SCENE_PATTERN
 ) -> Measured:
-    """How far the pipeline strays from sharp photos that have nothing to remove: PSNR of output to input."""
+    """Measure PSNR of output to input on sharp photos, which have nothing to remove."""
     rows: list[Row] = []
     changes: list[np.ndarray] = []
     for name, path in _progress(photos.items()):
@@ -146,7 +146,7 @@ def measure_harm(
 
 
 def look(restorer: Restorer, photos: dict[str, Path], predictions: Path) -> Measured:
-    """Photos without a target: nothing to score, everything to see. Every photo gets a row of the sheet."""
+    """Restore photos without targets for a contact sheet with a row for every photo; nothing is scored."""
     rows: list[Row] = []
     sheet = []
     for name, path in _progress(photos.items()):
@@ -164,11 +164,16 @@ def look(restorer: Restorer, photos: dict[str, Path], predictions: Path) -> Meas
 def check_tiling(
     restorer: Restorer, photos: dict[str, Path], tile: int | None = None, megapixels: float | None = 2.0
 ) -> Measured:
-    """Do the tiles show? PSNR in dB between two grids half a tile apart, and between tiled and whole.
+    """Measure whether tiles are visible: PSNR in dB between two grids half a tile apart, and tiled against whole.
 
-    Compared before rounding, in tiles of the size the pipeline itself takes or of ``tile``.
-    Photos are first resized to ``megapixels`` (None: left as they are); one that fits into a single tile would agree
-    with itself, so it is an error.
+    Pictures are compared before rounding.
+
+    Args:
+        tile: size of the tiles in pixels; None is the pipeline's own.
+        megapixels: size to which photos are resized first; None leaves them.
+
+    Raises:
+        EvaluationError: a photo fits into a single tile, or cannot be restored whole.
     """
     rows: list[Row] = []
     for name, path in _progress(photos.items()):
@@ -214,7 +219,7 @@ def _motion_error(predicted: np.ndarray, pair: Pair) -> MotionError:
 
 
 def save_picture(picture: np.ndarray, path: Path) -> np.ndarray:
-    """Writes a lossless PNG and gives back what the file holds: what is scored is what was saved."""
+    """Write a lossless PNG and read it back, so that scores are those of the saved file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path, compress_level=1)
     return read_picture(path)

@@ -1,4 +1,4 @@
-"""Simulated blurred photos that may be shown to anyone."""
+"""Simulated blurred photos, made from freely usable pictures."""
 
 from __future__ import annotations
 
