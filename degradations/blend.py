@@ -26,10 +26,10 @@ from torch import Tensor
 from degradations.camera import develop
 from degradations.filters import gaussian_blur
 from degradations.ranges import Chance, Range
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 
 TONE_MEANS, TONE_DEVIATION = (1.109, 1.106, 1.078), 0.117  # of the factor on each channel of T
-TONE_LEAST, TONE_MOST = 0.82, 1.42
+MIN_TONE, MAX_TONE = 0.82, 1.42
 OVERFLOW = 1.3  # times the mean of what lies above white that is taken off the reflection
 
 
@@ -64,24 +64,24 @@ class Blend:
     noise: Tensor  # 3 x H x W
 
 
-def draw_blend(draws: Draws, height: int, width: int, config: BlendConfig) -> Blend:
+def draw_blend(rng: SampleRNG, height: int, width: int, config: BlendConfig) -> Blend:
     """The parameters of one sample, all from its own stream."""
-    toned, local = draws.chance(config.tone), draws.chance(config.local)
+    toned, local = rng.chance(config.tone), rng.chance(config.local)
     tone = [1.0, 1.0, 1.0]
     if toned:
-        factors = [mean + TONE_DEVIATION * float(draws.normal(1)) for mean in TONE_MEANS]
-        tone = [min(max(factor, TONE_LEAST), TONE_MOST) for factor in factors]
-    cells = 2 + draws.integer(4)
+        factors = [mean + TONE_DEVIATION * float(rng.normal(1)) for mean in TONE_MEANS]
+        tone = [min(max(factor, MIN_TONE), MAX_TONE) for factor in factors]
+    cells = 2 + rng.integer(4)
     return Blend(
-        clean=draws.chance(config.clean),
-        strength=draws.uniform(*config.strength),
-        blur=0.0 if draws.chance(config.sharp) else draws.uniform(*config.blur),
-        screen=draws.chance(config.screen),
+        clean=rng.chance(config.clean),
+        strength=rng.uniform(*config.strength),
+        blur=0.0 if rng.chance(config.sharp) else rng.uniform(*config.blur),
+        screen=rng.chance(config.screen),
         tone=(tone[0], tone[1], tone[2]),
-        lit=(draws.normal(1, cells, cells) * 2 + draws.uniform(-1, 1)).numpy() if local else None,
-        level=draws.uniform(0, config.noise),
-        quality=draws.uniform(*config.quality) if draws.chance(config.jpeg) else 0.0,
-        noise=draws.normal(3, height, width),
+        lit=(rng.normal(1, cells, cells) * 2 + rng.uniform(-1, 1)).numpy() if local else None,
+        level=rng.uniform(0, config.noise),
+        quality=rng.uniform(*config.quality) if rng.chance(config.jpeg) else 0.0,
+        noise=rng.normal(3, height, width),
     )
 
 

@@ -29,11 +29,11 @@ from degradations.blur_families import DRAWN, Frame
 from degradations.blur_layers import Layers, blur_layers
 from degradations.camera import develop, to_light, to_picture
 from degradations.motion_field import motion_and_defocus
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 
 __all__ = ["FAMILIES", "Blur", "BlurConfig", "blur_light", "draw_blur", "simulate_blur"]
 
-MOST_LIGHTS = 0.03  # share of the picture up to which highlights keep their full brightness
+MAX_LIGHTS_SHARE = 0.03  # share of the picture up to which highlights keep their full brightness
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Blur:
     quality: float  # 0: no JPEG
 
 
-def draw_blur(draws: Draws, config: BlurConfig, height: int, width: int) -> Blur:
+def draw_blur(rng: SampleRNG, config: BlurConfig, height: int, width: int) -> Blur:
     """The blur of one sample of ``height`` x ``width`` pixels, all from its own stream.
 
     The family's own settings come last: what is drawn before them is the same whatever the families' weights are.
@@ -58,16 +58,16 @@ def draw_blur(draws: Draws, config: BlurConfig, height: int, width: int) -> Blur
     """
     if min(height, width) < 16:
         raise ValueError(f"A picture of {width} x {height} px is too small to blur: its sides must be at least 16 px.")
-    clean, lights, compressed = draws.chance(config.clean), draws.chance(config.lights), draws.chance(config.jpeg)
-    highlight, gamma = draws.log_uniform(*config.highlight), draws.uniform(*config.gamma)
-    level, quality = draws.uniform(0, config.noise), draws.uniform(*config.quality)
-    noise = draws.normal(3, height, width)
+    clean, lights, compressed = rng.chance(config.clean), rng.chance(config.lights), rng.chance(config.jpeg)
+    highlight, gamma = rng.log_uniform(*config.highlight), rng.uniform(*config.gamma)
+    level, quality = rng.uniform(0, config.noise), rng.uniform(*config.quality)
+    noise = rng.normal(3, height, width)
     names, weights = list(config.weights), np.array(list(config.weights.values()))
-    place = int(np.searchsorted(np.cumsum(weights), draws.uniform(0, float(weights.sum())), side="right"))
+    place = int(np.searchsorted(np.cumsum(weights), rng.uniform(0, float(weights.sum())), side="right"))
     family = names[min(place, int(np.flatnonzero(weights)[-1]))]
     return Blur(
         family="clean" if clean else family,
-        passes=() if clean else DRAWN[family](draws, Frame(height, width, config)),
+        passes=() if clean else DRAWN[family](rng, Frame(height, width, config)),
         highlight=highlight if lights and not clean else 1.0,
         threshold=config.threshold,
         gamma=gamma,
@@ -124,5 +124,5 @@ def _scene(sharp: Tensor, gamma: Tensor, highlight: Tensor, threshold: Tensor) -
     the channels counts: a strong colour has one channel at its end without being a light."""
     light = to_light(sharp, gamma)
     over = ((sharp.mean(1, keepdim=True) - threshold) / (1 - threshold)).clamp(0, 1) ** 4
-    share = (MOST_LIGHTS / over.mean((1, 2, 3), keepdim=True).clamp(min=1e-6)).clamp(max=1)
+    share = (MAX_LIGHTS_SHARE / over.mean((1, 2, 3), keepdim=True).clamp(min=1e-6)).clamp(max=1)
     return light * (1 + (highlight - 1) * share * over)

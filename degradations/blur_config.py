@@ -26,7 +26,7 @@ FAMILIES = {
     "composed": 1.2,  # defocus, then motion
 }
 OTHERS = "others"
-LARGEST = 0.2  # longest blur, share of the picture's shorter side: borders are mirrored so far
+MAX_BLUR_SHARE = 0.2  # longest blur, share of the picture's shorter side: borders are mirrored so far
 
 
 @checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -66,11 +66,13 @@ class BlurConfig:
         if self.weights["kernels"] and self.kernels is None:
             raise ValueError("the family 'kernels' has a weight but no folder: set kernels to one of .npy files")
         for name in ("motion", "sweep", "kernel_length"):
-            if getattr(self, name)[1] > LARGEST:
-                raise ValueError(f"{name} must end at {LARGEST:g} of the picture's shorter side or below")
+            if getattr(self, name)[1] > MAX_BLUR_SHARE:
+                raise ValueError(f"{name} must end at {MAX_BLUR_SHARE:g} of the picture's shorter side or below")
         for name, reach in (("defocus", 1.0), ("gaussian", 3.0)):
-            if reach * getattr(self, name)[1] > LARGEST / 2:
-                raise ValueError(f"{name} must end at {LARGEST / 2 / reach:.3g} of the picture's shorter side or below")
+            if reach * getattr(self, name)[1] > MAX_BLUR_SHARE / 2:
+                raise ValueError(
+                    f"{name} must end at {MAX_BLUR_SHARE / 2 / reach:.3g} of the picture's shorter side or below"
+                )
         return self
 
     @property

@@ -18,7 +18,7 @@ from degradations.blur_layers import Layer, Layers, Mask
 from degradations.filters import reach_of
 from degradations.kernels import Kernel, aperture, from_points, gaussian, identity, load_kernels, resized
 from degradations.paths import Matrices, Path, camera_matrices, integrate, longest, similarity_matrices
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 from degradations.trajectory import Trajectory, random_walk, straight
 
 FINE = 0.4  # px between the points of a trajectory's kernel
@@ -36,59 +36,62 @@ class Frame:
 
     @property
     def side(self) -> int:
+        """The shorter side, in pixels."""
         return min(self.height, self.width)
 
     def pixels(self, share: float, reach: float = 0.5) -> float:
         """A length in pixels whose ``reach``-fold stays within what borders are mirrored for."""
         return min(share * self.side, (reach_of(self.height, self.width) - 1) / reach)
 
-    def length(self, draws: Draws) -> float:
-        return self.pixels(draws.log_uniform(*self.config.motion))
+    def length(self, rng: SampleRNG) -> float:
+        """Draw the length of a camera's or an object's motion, in pixels."""
+        return self.pixels(rng.log_uniform(*self.config.motion))
 
 
-def shake(draws: Draws, frame: Frame) -> tuple[Layers, ...]:
+def shake(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
     """A hand-held camera: six random motions, of which each hand and lens mixes its own share."""
-    walk = random_walk(draws, 6).centred()
-    view = math.radians(draws.uniform(*frame.config.field_of_view))
+    walk = random_walk(rng, 6).centred()
+    view = math.radians(rng.uniform(*frame.config.field_of_view))
     focal = 1 / math.tan(view / 2)
-    roll, shift, advance = draws.uniform(0, 2.5), draws.uniform(0, 1), draws.uniform(0, 1.5)
-    slant = (draws.uniform(-1, 1) * frame.config.slant, draws.uniform(-1, 1) * frame.config.slant)
+    roll, shift, advance = rng.uniform(0, 2.5), rng.uniform(0, 1), rng.uniform(0, 1.5)
+    slant = (rng.uniform(-1, 1) * frame.config.slant, rng.uniform(-1, 1) * frame.config.slant)
     # Turning about x and y moves the picture by focal * angle, shifting it by focal * shift, rolling by the angle.
     share = np.array([1.0, 1.0, roll * focal, shift, shift, advance * focal]) / focal
 
     def views(parameters: np.ndarray) -> np.ndarray:
         return camera_matrices(parameters, focal, slant)
 
-    return (
-        (Layer(_scaled_path(Trajectory(walk.positions * share, walk.weights), views, frame.length(draws), frame)),),
-    )
+    return ((Layer(_scaled_path(Trajectory(walk.positions * share, walk.weights), views, frame.length(rng), frame)),),)
 
 
-def trajectory(draws: Draws, frame: Frame) -> tuple[Layers, ...]:
-    return ((Layer(_walk_kernel(draws, frame.length(draws))),),)
+def trajectory(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
+    """One kernel for the whole picture, from a random trajectory."""
+    return ((Layer(_walk_kernel(rng, frame.length(rng))),),)
 
 
-def linear(draws: Draws, frame: Frame) -> tuple[Layers, ...]:
-    return ((Layer(_line_kernel(draws, frame.length(draws))),),)
+def linear(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
+    """One straight, even motion of the whole picture."""
+    return ((Layer(_line_kernel(rng, frame.length(rng))),),)
 
 
-def objects(draws: Draws, frame: Frame) -> tuple[Layers, ...]:
+def objects(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
     """One to three objects that move, over what stands still, is shaken, or is out of focus."""
-    blurred, defocused = draws.chance(frame.config.background), draws.chance(0.5)
+    blurred, defocused = rng.chance(frame.config.background), rng.chance(0.5)
     behind = identity()
     if blurred:
-        behind = _aperture(draws, frame) if defocused else _walk_kernel(draws, frame.length(draws) / 2)
+        behind = _aperture(rng, frame) if defocused else _walk_kernel(rng, frame.length(rng) / 2)
     layers = [Layer(behind)]
-    for _ in range(1 + min(draws.integer(3), draws.integer(3))):
-        mask = _mask(draws, draws.uniform(0.1, 0.4), frame)
-        curved = draws.chance(0.4)
-        layers.append(Layer((_walk_kernel if curved else _line_kernel)(draws, frame.length(draws)), mask))
+    for _ in range(1 + min(rng.integer(3), rng.integer(3))):
+        mask = _mask(rng, rng.uniform(0.1, 0.4), frame)
+        curved = rng.chance(0.4)
+        layers.append(Layer((_walk_kernel if curved else _line_kernel)(rng, frame.length(rng)), mask))
     return (tuple(layers),)
 
 
-def zoom(draws: Draws, frame: Frame) -> tuple[Layers, ...]:
-    centre = _centre(draws, frame)
-    length = frame.pixels(draws.log_uniform(*frame.config.sweep))
+def zoom(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
+    """A focal length that changes during the exposure, about a random centre."""
+    centre = _centre(rng, frame)
+    length = frame.pixels(rng.log_uniform(*frame.config.sweep))
 
     def views(parameters: np.ndarray) -> np.ndarray:
         return similarity_matrices(parameters[:, 0], 0 * parameters[:, 0], centre)
@@ -96,9 +99,10 @@ def zoom(draws: Draws, frame: Frame) -> tuple[Layers, ...]:
     return ((Layer(_scaled_path(straight(-1, 1), views, length, frame)),),)
 
 
-def rotation(draws: Draws, frame: Frame) -> tuple[Layers, ...]:
-    centre = _centre(draws, frame)
-    length = frame.pixels(draws.log_uniform(*frame.config.sweep))
+def rotation(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
+    """A camera that rolls during the exposure, about a random centre."""
+    centre = _centre(rng, frame)
+    length = frame.pixels(rng.log_uniform(*frame.config.sweep))
 
     def views(parameters: np.ndarray) -> np.ndarray:
         return similarity_matrices(0 * parameters[:, 0], parameters[:, 0], centre)
@@ -106,36 +110,39 @@ def rotation(draws: Draws, frame: Frame) -> tuple[Layers, ...]:
     return ((Layer(_scaled_path(straight(-1, 1), views, length, frame)),),)
 
 
-def disc(draws: Draws, frame: Frame) -> tuple[Layers, ...]:
-    return _depths(draws, frame, 0, 0.0, 0.0)
+def disc(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
+    """Defocus through a round aperture, sometimes in layers of depth."""
+    return _depths(rng, frame, 0, 0.0, 0.0)
 
 
-def polygon(draws: Draws, frame: Frame) -> tuple[Layers, ...]:
+def polygon(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
     """A diaphragm of 5 to 9 blades, which at wide apertures are rounder."""
-    return _depths(draws, frame, 5 + draws.integer(5), draws.uniform(0, 2 * math.pi), draws.uniform(0, 0.5))
+    return _depths(rng, frame, 5 + rng.integer(5), rng.uniform(0, 2 * math.pi), rng.uniform(0, 0.5))
 
 
-def kernels(draws: Draws, frame: Frame) -> tuple[Layers, ...]:
+def kernels(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
+    """A given kernel, turned and resized. ValueError where the settings name no folder of kernels."""
     if frame.config.kernels is None:
         raise ValueError("The family 'kernels' needs a folder of .npy files: set kernels in the blur's settings.")
     given = load_kernels(frame.config.kernels)
-    length = frame.pixels(draws.log_uniform(*frame.config.kernel_length))
-    values = given[draws.integer(len(given))]
-    return ((Layer(resized(values, length, draws.uniform(0, 2 * math.pi), draws.chance(0.5))),),)
+    length = frame.pixels(rng.log_uniform(*frame.config.kernel_length))
+    values = given[rng.integer(len(given))]
+    return ((Layer(resized(values, length, rng.uniform(0, 2 * math.pi), rng.chance(0.5))),),)
 
 
-def gaussian_blur(draws: Draws, frame: Frame) -> tuple[Layers, ...]:
-    return ((Layer(gaussian(frame.pixels(draws.log_uniform(*frame.config.gaussian), 3))),),)
+def gaussian_blur(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
+    """One Gaussian for the whole picture."""
+    return ((Layer(gaussian(frame.pixels(rng.log_uniform(*frame.config.gaussian), 3))),),)
 
 
-def composed(draws: Draws, frame: Frame) -> tuple[Layers, ...]:
+def composed(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
     """Out of focus and shaken: the lens blurs first, what moves is its picture."""
-    first = _aperture(draws, frame) if draws.chance(0.7) else gaussian_blur(draws, frame)[0][0].blur
-    moved = (shake, trajectory, linear, objects)[draws.integer(4)]
-    return ((Layer(first),), *moved(draws, frame))
+    first = _aperture(rng, frame) if rng.chance(0.7) else gaussian_blur(rng, frame)[0][0].blur
+    moved = (shake, trajectory, linear, objects)[rng.integer(4)]
+    return ((Layer(first),), *moved(rng, frame))
 
 
-DRAWN: dict[str, Callable[[Draws, Frame], tuple[Layers, ...]]] = {
+DRAWN: dict[str, Callable[[SampleRNG, Frame], tuple[Layers, ...]]] = {
     "shake": shake,
     "trajectory": trajectory,
     "linear": linear,
@@ -150,9 +157,9 @@ DRAWN: dict[str, Callable[[Draws, Frame], tuple[Layers, ...]]] = {
 }
 
 
-def _walk_kernel(draws: Draws, length: float) -> Kernel:
+def _walk_kernel(rng: SampleRNG, length: float) -> Kernel:
     """A random trajectory's kernel, whose farthest point is ``length`` / 2 from its mean."""
-    walk = random_walk(draws, 2).centred()
+    walk = random_walk(rng, 2).centred()
     walk = Trajectory(walk.positions * (length / 2 / np.hypot(*walk.positions.T).max()), walk.weights)
     steps = np.hypot(*np.diff(walk.positions, axis=0).T)
     arc = np.concatenate([[0.0], np.cumsum(steps)])
@@ -160,8 +167,8 @@ def _walk_kernel(draws: Draws, length: float) -> Kernel:
     return from_points(dense.positions, dense.weights)
 
 
-def _line_kernel(draws: Draws, length: float) -> Kernel:
-    angle = draws.uniform(0, math.pi)
+def _line_kernel(rng: SampleRNG, length: float) -> Kernel:
+    angle = rng.uniform(0, math.pi)
     count = max(8, math.ceil(length / FINE))
     along = ((np.arange(count) + 0.5) / count - 0.5) * length
     return from_points(np.stack([along * math.cos(angle), along * math.sin(angle)], 1), np.ones(count))
@@ -174,44 +181,44 @@ def _scaled_path(walk: Trajectory, views: Matrices, length: float, frame: Frame)
     return integrate(Trajectory(walk.positions * scale, walk.weights), views, frame.height, frame.width)
 
 
-def _aperture(draws: Draws, frame: Frame) -> Kernel:
-    radius = frame.pixels(draws.log_uniform(*frame.config.defocus), 1)
-    return aperture(radius, (0, 0, 5, 6, 8)[draws.integer(5)], draws.uniform(0, 2 * math.pi), draws.uniform(0, 0.5))
+def _aperture(rng: SampleRNG, frame: Frame) -> Kernel:
+    radius = frame.pixels(rng.log_uniform(*frame.config.defocus), 1)
+    return aperture(radius, (0, 0, 5, 6, 8)[rng.integer(5)], rng.uniform(0, 2 * math.pi), rng.uniform(0, 0.5))
 
 
-def _depths(draws: Draws, frame: Frame, blades: int, angle: float, round_share: float) -> tuple[Layers, ...]:
+def _depths(rng: SampleRNG, frame: Frame, blades: int, angle: float, round_share: float) -> tuple[Layers, ...]:
     """Defocus of a scene at one depth, or at two or three, of which one may be in focus."""
-    radius = frame.pixels(draws.log_uniform(*frame.config.defocus), 1)
-    if not draws.chance(frame.config.layers):
+    radius = frame.pixels(rng.log_uniform(*frame.config.defocus), 1)
+    if not rng.chance(frame.config.layers):
         return ((Layer(aperture(radius, blades, angle, round_share)),),)
-    count = 2 + draws.integer(2)
-    radii = [radius, *(radius * draws.uniform() for _ in range(count - 1))]
-    if draws.chance(0.6):
+    count = 2 + rng.integer(2)
+    radii = [radius, *(radius * rng.uniform() for _ in range(count - 1))]
+    if rng.chance(0.6):
         radii[1] = 0.0
-    if draws.chance(0.5):
+    if rng.chance(0.5):
         radii.reverse()
     layers = []
     for depth, size in enumerate(radii):
         kernel = aperture(size, blades, angle, round_share) if size > 0.3 else identity()
-        mask = _mask(draws, draws.uniform(0.25, 0.6) / depth, frame) if depth else None
+        mask = _mask(rng, rng.uniform(0.25, 0.6) / depth, frame) if depth else None
         layers.append(Layer(kernel, mask))
     return (tuple(layers),)
 
 
-def _mask(draws: Draws, share: float, frame: Frame) -> Mask:
+def _mask(rng: SampleRNG, share: float, frame: Frame) -> Mask:
     """A region of random outline that holds about ``share`` of the picture, with a softer or harder edge."""
-    cells = 4 + draws.integer(4)
-    angle, tilt = draws.uniform(0, 2 * math.pi), draws.uniform(0, 4)
+    cells = 4 + rng.integer(4)
+    angle, tilt = rng.uniform(0, 2 * math.pi), rng.uniform(0, 4)
     at = torch.linspace(-1, 1, cells)
     # The more it is tilted, the more the region lies to one side, as what is near or far mostly does.
-    field = draws.normal(cells, cells) + tilt * (math.cos(angle) * at[None] + math.sin(angle) * at[:, None])
+    field = rng.normal(cells, cells) + tilt * (math.cos(angle) * at[None] + math.sin(angle) * at[:, None])
     grown = F.interpolate(field[None, None], (48, 48), mode="bicubic", align_corners=True)[0, 0]
     level = float(torch.quantile(grown, 1 - share))
     # From the field's mean slope, so that the edge is about as wide as drawn.
     slope = float((grown[:, 1:] - grown[:, :-1]).abs().mean()) * 48
-    return Mask(field, level, 4 / (max(slope, 1e-6) * draws.log_uniform(*EDGE)))
+    return Mask(field, level, 4 / (max(slope, 1e-6) * rng.log_uniform(*EDGE)))
 
 
-def _centre(draws: Draws, frame: Frame) -> tuple[float, float]:
+def _centre(rng: SampleRNG, frame: Frame) -> tuple[float, float]:
     """Mostly within the picture, in halves of the shorter side."""
-    return draws.uniform(-0.7, 0.7) * frame.width / frame.side, draws.uniform(-0.7, 0.7) * frame.height / frame.side
+    return rng.uniform(-0.7, 0.7) * frame.width / frame.side, rng.uniform(-0.7, 0.7) * frame.height / frame.side

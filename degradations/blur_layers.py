@@ -53,19 +53,19 @@ def blur_layers(light: Tensor, samples: list[Layers]) -> tuple[Tensor, Tensor]:
     for row, layers in enumerate(samples):
         if not layers:
             continue
-        spreads = [_covariance(layer.blur, height, width, light.device) for layer in layers]
+        covariances = [_covariance(layer.blur, height, width, light.device) for layer in layers]
         if len(layers) == 1:
-            blurred[row], covariance[row] = done[row][0][:3], spreads[0].expand(-1, height, width)
+            blurred[row], covariance[row] = done[row][0][:3], covariances[0].expand(-1, height, width)
             continue
-        seen, spread, weight = torch.zeros(3, 1, 1), torch.zeros(3, 1, 1), torch.zeros(1, 1)
-        seen, spread, weight = (t.to(light.device) for t in (seen, spread, weight))
-        for part, own in zip(done[row], spreads, strict=True):
+        seen, mixed, weight = torch.zeros(3, 1, 1), torch.zeros(3, 1, 1), torch.zeros(1, 1)
+        seen, mixed, weight = (t.to(light.device) for t in (seen, mixed, weight))
+        for part, own in zip(done[row], covariances, strict=True):
             cover = part[3].clamp(0, 1)
             seen = part[:3] + (1 - cover) * seen
-            spread = cover * own + (1 - cover) * spread
+            mixed = cover * own + (1 - cover) * mixed
             weight = cover + (1 - cover) * weight
         weight = weight.clamp(min=1e-4)
-        blurred[row], covariance[row] = seen / weight, spread / weight
+        blurred[row], covariance[row] = seen / weight, mixed / weight
     return blurred, covariance
 
 

@@ -45,6 +45,7 @@ def add_noise(picture: Tensor, normal: Tensor, level: Tensor) -> Tensor:
 
 
 def to_8_bit(picture: Tensor) -> Tensor:
+    """Round values in [0, 1] to 8-bit levels, clipped."""
     return picture.clamp(0, 1).mul_(255).round_().div_(255)
 
 

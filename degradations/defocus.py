@@ -7,22 +7,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from degradations.filters import disc_blur
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 from models.colour import to_linear, to_srgb
 
 RADIUS = (0.005, 0.08)  # of the blur disc, shares of the picture's width
 HIGHLIGHT = (1.0, 4.0)  # how much brighter than white a light source is: it becomes a bright disc (bokeh)
 
 
-def partly_defocused(picture: Tensor, draws: Draws) -> Tensor:
-    """``picture``, 3 x H x W in [0, 1], its light blurred by a disc of a drawn radius where a smooth random mask says
-    so."""
+def partly_defocused(picture: Tensor, rng: SampleRNG) -> Tensor:
+    """Blur the light of ``picture``, 3 x H x W in [0, 1], by a disc of random radius under a smooth random mask."""
     height, width = picture.shape[-2:]
-    radius, highlight = draws.log_uniform(*RADIUS) * width, draws.uniform(*HIGHLIGHT)
+    radius, highlight = rng.log_uniform(*RADIUS) * width, rng.uniform(*HIGHLIGHT)
     light = to_linear(picture)
     light = light * (1 + (highlight - 1) * light.amax(0, keepdim=True) ** 4)
     blurred = to_srgb(disc_blur(light[None], torch.tensor([radius]))[0])
-    cells = 2 + draws.integer(3)
-    field = (draws.normal(1, 1, cells, cells) + draws.uniform(-1, 1)) * 6  # steep: most places are sharp or are not
+    cells = 2 + rng.integer(3)
+    field = (rng.normal(1, 1, cells, cells) + rng.uniform(-1, 1)) * 6  # steep: most places are sharp or are not
     mask = torch.sigmoid(F.interpolate(field, (height, width), mode="bicubic", align_corners=True))[0]
     return picture + mask * (blurred - picture)

@@ -1,4 +1,4 @@
-"""The exposure of a real pair's target: how much brighter it was filmed than any pane can explain."""
+"""Estimate and match the exposure of real pairs, whose two photos may have been exposed differently."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch import Tensor
 
 from models.colour import to_linear, to_srgb
 
-LEAST, MOST = 0.8, 1.0  # shares of the scene's light that panes let through, as simulated
+MIN_TRANSMITTANCE, MAX_TRANSMITTANCE = 0.8, 1.0  # shares of the scene's light that panes let through, as simulated
 
 
 def exposure_ratio(target: Tensor, photo: Tensor) -> Tensor:
-    """Light of the photo over that of the target where the pane added least, one value a picture, kept in 0.4 .. 2.
+    """Estimate the ratio of the photo's exposure to the target's, one value a picture, clipped to 0.4 .. 2.
 
-    A pane only adds light, so where the photo is least above the target tells the exposure: this is the 0.2 quantile
-    of their ratio. It must not follow a network's output, or a darker output would cost less. Both are
+    A pane only adds light, so the lowest ratios of photo to target in linear light show the exposure: this is their 0.2
+    quantile. It does not depend on a network's output, or a darker output would have a lower loss. Both are
     (B x) 3 x H x W, sRGB in [0, 1].
     """
     return light_ratio(to_linear(target), to_linear(photo))
@@ -35,7 +35,7 @@ def _least(target: np.ndarray, photo: np.ndarray) -> float:
 
 
 def through_pane(target: Tensor, photo: Tensor) -> Tensor:
-    """The target as dark as it is behind the glass: the photo less what the pane added."""
+    """Scale the target to the light that comes through the glass: the photo without what the pane added."""
     return _scaled(target, exposure_ratio(target, photo))
 
 
@@ -46,7 +46,7 @@ def match_exposure(target: Tensor, photo: Tensor) -> Tensor:
     alone. Where the ratio is what some pane lets through, the target stays as filmed; else it is brought there.
     """
     ratio = exposure_ratio(target, photo)
-    return _scaled(target, ratio / ratio.clamp(LEAST, MOST))
+    return _scaled(target, ratio / ratio.clamp(MIN_TRANSMITTANCE, MAX_TRANSMITTANCE))
 
 
 def _scaled(picture: Tensor, gain: Tensor) -> Tensor:

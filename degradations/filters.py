@@ -73,14 +73,14 @@ def convolve(planes: Tensor, kernels: list[Tensor], which: list[int]) -> Tensor:
     reach = reach_of(height, width)
     padded = F.pad(planes[None], (reach, reach, reach, reach), mode="reflect")[0]
     tall, wide = padded.shape[-2:]
-    spread = torch.zeros(len(kernels), tall, wide)
-    for plane, kernel in zip(spread, kernels, strict=True):
+    wrapped = torch.zeros(len(kernels), tall, wide)
+    for plane, kernel in zip(wrapped, kernels, strict=True):
         half = kernel.shape[-1] // 2
         if half > reach:
             raise ValueError(f"A kernel of {kernel.shape[-1]} px is too large for a picture of {width} x {height} px.")
         at = torch.arange(-half, half + 1)
         plane[at[:, None] % tall, at[None] % wide] = kernel
-    transfer = torch.fft.rfft2(spread.to(planes.device))
+    transfer = torch.fft.rfft2(wrapped.to(planes.device))
     blurred = torch.fft.irfft2(torch.fft.rfft2(padded) * transfer[which], s=(tall, wide))
     return blurred[..., reach : reach + height, reach : reach + width]
 

@@ -1,4 +1,4 @@
-"""Where the reflection is, as somebody would brush over it: the simulated hint of training and evaluation."""
+"""The simulated hint of training and evaluation: strokes that a user would brush over the reflection."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ SHARE = 0.3  # of the strongest reflection of the photo from which on it is brus
 
 
 def brushed(added: Tensor, width: Tensor) -> Tensor:
-    """The brush strokes over a reflection: ``added`` is |photo - what is behind|, B x 3 x H x W; ``width`` (B) how
-    coarsely it is brushed, a share of the picture's width. B x 1 x H x W in [0, 1], soft; 0 all over where there is
-    nothing to brush over."""
+    """Simulate soft brush strokes over a reflection, B x 1 x H x W in [0, 1]; all 0 where there is none.
+
+    Args:
+        added: |photo - transmission|, B x 3 x H x W.
+        width: of the brush, B, shares of the picture's width.
+    """
     side = added.shape[-1]
     seen = gaussian_blur(added.abs().mean(1, keepdim=True), width * side)
     strongest = seen.amax((1, 2, 3), keepdim=True)

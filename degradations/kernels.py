@@ -25,6 +25,7 @@ class Kernel:
 
 
 def identity() -> Kernel:
+    """Make the kernel that changes nothing."""
     return Kernel(torch.ones(1, 1), (0.0, 0.0, 0.0))
 
 
@@ -36,7 +37,7 @@ def from_points(points: np.ndarray, weights: np.ndarray) -> Kernel:
     """
     weights = weights / weights.sum()
     points = points - weights @ points
-    spread = (points * weights[:, None]).T @ points
+    covariance = (points * weights[:, None]).T @ points
     half = int(np.ceil(np.abs(points).max(initial=0.0) - 1e-6))
     side = 2 * half + 1
     low = np.clip(np.floor(points).astype(int), -half, max(half - 1, -half))
@@ -48,7 +49,7 @@ def from_points(points: np.ndarray, weights: np.ndarray) -> Kernel:
             place = (low[:, 1] + down + half) * side + low[:, 0] + right + half
             total += np.bincount(place, weights * part, side * side)
     values = torch.from_numpy((total / total.sum()).reshape(side, side).astype(np.float32))
-    return Kernel(values, (float(spread[0, 0]), float(spread[0, 1]), float(spread[1, 1])))
+    return Kernel(values, (float(covariance[0, 0]), float(covariance[0, 1]), float(covariance[1, 1])))
 
 
 def centred(values: np.ndarray) -> Kernel:

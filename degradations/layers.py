@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from degradations.camera import to_8_bit
-from degradations.exposure import LEAST, MOST, light_ratio
-from degradations.sample_rng import Draws
+from degradations.exposure import MAX_TRANSMITTANCE, MIN_TRANSMITTANCE, light_ratio
+from degradations.sample_rng import SampleRNG
 from models.colour import to_linear, to_srgb
 
 STRENGTH = (0.5, 2.5)  # times as strong as filmed, log-uniform
@@ -19,7 +19,7 @@ def separate(photo: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     light, behind = to_linear(photo), to_linear(target)
     ratio = light_ratio(behind, light)
     layer = (light - (behind * ratio).clamp(max=1)).clamp(min=0)
-    return to_srgb(behind * (ratio / ratio.clamp(LEAST, MOST))), layer
+    return to_srgb(behind * (ratio / ratio.clamp(MIN_TRANSMITTANCE, MAX_TRANSMITTANCE))), layer
 
 
 def real_layer(photo: Tensor, target: Tensor) -> Tensor:
@@ -31,10 +31,13 @@ def real_layer(photo: Tensor, target: Tensor) -> Tensor:
     return (light - (behind * light_ratio(behind, light)).clamp(max=1)).clamp(min=0)
 
 
-def under_layer(sharp: Tensor, layer: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+def under_layer(sharp: Tensor, layer: Tensor, rng: SampleRNG) -> tuple[Tensor, Tensor]:
     """``sharp`` (3 x H x W, sRGB) under a real reflection of a drawn strength, behind a pane that lets
     part of it through, on 8 bits; and that reflection as a picture of its light. The target is ``sharp``."""
-    added, behind = layer * draws.log_uniform(*STRENGTH), to_linear(sharp) * draws.uniform(LEAST, MOST)
-    if draws.chance(SCREEN):
+    added, behind = (
+        layer * rng.log_uniform(*STRENGTH),
+        to_linear(sharp) * rng.uniform(MIN_TRANSMITTANCE, MAX_TRANSMITTANCE),
+    )
+    if rng.chance(SCREEN):
         return to_8_bit(1 - (1 - to_srgb(behind)) * (1 - to_srgb(added))), to_srgb(added)
     return to_8_bit(to_srgb(behind + added)), to_srgb(added)

@@ -15,8 +15,8 @@ from degradations.trajectory import Trajectory
 
 SPACING = 1.0  # px between neighbouring views where they are farthest apart: wider, streaks become rows of dots
 LEAST_VIEWS, MOST_VIEWS = 4, 128
-CHUNK = 8  # views computed at once
-CELL = 8  # px between the places where the covariance is computed; it is smooth
+VIEWS_AT_ONCE = 8  # views computed at once
+COVARIANCE_STEP_PX = 8  # px between the places where the covariance is computed; it is smooth
 Matrices = Callable[[np.ndarray], np.ndarray]
 
 
@@ -52,8 +52,8 @@ def longest(trajectory: Trajectory, matrices: Matrices, height: int, width: int)
     """
     moved = _project(matrices(trajectory.positions), _corners(height, width))
     offset = moved - np.einsum("t,tpc->pc", trajectory.weights, moved)
-    spread = np.einsum("t,tpc,tpd->pcd", trajectory.weights, offset, offset)
-    return float(np.sqrt(np.linalg.eigvalsh(spread)[:, -1].max()))
+    covariance = np.einsum("t,tpc,tpd->pcd", trajectory.weights, offset, offset)
+    return float(np.sqrt(np.linalg.eigvalsh(covariance)[:, -1].max()))
 
 
 def camera_matrices(parameters: np.ndarray, focal: float, slant: tuple[float, float]) -> np.ndarray:
@@ -100,8 +100,8 @@ def blur_along(planes: Tensor, path: Path, reach: int) -> Tensor:
     # To grid_sample's coordinates of the padded picture, -1 .. 1 over its outer edges.
     m = torch.diag(torch.tensor([2 * unit / wide, 2 * unit / tall, 1.0], device=planes.device)) @ matrices
     blurred = torch.zeros_like(planes)
-    for start in range(0, len(m), CHUNK):
-        part = m[start : start + CHUNK, :, :, None, None]
+    for start in range(0, len(m), VIEWS_AT_ONCE):
+        part = m[start : start + VIEWS_AT_ONCE, :, :, None, None]
         grid = torch.empty(len(part), height, width, 2, device=planes.device)
         for row in (0, 1):
             torch.add(part[:, row, 0] * x + part[:, row, 2], part[:, row, 1] * y, out=grid[..., row])
@@ -110,20 +110,20 @@ def blur_along(planes: Tensor, path: Path, reach: int) -> Tensor:
         views = F.grid_sample(
             padded.expand(len(part), -1, -1, -1), grid, mode="bilinear", padding_mode="border", align_corners=False
         )
-        blurred += torch.tensordot(weights[start : start + CHUNK], views, 1)
+        blurred += torch.tensordot(weights[start : start + VIEWS_AT_ONCE], views, 1)
     return blurred
 
 
 def path_covariance(path: Path, height: int, width: int, device: torch.device) -> Tensor:
     """Covariance of the places seen from each pixel, in px^2: 3 x H x W (of x, of x and y, of y)."""
-    x, y = _places(height, width, CELL, device)
+    x, y = _places(height, width, COVARIANCE_STEP_PX, device)
     m, w = path.matrices.to(device)[..., None, None], path.weights.to(device)[:, None, None]
     depth = m[:, 2, 0] * x + m[:, 2, 1] * y + m[:, 2, 2]
     u = ((m[:, 0, 0] * x + m[:, 0, 1] * y + m[:, 0, 2]) / depth - x) * min(height, width) / 2
     v = ((m[:, 1, 0] * x + m[:, 1, 1] * y + m[:, 1, 2]) / depth - y) * min(height, width) / 2
     u, v = u - (w * u).sum(0), v - (w * v).sum(0)
-    spread = torch.stack([(w * u * u).sum(0), (w * u * v).sum(0), (w * v * v).sum(0)])
-    return F.interpolate(spread[None], (height, width), mode="bilinear", align_corners=True)[0]
+    covariance = torch.stack([(w * u * u).sum(0), (w * u * v).sum(0), (w * v * v).sum(0)])
+    return F.interpolate(covariance[None], (height, width), mode="bilinear", align_corners=True)[0]
 
 
 def _places(height: int, width: int, cell: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -40,10 +40,12 @@ from degradations.camera import develop, to_light, to_picture
 from degradations.filters import disc_blur
 from degradations.glass_optics import Panes, normal_of, passed_and_reflected, reflected_grids
 from degradations.ranges import Chance, LogRange, Range
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 
 STEEPEST = 80.0  # degrees of incidence; beyond, a pane is a mirror and shows nothing behind it
-PART = 2  # views at a time on a CPU: more outgrow its caches, and what they take is asked of the system anew
+CPU_VIEWS_AT_ONCE = (
+    2  # views at a time on a CPU: more outgrow its caches, and what they take is asked of the system anew
+)
 Rows = Callable[[Sequence[float] | Sequence[tuple[float, float, float]]], Tensor]
 
 
@@ -123,54 +125,54 @@ class View:
     noise: Tensor
 
 
-def draw_scene(draws: Draws, config: GlassConfig) -> Scene:
-    """The parameters of one scene, all from its own stream; every call takes the same draws."""
-    clean, hard, local = draws.chance(config.clean), draws.chance(config.hard), draws.chance(config.local)
-    strength = draws.log_uniform(*(config.hard_strength if hard else config.strength))
-    radius = config.defocus * draws.uniform() ** 1.5 * (0.0 if hard else 1.0)
-    cells = 2 + draws.integer(4)
-    lit = draws.normal(1, cells, cells) * 2 + draws.uniform(-1, 1)
-    tint = [1 - config.tint * draws.uniform() for _ in range(3)]
-    double, edge, glare = draws.chance(config.double), draws.chance(config.edge), draws.chance(config.glare)
-    gap, angle, offset = draws.uniform(*config.gap), draws.uniform(0, 2 * math.pi), draws.uniform(-0.5, 0.8)
-    level = draws.uniform(0, config.glare_strength) * float(glare)
-    veil = [level * draws.uniform(0.7, 1.3) for _ in range(3)]
-    colour = [draws.uniform(1 - config.colour, 1 + config.colour) for _ in range(3)]
-    view = draws.uniform(*config.field_of_view)
+def draw_scene(rng: SampleRNG, config: GlassConfig) -> Scene:
+    """The parameters of one scene, all from its own stream; every call makes the same draws."""
+    clean, hard, local = rng.chance(config.clean), rng.chance(config.hard), rng.chance(config.local)
+    strength = rng.log_uniform(*(config.hard_strength if hard else config.strength))
+    radius = config.defocus * rng.uniform() ** 1.5 * (0.0 if hard else 1.0)
+    cells = 2 + rng.integer(4)
+    lit = rng.normal(1, cells, cells) * 2 + rng.uniform(-1, 1)
+    tint = [1 - config.tint * rng.uniform() for _ in range(3)]
+    double, edge, glare = rng.chance(config.double), rng.chance(config.edge), rng.chance(config.glare)
+    gap, angle, offset = rng.uniform(*config.gap), rng.uniform(0, 2 * math.pi), rng.uniform(-0.5, 0.8)
+    level = rng.uniform(0, config.glare_strength) * float(glare)
+    veil = [level * rng.uniform(0.7, 1.3) for _ in range(3)]
+    colour = [rng.uniform(1 - config.colour, 1 + config.colour) for _ in range(3)]
+    view = rng.uniform(*config.field_of_view)
     yaw = max(0.0, min(config.yaw, STEEPEST - config.rotation - view / 2))
-    exposed, compressed = draws.chance(config.exposure), draws.chance(config.jpeg)
+    exposed, compressed = rng.chance(config.exposure), rng.chance(config.jpeg)
     return Scene(
         clean=clean,
         strength=strength,
-        floor=draws.uniform(*config.floor),
-        highlight=draws.uniform(*config.highlights) * (1.5 if hard else 1.0),
+        floor=rng.uniform(*config.floor),
+        highlight=rng.uniform(*config.highlights) * (1.5 if hard else 1.0),
         lit=lit.numpy() if local or hard else np.full((1, 2, 2), 8.0, np.float32),
         radius=radius,
-        yaw=draws.uniform(-yaw, yaw),
-        pitch=draws.uniform(-config.pitch, config.pitch),
+        yaw=rng.uniform(-yaw, yaw),
+        pitch=rng.uniform(-config.pitch, config.pitch),
         field_of_view=view,
-        index=draws.uniform(*config.index),
-        thickness=draws.uniform(*config.thickness),
+        index=rng.uniform(*config.index),
+        thickness=rng.uniform(*config.thickness),
         gap=gap if double else 0.0,
-        distance=draws.log_uniform(*config.distance),
-        coating=draws.log_uniform(*config.coating),
+        distance=rng.log_uniform(*config.distance),
+        coating=rng.log_uniform(*config.coating),
         material=(tint[0], tint[1], tint[2]),
-        dirt=draws.uniform(0, config.dirt),
+        dirt=rng.uniform(0, config.dirt),
         edge=(math.cos(angle), math.sin(angle), offset) if edge else (0.0, 0.0, 1.0),
         glare=(veil[0], veil[1], veil[2]),
         colour=(colour[0], colour[1], colour[2]),
-        exposure=draws.uniform() * float(exposed),
-        gamma=draws.uniform(*config.gamma),
-        screen=draws.chance(config.screen),
-        level=draws.uniform(0, config.noise),
-        quality=draws.uniform(*config.quality) * float(compressed),
+        exposure=rng.uniform() * float(exposed),
+        gamma=rng.uniform(*config.gamma),
+        screen=rng.chance(config.screen),
+        level=rng.uniform(0, config.noise),
+        quality=rng.uniform(*config.quality) * float(compressed),
     )
 
 
-def draw_view(draws: Draws, scene: Scene, height: int, width: int, config: GlassConfig) -> View:
+def draw_view(rng: SampleRNG, scene: Scene, height: int, width: int, config: GlassConfig) -> View:
     """One pose of the pane before ``scene``, and the sensor's noise."""
     reach = config.rotation
-    return View(scene, draws.uniform(-reach, reach), draws.uniform(-reach, reach), draws.normal(3, height, width))
+    return View(scene, rng.uniform(-reach, reach), rng.uniform(-reach, reach), rng.normal(3, height, width))
 
 
 def simulate(transmission: Tensor, reflection: Tensor, views: list[View]) -> dict[str, Tensor]:
@@ -187,7 +189,7 @@ def simulate(transmission: Tensor, reflection: Tensor, views: list[View]) -> dic
     layer = torch.zeros_like(transmission)
     clean = [row for row, v in enumerate(views) if v.scene.clean]
     glazed = [row for row, v in enumerate(views) if not v.scene.clean]
-    step = PART if transmission.is_cpu else len(views)
+    step = CPU_VIEWS_AT_ONCE if transmission.is_cpu else len(views)
     for rows in (glazed[at : at + step] for at in range(0, len(glazed), step)):
         shown = _behind_glass(transmission[rows], reflection[rows], [views[row] for row in rows])
         target[rows], through[rows], layer[rows], light[rows] = shown

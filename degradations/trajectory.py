@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 
-STEPS = 96  # of the random walk; what is drawn from it is interpolated
+WALK_STEPS = 96  # of the random walk; what is drawn from it is interpolated
 TURN = (0.02, 0.35)  # change of direction a step, log-uniform: from nearly straight to curled
 PULL = 1.5  # of the spring that brings the hand back, at the length of the whole trajectory
 JERK = 0.02  # probability of an abrupt turn, a step, for the most nervous hand
-DWELL = 0.6  # spread of the logarithm of the time spent at a place
+DWELL = 0.6  # standard deviation of the logarithm of the time spent at a place
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Trajectory:
         Each has the time spent around it. A standstill is allowed; its time is not lost.
         """
         arc = np.maximum.accumulate(arc + np.arange(len(arc)) * (1e-9 * max(float(arc[-1]), 1e-9)))
-        # Time is spread between the positions, half of each one's to either side.
+        # Each position's time is shared equally between the intervals on both sides.
         passed = np.concatenate([[0.0], np.cumsum((self.weights[1:] + self.weights[:-1]) / 2)])
         edges = np.linspace(arc[0], arc[-1], count + 1)
         share = np.diff(np.interp(edges, arc, passed))
@@ -43,31 +43,31 @@ class Trajectory:
 
 def straight(start: float, end: float) -> Trajectory:
     """Even motion from one number to another: 1-D."""
-    return Trajectory(np.linspace(start, end, STEPS)[:, None], np.full(STEPS, 1 / STEPS))
+    return Trajectory(np.linspace(start, end, WALK_STEPS)[:, None], np.full(WALK_STEPS, 1 / WALK_STEPS))
 
 
-def random_walk(draws: Draws, dimensions: int) -> Trajectory:
+def random_walk(rng: SampleRNG, dimensions: int) -> Trajectory:
     """A random trajectory of about unit length, in 2 dimensions (a shift) or 6 (a camera's motion).
 
     After Boracchi and Foi ("Modeling the performance of image restoration from motion blur", IEEE TIP 2012), as
     DeblurGAN (Kupyn et al., CVPR 2018) uses it: even speed, a direction that random forces turn, a spring that
     pulls back, now and then an abrupt turn. The time spent at a place varies smoothly.
     """
-    nervous = draws.uniform()
-    turn = draws.log_uniform(*TURN)
-    noise = draws.normal(STEPS, dimensions).numpy().astype(np.float64)
-    first = draws.normal(dimensions).numpy().astype(np.float64)
-    jerks = np.array([draws.uniform() for _ in range(STEPS)]) < JERK * nervous
-    dwell = np.interp(np.linspace(0, 1, STEPS), np.linspace(0, 1, 7), draws.normal(7).numpy()) * DWELL
+    nervous = rng.uniform()
+    turn = rng.log_uniform(*TURN)
+    noise = rng.normal(WALK_STEPS, dimensions).numpy().astype(np.float64)
+    first = rng.normal(dimensions).numpy().astype(np.float64)
+    jerks = np.array([rng.uniform() for _ in range(WALK_STEPS)]) < JERK * nervous
+    dwell = np.interp(np.linspace(0, 1, WALK_STEPS), np.linspace(0, 1, 7), rng.normal(7).numpy()) * DWELL
     direction = first / max(float(np.linalg.norm(first)), 1e-6)
     position = np.zeros(dimensions)
-    positions = np.empty((STEPS, dimensions))
-    for step in range(STEPS):
+    positions = np.empty((WALK_STEPS, dimensions))
+    for step in range(WALK_STEPS):
         positions[step] = position
-        direction = direction + turn * noise[step] - PULL / STEPS * nervous * position
+        direction = direction + turn * noise[step] - PULL / WALK_STEPS * nervous * position
         if jerks[step]:
             direction = -direction + 2 * turn * noise[step]
         direction = direction / max(float(np.linalg.norm(direction)), 1e-6)
-        position = position + direction / STEPS
+        position = position + direction / WALK_STEPS
     weights = np.exp(dwell)
     return Trajectory(positions, weights / weights.sum())

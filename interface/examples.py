@@ -74,12 +74,12 @@ def _blurred() -> dict[str, Made]:
 def behind_glass(scene: Image.Image, reflected: Image.Image, seed: int) -> np.ndarray:
     """Simulate `scene` behind glass that reflects `reflected`: uint8 H x W x 3, of the size of `scene`."""
     from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
-    from degradations.sample_rng import Draws
+    from degradations.sample_rng import SampleRNG
     from models.arrays import to_pixels
 
     plain = GlassConfig(clean=0, hard=0, strength=(0.35, 0.5), defocus=0.012, local=0.5, noise=0, edge=0, jpeg=0)
-    draws = Draws(seed, 0)
-    view = draw_view(draws, draw_scene(draws, plain), scene.height, scene.width, plain)
+    rng = SampleRNG(seed, 0)
+    view = draw_view(rng, draw_scene(rng, plain), scene.height, scene.width, plain)
     world = ImageOps.fit(reflected, scene.size, Image.Resampling.LANCZOS)
     photo = simulate(_tensor(scene), _tensor(world), [view])["input"][0]
     return to_pixels(photo)
@@ -89,14 +89,14 @@ def blurred(scene: Image.Image, family: str, size: float, seed: int) -> np.ndarr
     """Simulate blur of a family and a size (a share of the shorter side) on `scene`: uint8 H x W x 3."""
     from degradations.blur import BlurConfig, draw_blur, simulate_blur
     from degradations.blur_config import OTHERS
-    from degradations.sample_rng import Draws
+    from degradations.sample_rng import SampleRNG
     from models.arrays import to_pixels
 
     span = (size, size)
     plain = BlurConfig(
         families={OTHERS: 0, family: 1}, clean=0, motion=span, defocus=span, gaussian=span, layers=0, noise=0, jpeg=0
     )
-    blur = draw_blur(Draws(seed, 0), plain, scene.height, scene.width)
+    blur = draw_blur(SampleRNG(seed, 0), plain, scene.height, scene.width)
     return to_pixels(simulate_blur(_tensor(scene), [blur])["input"][0])
 
 

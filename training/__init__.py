@@ -1,1 +1,1 @@
-"""The code that makes the hosted checkpoints: data, stages, evaluation."""
+"""Training, evaluation and release of the hosted checkpoints."""

@@ -24,6 +24,7 @@ from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
 from models.integrity import SUMS, find_alteration, read_sums, write_sums
+from training.core.files import new_folder
 from training.data.pairs import match_pairs
 from training.data.photos import read_photo
 from training.data.sources import split_pairs
@@ -33,44 +34,48 @@ from training.tasks.dereflection.dataset import Reflections
 
 EFFECTS = (0.4, 0.55, 0.7, 0.85, 1.0)
 TONES = (0.0, 0.5, 1.0)
-THIN = 2  # every so many pixels are measured, each way
-SIZES = (0.75, 1.0, 1.5)  # times the working size the run was configured with
-SIDE = 480  # shorter side of the pictures scored
-SIMULATED = 16  # where there are no real pairs
-SHARP = 24
+MEASURED_STEP_PX = 2  # PSNR is measured on every second pixel each way
+WORKING_SIZE_FACTORS = (0.75, 1.0, 1.5)  # times the working size the run was configured with
+SIDE_PX = 480  # shorter side of the pictures scored
+SIMULATED_PAIRS = 16  # used where there are no real pairs
+SHARP_PHOTOS = 24
 Pair = tuple[Tensor, Tensor]  # photo and target at its exposure, 3 x H x W in [0, 1]
 
 
 def real_sets(data: DataConfig) -> dict[str, list[Pair]]:
-    """Folder -> its pairs that may choose."""
+    """Load the held-out real pairs by folder, each target matched to its photo's exposure."""
     sets = {}
     for folder in data.pairs:
         pairs = match_pairs(data.root / folder)
         if kept := split_pairs(data, folder, pairs, validation=True):
-            shots = [(read_photo(a, SIDE).float() / 255, read_photo(b, SIDE).float() / 255) for a, b in kept]
+            shots = [(read_photo(a, SIDE_PX).float() / 255, read_photo(b, SIDE_PX).float() / 255) for a, b in kept]
             sets[folder] = [(photo, match_exposure(target, photo)) for photo, target in shots]
     return sets
 
 
 def simulated_set(data: DataConfig, seed: int) -> dict[str, list[Pair]]:
+    """Make `SIMULATED_PAIRS` simulated pairs from held-out photos."""
     alone = data.model_copy(update={"pair_share": 0.0, "layer_share": 0.0, "views": 1, "store_side": 384})
     source, pairs = Reflections(alone, seed, validation=True), []
-    for at in range(0, SIMULATED, 4):
+    for at in range(0, SIMULATED_PAIRS, 4):
         batch = source.batch(range(at, at + 4), 384)
         pairs += list(zip(batch["input"], batch["target"], strict=True))
     return {"simulated": pairs}
 
 
 def sharp_photos(data: DataConfig, seed: int) -> list[Tensor]:
-    held = Reflections(data.model_copy(update={"pairs": {}, "store_side": SIDE}), seed, validation=True).photos.photos
-    return [photo.float() / 255 for photo in held[:: max(1, len(held) // SHARP)][:SHARP]]
+    """Read at most about `SHARP_PHOTOS` held-out sharp photos, 3 x H x W in [0, 1]."""
+    held = Reflections(
+        data.model_copy(update={"pairs": {}, "store_side": SIDE_PX}), seed, validation=True
+    ).photos.photos
+    return [photo.float() / 255 for photo in held[:: max(1, len(held) // SHARP_PHOTOS)][:SHARP_PHOTOS]]
 
 
 def score(pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]) -> list[dict[str, float]]:
-    """A row for each working size, tone and effect: mean gains in dB over all pairs, and what sharp photos keep."""
+    """Score every setting: mean gains in dB over all pairs, and the PSNR of sharp photos to themselves."""
     network = cast(SmallDereflection, pipeline.network)
     step, own = network.multiple, network.config.working_size
-    sizes = sorted({max(step, round(own * factor / step) * step) for factor in SIZES})
+    sizes = sorted({max(step, round(own * factor / step) * step) for factor in WORKING_SIZE_FACTORS})
     return [row for size in sizes for row in _score_at(size, pipeline, sets, sharp)]
 
 
@@ -99,7 +104,7 @@ def _changes(
         return torch.from_numpy(restored).permute(2, 0, 1) - photo
 
     def thin(*pictures: Tensor) -> tuple[Tensor, ...]:
-        return tuple(x[:, ::THIN, ::THIN] for x in pictures)
+        return tuple(x[:, ::MEASURED_STEP_PX, ::MEASURED_STEP_PX] for x in pictures)
 
     pairs = [[thin(a, b, change(a)) for a, b in pairs] for pairs in sets.values()]
     return [*pairs, [thin(photo, change(photo)) for photo in sharp]]
@@ -118,9 +123,12 @@ def _score_effects(done: list, harm: list) -> list[dict[str, float]]:
 
 
 def calibrate(run: Path, out: Path) -> list[dict[str, float]]:
-    """Write ``out``, the model of ``run`` used as gains most, whole or not at all. The rows.
+    """Write ``out`` atomically: the model of ``run`` with the settings of the highest gain. Return all rows.
 
-    What counts is PSNR and aligned PSNR together: the first alone would reward a mere change of tone.
+    The criterion is PSNR plus aligned PSNR: PSNR alone would reward a mere change of brightness and contrast.
+
+    Raises:
+        ModelError: ``run`` is not finished, or its files were altered.
     """
     if not (run / "record.json").is_file() or not (run / SUMS).is_file():
         raise ModelError(f"{run} is no finished run: give the folder 'model' of one (it holds {SUMS}, record.json).")
@@ -132,22 +140,20 @@ def calibrate(run: Path, out: Path) -> list[dict[str, float]]:
     pipeline = DereflectionPipeline.from_pretrained(run)
     rows = score(pipeline, sets, sharp_photos(config.data, config.seed))
     best = max(rows, key=lambda row: row["psnr"] + row["aligned"])
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(run, partial)
-    settings = partial / "network" / "config.json"
-    chosen = {key: best[key] for key in ("working_size", "effect", "tone")}
-    settings.write_text(json.dumps(json.loads(settings.read_text()) | chosen, indent=2) + "\n")
-    pairs = {name: len(pairs) for name, pairs in sets.items()}
-    record["calibration"] = {**chosen, "pairs": pairs, "rows": rows}
-    (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
-    write_sums(partial)
-    shutil.rmtree(out, ignore_errors=True)
-    partial.rename(out)
+    with new_folder(out) as partial:
+        shutil.copytree(run, partial, dirs_exist_ok=True)
+        settings = partial / "network" / "config.json"
+        chosen = {key: best[key] for key in ("working_size", "effect", "tone")}
+        settings.write_text(json.dumps(json.loads(settings.read_text()) | chosen, indent=2) + "\n")
+        pairs = {name: len(pairs) for name, pairs in sets.items()}
+        record["calibration"] = {**chosen, "pairs": pairs, "rows": rows}
+        (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
+        write_sums(partial)
     return rows
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="the folder 'model' of a finished run")
     parser.add_argument("--out", type=Path, required=True, help="where the calibrated model goes")

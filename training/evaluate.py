@@ -31,18 +31,18 @@ from training.evaluation.protocol import (
     find_pairs,
     find_pictures,
     flat_name,
-    spread,
+    subsample,
 )
 from training.evaluation.report import write_report
-from training.evaluation.restorer import Restorer, load_restorer, told_linear
+from training.evaluation.restorer import Restorer, load_restorer, with_linear_input
 from training.evaluation.scoring import (
     WORSE_DB,
     Measured,
     check_tiling,
+    fit_affine_baseline,
     look,
     measure_harm,
     score_pairs,
-    train_constant,
 )
 from training.evaluation.sets import find_sets, join_sets
 from training.tasks.dereflection.held_out import held_out_pairs, measure_held_out
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     add("--protocol", choices=sorted(PROTOCOLS), default=NATIVE, help="how pairs are scored")
     add("--worse", type=float, default=WORSE_DB, help="dB lost from which an image counts as made worse")
     add("--linear", action="store_true", help="pictures are in proportion to light: tell the model (of deblurring)")
-    add("--train-pairs", type=Path, nargs="+", default=[], help="training pairs, for the best constant")
+    add("--train-pairs", type=Path, nargs="+", default=[], help="training pairs, for the affine baseline")
     add("--scene-pattern", default=SCENE_PATTERN, help="regex on the stem; its first group is the scene")
     add("--limit", type=int, help="at most so many images, evenly spread over the set")
     add("--tile", type=int, help="tile of --tiling-check in pixels; by default the pipeline's own")
@@ -84,11 +84,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def evaluate(args: argparse.Namespace, restorer: Restorer) -> str:
-    """Runs the asked-for measurement, writes the report and returns its Markdown."""
+    """Run the measurement that the options name, write its report and return it as Markdown."""
     if not (math.isfinite(args.worse) and args.worse >= 0):
         raise EvaluationError(f"--worse is {args.worse:g}: give a loss in dB, 0 or more.")
     if args.linear:
-        restorer = told_linear(restorer)
+        restorer = with_linear_input(restorer)
     if not args.sets:
         return _write(args, restorer, args.data, args.out, _measure(args, restorer))
     measured = {}
@@ -99,7 +99,7 @@ def evaluate(args: argparse.Namespace, restorer: Restorer) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 0, or 2 with a sentence on standard error."""
+    """Run the command line. Return the exit code: 0, or 2 with a message on standard error."""
     args = parser().parse_args(arguments)
     try:
         if args.make_blur_test:
@@ -125,10 +125,10 @@ def _write(args: argparse.Namespace, restorer: Restorer, data: Path, out: Path, 
 def _score(args: argparse.Namespace, restorer: Restorer, data: Path, out: Path) -> Measured:
     return score_pairs(
         restorer,
-        spread(find_pairs(data), args.limit),
+        subsample(find_pairs(data), args.limit),
         PROTOCOLS[args.protocol],
         out / "predictions",
-        constant=train_constant(args.train_pairs) if args.train_pairs else None,
+        affine_baseline=fit_affine_baseline(args.train_pairs) if args.train_pairs else None,
         scene_pattern=args.scene_pattern,
         worse_db=args.worse,
     )
@@ -141,8 +141,8 @@ def _measure(args: argparse.Namespace, restorer: Restorer) -> Measured:
     if not (args.no_harm or args.look or args.tiling_check or args.poses):
         return _score(args, restorer, args.data, args.out)
     if args.poses:
-        return measure_poses(restorer, spread(find_pictures(args.data), args.limit), args.scenes)
-    photos = {flat_name(path, args.data): path for path in spread(find_pictures(args.data), args.limit)}
+        return measure_poses(restorer, subsample(find_pictures(args.data), args.limit), args.scenes)
+    photos = {flat_name(path, args.data): path for path in subsample(find_pictures(args.data), args.limit)}
     if args.no_harm:
         return measure_harm(restorer, photos, predictions, args.scene_pattern)
     if args.look:

@@ -32,6 +32,7 @@ from models.hub import locate
 from models.integrity import write_sums
 from models.pipelines import pipeline_class
 from training.core.export import code_version
+from training.core.files import new_folder
 from training.data.manifest import list_images, manifest_hash
 from training.data.photos import read_photo
 from training.data.sources import photo_files, split
@@ -44,8 +45,8 @@ WHEELS = (  # what training needs besides torch, accelerate, safetensors, pillow
     "diffusers", "requests", "urllib3", "idna", "certifi", "charset-normalizer", "importlib-metadata", "zipp", "regex",
     "filelock", "pydantic", "pydantic-core", "annotated-types", "typing-inspection", "typing-extensions",
 )  # fmt: skip
-HELD = 64  # photos held out from training that come along: validation looks at no more
-SAMPLE = 20  # one in so many photos tells what all of them take
+VALIDATION_PHOTOS = 64  # held-out photos that are packed; validation uses no more
+SAMPLED_EVERY = 20  # of so many photos one is encoded to estimate the size of all
 MIB = 2**20
 RUN = """#!/usr/bin/env bash
 # Train what this folder holds: bash run.sh OUT (in a checkout of the repository).
@@ -72,9 +73,11 @@ def encode(file: Path, side: int, quality: int) -> bytes:
 
 
 def choose_quality(files: Sequence[Path], side: int, room: int) -> int:
-    """The best of `QUALITIES` at which the photos take at most ``room`` bytes, judged by one in `SAMPLE`. PackError
-    where none does."""
-    sample = files[::SAMPLE]
+    """Choose the best of `QUALITIES` at which the photos take at most ``room`` bytes, estimated from a sample.
+
+    PackError where none does.
+    """
+    sample = files[::SAMPLED_EVERY]
     for quality in QUALITIES:
         if sum(len(encode(file, side, quality)) for file in sample) * len(files) / len(sample) * 1.03 <= room:
             return quality
@@ -121,6 +124,7 @@ def write_wheels(packages: Sequence[str], out: Path, python: str) -> None:
 
 
 def size_of(folder: Path) -> int:
+    """Sum up the bytes of all files below ``folder``."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
@@ -130,42 +134,42 @@ def pack(config: DereflectionRun, out: Path, mib: float, wheels: Sequence[str] =
         raise PackError("A packed run starts from a model: set init_from (python -m training.core.prior makes one).")
     if out.exists():
         raise PackError(f"{out} is there already: name another folder, or remove it.")
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    data, root = config.data, config.data.root
-    write_model(config.init_from, partial / "model")
-    own_prior = bool(config.perceptual and config.prior != config.init_from)
-    if own_prior:
-        assert config.prior is not None
-        write_model(config.prior, partial / "prior")
-    if wheels:
-        write_wheels(wheels, partial / "wheels", python)
-    pairs = [f for folder in data.pairs for side in ("input", "target") for f in list_images(root / folder / side)]
-    write_photos(pairs, root, partial / "data", data.store_side, PAIR_QUALITY)
-    every = photo_files(data)
-    kept, held = (split(every, data.hold_out, validation) for validation in (False, True))
-    photos = [*kept, *held[:: -(-len(held) // HELD)]] if data.hold_out else every
-    photos += [f for folder in data.reflected for f in list_images(root / folder)]
-    quality = choose_quality(photos, data.store_side, int(mib * MIB) - size_of(partial) - MIB // 4)
-    write_photos(photos, root, partial / "data", data.store_side, quality)
-    source = manifest_hash([*photos, *pairs], root)
-    settings = config.model_dump(mode="json", exclude_unset=True)
-    settings["data"] |= {"packed_from": source}
-    settings["data"].pop("limit", None)  # what is left out is not there
-    (partial / "run.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
-    prior = f'--set "prior=$pack/{"prior" if own_prior else "model"}" ' if config.perceptual else ""
-    (partial / "run.sh").write_text(RUN.replace("@CODE@", code_version()).replace("@PRIOR@", prior))
-    facts = {"photos": len(photos), "quality": quality, "pairs": len(pairs) // 2, "packed_from": source}
-    (partial / "pack.json").write_text(json.dumps(facts, indent=2) + "\n")
-    if (size := size_of(partial)) > mib * MIB:
-        shutil.rmtree(partial)
-        raise PackError(f"The pack takes {size / MIB:.1f} MiB, more than {mib:g}: give it more room, or less to hold.")
-    partial.rename(out)
+    with new_folder(out) as partial:
+        data, root = config.data, config.data.root
+        write_model(config.init_from, partial / "model")
+        own_prior = bool(config.perceptual and config.prior != config.init_from)
+        if own_prior:
+            assert config.prior is not None
+            write_model(config.prior, partial / "prior")
+        if wheels:
+            write_wheels(wheels, partial / "wheels", python)
+        pairs = [f for folder in data.pairs for side in ("input", "target") for f in list_images(root / folder / side)]
+        write_photos(pairs, root, partial / "data", data.store_side, PAIR_QUALITY)
+        every = photo_files(data)
+        kept, held = (split(every, data.hold_out, validation) for validation in (False, True))
+        photos = [*kept, *held[:: -(-len(held) // VALIDATION_PHOTOS)]] if data.hold_out else every
+        photos += [f for folder in data.reflected for f in list_images(root / folder)]
+        quality = choose_quality(photos, data.store_side, int(mib * MIB) - size_of(partial) - MIB // 4)
+        write_photos(photos, root, partial / "data", data.store_side, quality)
+        source = manifest_hash([*photos, *pairs], root)
+        settings = config.model_dump(mode="json", exclude_unset=True)
+        settings["data"] |= {"packed_from": source}
+        settings["data"].pop("limit", None)  # what is left out is not there
+        (partial / "run.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+        prior = f'--set "prior=$pack/{"prior" if own_prior else "model"}" ' if config.perceptual else ""
+        (partial / "run.sh").write_text(RUN.replace("@CODE@", code_version()).replace("@PRIOR@", prior))
+        facts = {"photos": len(photos), "quality": quality, "pairs": len(pairs) // 2, "packed_from": source}
+        (partial / "pack.json").write_text(json.dumps(facts, indent=2) + "\n")
+        if (size := size_of(partial)) > mib * MIB:
+            shutil.rmtree(partial)
+            raise PackError(
+                f"The pack takes {size / MIB:.1f} MiB, more than {mib:g}: give it more room, or less to hold."
+            )
     return size
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True, help="a stage of dereflection")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. minutes=9, batch=64")

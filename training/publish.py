@@ -17,6 +17,7 @@ from typing import Any
 from models.catalog import Catalog, CatalogEntry
 from models.errors import ModelError
 from models.integrity import SUMS, find_alteration, fingerprint, read_sums, write_sums
+from training.core.files import new_folder
 from training.evaluation.protocol import NATIVE
 from training.evaluation.restorer import load_restorer
 from training.evaluation.tables import Summary, protocol_of
@@ -43,23 +44,20 @@ def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Pa
     for summary in summaries:
         if summary.get("revision") != revision:
             raise ModelError(f"The report on {summary['data']} was measured on another model: evaluate {run} again.")
-    partial, target = checkpoints / f".{entry.id}.partial", checkpoints / entry.id
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(run, partial)
-    (partial / "evaluation").mkdir()
-    for summary in summaries:
-        light = "-linear" if summary.get("light") == "linear" else ""
-        file = partial / "evaluation" / f"{summary['kind']}-{summary['data']}-{summary['protocol']}{light}.json"
-        file.write_text(json.dumps(summary, indent=2) + "\n")
-    (partial / "quality.json").write_text(json.dumps(figures, indent=2) + "\n")
-    (partial / "README.md").write_text(card)
-    config = make_run(record["config"])
-    if TASKS[config.task].examples:
-        showcase(load_restorer(str(run)), config, entry.id, partial / "evaluation" / "simulated.jpg")
-    write_sums(partial)
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
-    return target
+    with new_folder(checkpoints / entry.id) as partial:
+        shutil.copytree(run, partial, dirs_exist_ok=True)
+        (partial / "evaluation").mkdir()
+        for summary in summaries:
+            light = "-linear" if summary.get("light") == "linear" else ""
+            file = partial / "evaluation" / f"{summary['kind']}-{summary['data']}-{summary['protocol']}{light}.json"
+            file.write_text(json.dumps(summary, indent=2) + "\n")
+        (partial / "quality.json").write_text(json.dumps(figures, indent=2) + "\n")
+        (partial / "README.md").write_text(card)
+        config = make_run(record["config"])
+        if TASKS[config.task].examples:
+            showcase(load_restorer(str(run)), config, entry.id, partial / "evaluation" / "simulated.jpg")
+        write_sums(partial)
+    return checkpoints / entry.id
 
 
 def read_report(folder: Path) -> Summary:
@@ -109,6 +107,7 @@ def quality(summaries: list[Summary]) -> dict[str, dict[str, float | str]]:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--id", required=True, help="an embedded model of models/catalog.toml")
     parser.add_argument("--run", type=Path, help="the folder 'model' of a finished run; without: upload what is there")

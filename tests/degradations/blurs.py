@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from degradations.blur import Blur, BlurConfig, draw_blur
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 
 SIZE = (97, 128)
 
@@ -41,4 +41,4 @@ def alone(family: str, folder: Path | None = None, **settings) -> BlurConfig:
 
 
 def draw(config: BlurConfig, count: int, size: tuple[int, int] = SIZE, seed: int = 0) -> list[Blur]:
-    return [draw_blur(Draws(seed, i), config, *size) for i in range(count)]
+    return [draw_blur(SampleRNG(seed, i), config, *size) for i in range(count)]

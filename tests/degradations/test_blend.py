@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from degradations.blend import Blend, BlendConfig, blend, draw_blend
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 
 PLAIN = Blend(False, 0.5, 0.0, True, (1.0, 1.0, 1.0), None, 0.0, 0.0, torch.zeros(3, 32, 32))
 LEVEL = 1 / 255
@@ -59,7 +59,7 @@ def test_a_clean_sample_is_its_own_target():
 
 def test_drawn_parameters_follow_the_configuration():
     config = BlendConfig(clean=0.2, sharp=0.3, screen=0.6, tone=0.5, local=0.4, jpeg=0.1)
-    drawn = [draw_blend(Draws(0, i), 8, 8, config) for i in range(400)]
+    drawn = [draw_blend(SampleRNG(0, i), 8, 8, config) for i in range(400)]
     share = {
         "clean": sum(d.clean for d in drawn), "sharp": sum(d.blur == 0 for d in drawn),
         "screen": sum(d.screen for d in drawn), "tone": sum(d.tone != (1.0, 1.0, 1.0) for d in drawn),
@@ -68,4 +68,4 @@ def test_drawn_parameters_follow_the_configuration():
     for name, count in share.items():
         assert count / 400 == pytest.approx(getattr(config, name), abs=0.08), name
     assert all(0.3 <= d.strength <= 1.0 and 0.82 <= min(d.tone) <= max(d.tone) <= 1.42 for d in drawn)
-    assert draw_blend(Draws(0, 7), 8, 8, config).strength == drawn[7].strength
+    assert draw_blend(SampleRNG(0, 7), 8, 8, config).strength == drawn[7].strength

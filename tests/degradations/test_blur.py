@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from degradations.blur import FAMILIES, BlurConfig, blur_light, draw_blur, simulate_blur
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 from tests.degradations.blurs import SIZE, alone, draw, photos, with_kernels
 from training.tasks.deblur.config import BlurDataConfig
 
@@ -16,7 +16,7 @@ def test_a_sample_depends_on_seed_and_index_alone(tmp_path):
     x, drawn = photos(10), draw(config, 10)
     together = simulate_blur(x, drawn)
     for row in (2, 7):
-        single = simulate_blur(x[row : row + 1], [draw_blur(Draws(0, row), config, *SIZE)])
+        single = simulate_blur(x[row : row + 1], [draw_blur(SampleRNG(0, row), config, *SIZE)])
         for name in ("input", "target"):
             # A rounding more or less may move a value by one step of the 8 bits.
             torch.testing.assert_close(together[name][row : row + 1], single[name], atol=1.1 / 255, rtol=0)
@@ -105,14 +105,14 @@ def test_any_size_of_picture_and_the_strongest_settings_go_through(family, size,
 
 def test_the_blur_grows_with_the_picture():
     config = alone("linear", motion=(0.08, 0.08))
-    small, large = (draw_blur(Draws(0, 0), config, n, n).passes[0][0].blur for n in (64, 192))
+    small, large = (draw_blur(SampleRNG(0, 0), config, n, n).passes[0][0].blur for n in (64, 192))
     a, b = (k.covariance[0] + k.covariance[2] for k in (small, large))
     assert math.sqrt(b / a) == pytest.approx(3, rel=0.02)
 
 
 def test_a_picture_too_small_to_blur_is_an_error():
     with pytest.raises(ValueError, match="at least 16 px"):
-        draw_blur(Draws(0, 0), BlurConfig(), 12, 200)
+        draw_blur(SampleRNG(0, 0), BlurConfig(), 12, 200)
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,16 @@
 import torch
 
 from degradations.defocus import partly_defocused
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 
 
 def test_some_places_are_blurred_and_others_keep_their_detail():
     picture = torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(0))
     kept = []
     for index in range(30):
-        made = partly_defocused(picture, Draws(0, index))
+        made = partly_defocused(picture, SampleRNG(0, index))
         assert made.shape == picture.shape and made.min() >= 0 and made.max() <= 1
-        assert torch.equal(made, partly_defocused(picture, Draws(0, index)))
+        assert torch.equal(made, partly_defocused(picture, SampleRNG(0, index)))
         kept.append(float(((made - picture).abs().amax(0) < 0.02).float().mean()))
     assert min(kept) < 0.2 and max(kept) > 0.8 and len(set(kept)) > 20
     assert 0.2 < sum(kept) / len(kept) < 0.75
@@ -21,4 +21,4 @@ def test_a_light_becomes_a_bright_disc():
     picture = torch.full((3, 96, 96), 0.1)
     picture[:, 40:56, 40:56] = 1.0
     mean = float(picture.mean())
-    assert max(float(partly_defocused(picture, Draws(0, index)).mean()) for index in range(30)) > mean * 1.15
+    assert max(float(partly_defocused(picture, SampleRNG(0, index)).mean()) for index in range(30)) > mean * 1.15

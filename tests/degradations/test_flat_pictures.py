@@ -1,7 +1,7 @@
 import torch
 
 from degradations.flat_pictures import flat_picture
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 
 
 def test_a_flat_picture_holds_the_picture_at_lower_contrast_or_hung_before_something_else():
@@ -9,9 +9,9 @@ def test_a_flat_picture_holds_the_picture_at_lower_contrast_or_hung_before_somet
     picture, behind = torch.rand(3, 48, 64), torch.zeros(3, 48, 64)
     filling, hung = 0, 0
     for index in range(40):
-        made = flat_picture(picture, behind, Draws(0, index))
+        made = flat_picture(picture, behind, SampleRNG(0, index))
         assert made.shape == picture.shape and made.min() >= 0 and made.max() <= 1
-        again = flat_picture(picture, behind, Draws(0, index))
+        again = flat_picture(picture, behind, SampleRNG(0, index))
         assert torch.equal(made, again)
         alike = torch.corrcoef(torch.stack([made.flatten(), picture.flatten()]))[0, 1]
         if alike > 0.9:

@@ -1,7 +1,7 @@
 import torch
 
 from degradations.layers import real_layer, under_layer
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 from models.colour import to_linear, to_srgb
 from training.tasks.dereflection.config import DataConfig
 from training.tasks.dereflection.dataset import Reflections
@@ -25,7 +25,7 @@ def test_it_adds_to_another_photo_there_and_nowhere_else():
     sharp = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(1)) * 0.6
     seen = set()
     for index in range(12):
-        under, layer = under_layer(sharp, real_layer(photo, target), Draws(0, index))
+        under, layer = under_layer(sharp, real_layer(photo, target), SampleRNG(0, index))
         assert layer[:, :10, :10].min() > 0.1 and layer[:, 11:].max() < 0.05
         change = under - sharp
         pane = (to_linear(under) / to_linear(sharp).clamp(min=1e-3))[:, 11:][sharp[:, 11:] > 0.3]

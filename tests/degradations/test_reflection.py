@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from degradations.reflection import GlassConfig, Scene, View, combine_layers, draw_scene, draw_view, simulate
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from training.tasks.dereflection.config import DataConfig
 
 PLAIN = GlassConfig(clean=0, hard=0, noise=0, screen=0, jpeg=0, exposure=0, glare=0, edge=0, local=0, floor=(0, 0))
@@ -18,8 +18,8 @@ def photos(count: int, size: int = 48) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def views(config: GlassConfig, count: int, size: int = 48, seed: int = 0) -> list[View]:
-    scenes = [draw_scene(Draws(seed, i), config) for i in range(count)]
-    return [draw_view(Draws(seed, i, 4), s, size, size, config) for i, s in enumerate(scenes)]
+    scenes = [draw_scene(SampleRNG(seed, i), config) for i in range(count)]
+    return [draw_view(SampleRNG(seed, i, Stream.VIEW), s, size, size, config) for i, s in enumerate(scenes)]
 
 
 def poses(scene: Scene, turns: list[float], size: int = 48) -> list[View]:
@@ -70,7 +70,7 @@ def test_strength_is_about_what_was_asked_for():
 
 
 def test_views_of_one_scene_differ_in_the_reflection_alone():
-    scene = draw_scene(Draws(0, 3), dataclasses.replace(PLAIN, strength=(0.4, 0.4), yaw=10, pitch=5))
+    scene = draw_scene(SampleRNG(0, 3), dataclasses.replace(PLAIN, strength=(0.4, 0.4), yaw=10, pitch=5))
     t, r = photos(1)
     drawn = poses(scene, [-8.0, 0.0, 8.0])
     shown = simulate(t.expand(3, -1, -1, -1), r.expand(3, -1, -1, -1), drawn)
@@ -82,7 +82,7 @@ def test_views_of_one_scene_differ_in_the_reflection_alone():
 
 def test_a_turn_shifts_the_reflected_world():
     """A bright dot moves by twice the turn, f tan(2 d), from where the mean pose shows it."""
-    scene = draw_scene(Draws(0, 1), dataclasses.replace(PLAIN, yaw=0, pitch=0, defocus=0, field_of_view=(60, 60)))
+    scene = draw_scene(SampleRNG(0, 1), dataclasses.replace(PLAIN, yaw=0, pitch=0, defocus=0, field_of_view=(60, 60)))
     scene = dataclasses.replace(scene, thickness=1e-6, gap=0.0, strength=3.0)
     r = torch.zeros(1, 3, 97, 97)
     r[..., 46:51, 46:51] = 1
@@ -96,7 +96,7 @@ def test_a_turn_shifts_the_reflected_world():
 
 
 def test_the_reflected_world_is_mirrored_and_its_lights_are_brighter_than_white():
-    scene = draw_scene(Draws(0, 1), dataclasses.replace(PLAIN, yaw=0, pitch=0, defocus=0, colour=0))
+    scene = draw_scene(SampleRNG(0, 1), dataclasses.replace(PLAIN, yaw=0, pitch=0, defocus=0, colour=0))
     scene = dataclasses.replace(scene, thickness=1e-6, gap=0.0, highlight=4.0, strength=0.2)
     r = torch.full((1, 3, 65, 65), 0.5)
     r[..., 8:13, 8:13] = 1  # a lamp at the upper left
@@ -109,7 +109,7 @@ def test_the_reflected_world_is_mirrored_and_its_lights_are_brighter_than_white(
 
 
 def test_beyond_the_edge_of_the_glass_nothing_changes():
-    scene = draw_scene(Draws(0, 1), dataclasses.replace(PLAIN, strength=(0.5, 0.5), defocus=0, dirt=0.06))
+    scene = draw_scene(SampleRNG(0, 1), dataclasses.replace(PLAIN, strength=(0.5, 0.5), defocus=0, dirt=0.06))
     scene = dataclasses.replace(scene, edge=(1.0, 0.0, 0.0))  # glass in the right half alone
     t, r = photos(1)
     shown = simulate(t, r, poses(scene, [0.0]))
@@ -119,7 +119,7 @@ def test_beyond_the_edge_of_the_glass_nothing_changes():
 
 def test_a_camera_that_exposes_for_the_sum_darkens_photo_and_target_alike():
     config = dataclasses.replace(PLAIN, strength=(0.5, 0.5))
-    scene = draw_scene(Draws(0, 2), config)
+    scene = draw_scene(SampleRNG(0, 2), config)
     t, r = photos(1)
     fixed, auto = (simulate(t, r, poses(dataclasses.replace(scene, exposure=share), [0.0])) for share in (0.0, 1.0))
     gains = [(auto[n] ** scene.gamma).mean() / (fixed[n] ** scene.gamma).mean() for n in ("target", "through")]

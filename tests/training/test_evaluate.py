@@ -82,11 +82,11 @@ def test_a_perfect_model_scores_the_cap(pairs: Path, tmp_path: Path) -> None:
     veiled = 10 * np.log10(255**2 / (VEIL**2 / 2))
     assert scores["input"]["psnr"]["mean"] == pytest.approx(veiled)
     assert summary["gains"]["input"]["psnr"]["mean"] == pytest.approx(60 - veiled)
-    assert scores["input"]["psnr"]["mean"] < scores["constant"]["psnr"]["mean"] < 60
+    assert scores["input"]["psnr"]["mean"] < scores["affine_baseline"]["psnr"]["mean"] < 60
     # Chosen on the very same pairs by PSNR, the oracle cannot lose to the one chosen by error.
-    assert summary["oracle_constant"]["psnr"] >= scores["constant"]["psnr"]["mean"] - 0.01
+    assert summary["oracle_affine_baseline"]["psnr"] >= scores["affine_baseline"]["psnr"]["mean"] - 0.01
     assert summary["worse"] == 0
-    assert "| restored | 60.00" in text and "limpid-8bit-native" in text and "Best constant of pairs" in text
+    assert "| restored | 60.00" in text and "limpid-8bit-native" in text and "Affine baseline of pairs" in text
     assert float(rows[0]["input_psnr"]) == pytest.approx(veiled, abs=1e-4) and rows[0]["scene"] == "1"
 
 
@@ -101,7 +101,7 @@ def test_scores_are_those_of_the_saved_files(pairs: Path, tmp_path: Path) -> Non
 def test_a_model_that_makes_it_worse_is_counted(pairs: Path, tmp_path: Path) -> None:
     summary, _, text = run(FakePipeline(-0.5), tmp_path / "out", "--data", pairs)
     assert summary["worse"] == 1 and summary["gains"]["input"]["psnr"]["mean"] < -3
-    assert "constant" not in summary and "100.0% of the images" in text
+    assert "affine_baseline" not in summary and "100.0% of the images" in text
     barely, _, _ = run(FakePipeline(-0.05), tmp_path / "barely", "--data", pairs)
     assert barely["gains"]["input"]["psnr"]["mean"] < 0 and barely["worse"] == 0  # within 0.5 dB
 
@@ -267,7 +267,7 @@ def test_the_levin09_protocol_looks_for_the_shift(tmp_path: Path) -> None:
         Image.fromarray(np.roll(scene(1), shift, 1)).convert("L").save(tmp_path / "pairs" / side / "im05_flit01.png")
     arguments = ("--data", tmp_path / "pairs", "--protocol")
     summary, _, text = run(SharpPipeline(), tmp_path / "a", *arguments, "levin09")
-    assert summary["scores"]["input"]["psnr"]["mean"] == summary["oracle_constant"]["psnr"] == 60
+    assert summary["scores"]["input"]["psnr"]["mean"] == summary["oracle_affine_baseline"]["psnr"] == 60
     assert "protocol levin09" in text
     native, _, _ = run(SharpPipeline(), tmp_path / "b", *arguments, "limpid-8bit-native")
     assert native["scores"]["input"]["psnr"]["mean"] < 30

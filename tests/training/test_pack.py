@@ -36,6 +36,7 @@ def make(settings: list[str], out: Path, mib: float = 5) -> None:
     pack.main(["--config", str(DEBUG), "--out", str(out), "--mib", str(mib), "--wheels", "--set", "seed=0", *more])
 
 
+@pytest.mark.slow
 def test_the_pack_alone_trains_with_its_one_command(settings, tmp_path, capsys):
     folder, out = tmp_path / "moved" / "pack", tmp_path / "out"
     make(settings, tmp_path / "pack")
@@ -74,7 +75,7 @@ def test_of_what_is_held_out_a_few_come_along(settings, tmp_path, monkeypatch):
     kept = [len(Sources(load_config(DEBUG, held).data, 0, validation).photos) for validation in (False, True)]
     assert kept[1] > 2
     for most in (2, 64):
-        monkeypatch.setattr(pack, "HELD", most)
+        monkeypatch.setattr(pack, "VALIDATION_PHOTOS", most)
         make(held, tmp_path / f"pack{most}")
         photos = list((tmp_path / f"pack{most}" / "data" / "photos").iterdir())
         assert len(photos) == kept[0] + min(most, kept[1])

@@ -46,6 +46,7 @@ def whole_run(debug_overrides: list[str]) -> Path:
     return trainer.out
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_equals_never_killed(debug_overrides, tmp_path):
     # A pause at each step would change nothing, so more steps give the kill its time to land in the middle.
     overrides = [*debug_overrides, "steps=12"]
@@ -92,6 +93,7 @@ def test_a_run_of_other_settings_is_not_gone_on_with(debug_overrides, whole_run)
     assert again("log_every=2", "micro_batch=1").resume() == 8  # what has no part in the weights may change
 
 
+@pytest.mark.slow
 def test_under_a_horizon_a_run_may_be_made_longer(debug_overrides):
     def trainer(name: str, steps: int) -> Trainer:
         more = [f"name={name}", f"steps={steps}", "optimizer.horizon=8"]
@@ -104,6 +106,7 @@ def test_under_a_horizon_a_run_may_be_made_longer(debug_overrides):
         torch.testing.assert_close(a, b, atol=0, rtol=0)
 
 
+@pytest.mark.slow
 def test_sigterm_leaves_a_checkpoint_and_says_so(debug_overrides, tmp_path):
     overrides = [*debug_overrides, "steps=500", "checkpoint_every=500"]
     run = tmp_path / "runs" / "debug"
@@ -118,6 +121,7 @@ def test_sigterm_leaves_a_checkpoint_and_says_so(debug_overrides, tmp_path):
     assert 0 < step < 500
 
 
+@pytest.mark.slow
 def test_what_a_finished_run_leaves(whole_run):
     model = whole_run / "model"
     assert find_alteration(model, read_sums(model / SUMS)) is None
@@ -150,6 +154,7 @@ def test_a_run_asked_to_stop_saves_the_step_and_a_resume_continues_its_files(deb
     assert (first.out / "starts.json").read_bytes() == starts
 
 
+@pytest.mark.slow
 def test_a_warm_start_trains_only_what_it_names(whole_run, debug_overrides):
     overrides = [
         *debug_overrides, "name=local", f"init_from={whole_run / 'model'}", "objective=local", "train=[local]",
@@ -168,6 +173,7 @@ def test_a_warm_start_trains_only_what_it_names(whole_run, debug_overrides):
     assert DereflectionPipeline.from_pretrained(trainer.out / "model").network.config.working_size == 64
 
 
+@pytest.mark.slow
 def test_a_warm_start_may_change_how_the_network_is_used_and_nothing_else(whole_run, debug_overrides):
     start = [*debug_overrides, "name=used", f"init_from={whole_run / 'model'}"]
     network = Trainer(load_config(DEBUG, [*start, "model.working_size=96", "model.tile=128"])).network
@@ -176,6 +182,7 @@ def test_a_warm_start_may_change_how_the_network_is_used_and_nothing_else(whole_
         Trainer(load_config(DEBUG, [*start, "model.token_dim=16"]))
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_curve_of_one(debug_overrides, tmp_path):
     overrides = [*debug_overrides, "steps=4", "log_every=1"]
     launcher = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
@@ -247,6 +254,7 @@ def test_a_schedule_follows_what_is_further_steps_or_minutes():
     assert learning_rate(40, config, 700) == pytest.approx(0)
 
 
+@pytest.mark.slow
 def test_the_model_is_written_on_the_way_and_training_is_none_the_wiser(debug_overrides):
     def run(name: str, *more: str) -> Trainer:
         trainer = Trainer(load_config(DEBUG, [*debug_overrides, f"name={name}", *more]))
@@ -264,6 +272,7 @@ def test_the_model_is_written_on_the_way_and_training_is_none_the_wiser(debug_ov
     assert shards[0] and [f.read_bytes() for f in shards[0]] == [f.read_bytes() for f in shards[1]]
 
 
+@pytest.mark.slow
 def test_a_run_asked_to_stop_leaves_the_model_where_one_is_written_on_the_way(debug_overrides):
     trainer = Trainer(load_config(DEBUG, [*debug_overrides, "export_every=100", "name=stopped"]))
     trainer.stop_asked = True
@@ -271,6 +280,7 @@ def test_a_run_asked_to_stop_leaves_the_model_where_one_is_written_on_the_way(de
     assert json.loads((trainer.out / "model" / "record.json").read_text())["steps_done"] == 1
 
 
+@pytest.mark.slow
 def test_what_is_frozen_stays_and_rates_are_scaled(debug_overrides):
     more = ["freeze=[encoder.lite.blocks.*.depthwise.*]", "optimizer.scales={encoder.lite: 0.1, encoder: 0.5}"]
     trainer = Trainer(load_config(DEBUG, [*debug_overrides, *more, "steps=2", "optimizer.warmup=1"]))

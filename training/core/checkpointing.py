@@ -1,9 +1,8 @@
-"""Checkpoints that survive a kill: written beside, renamed when whole; the oldest are dropped."""
+"""Atomic checkpoints of a run, of which the newest are kept, and the settings that a resumed run must share."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,12 @@ from typing import Any
 from accelerate import Accelerator
 
 from training.core.config import RunConfig
+from training.core.files import replace_file
+from training.core.renamed import rename_losses
 
 SETTINGS = "settings.json"
 # What may change when a run goes on: it has no part in the weights.
-FREE = (
+FREE_SETTINGS = (
     "out",
     "init_from",
     "micro_batch",
@@ -30,19 +31,18 @@ FREE = (
 
 
 def settings_of(config: RunConfig, lineage: dict[str, str] | None) -> dict[str, Any]:
-    """What decides a run's weights at a step: its configuration, and the revision it starts from.
+    """Collect what determines a run's weights at a step: its configuration and the revision it starts from.
 
     Under a ``horizon`` the number of steps is free: the schedule does not depend on it.
     """
-    free = (*FREE, "steps") if config.optimizer.horizon else FREE
+    free = (*FREE_SETTINGS, "steps") if config.optimizer.horizon else FREE_SETTINGS
     decides = config.model_dump(mode="json", exclude={**dict.fromkeys(free, True), "data": {"root"}})
     return {"config": decides, "from": lineage and lineage["revision"]}
 
 
 def write_settings(out: Path, settings: dict[str, Any]) -> None:
-    partial = out / (SETTINGS + ".partial")
-    partial.write_text(json.dumps(settings, indent=1) + "\n")
-    os.replace(partial, out / SETTINGS)
+    """Write the settings of a run, see :func:`settings_of`, into its folder."""
+    replace_file(out / SETTINGS, json.dumps(settings, indent=1) + "\n")
 
 
 def check_settings(out: Path, settings: dict[str, Any]) -> None:
@@ -50,6 +50,7 @@ def check_settings(out: Path, settings: dict[str, Any]) -> None:
     if not (out / SETTINGS).is_file():
         raise ValueError(f"{out} holds checkpoints without the settings of their run ({SETTINGS}): remove that folder.")
     before = json.loads((out / SETTINGS).read_text())
+    before["config"]["losses"] = rename_losses(before["config"].get("losses", {}))
     differ = [k for k in settings["config"] if settings["config"][k] != before["config"].get(k)]
     differ += ["the model it starts from"] if settings["from"] != before["from"] else []
     if differ:
@@ -60,6 +61,7 @@ def check_settings(out: Path, settings: dict[str, Any]) -> None:
 
 
 def checkpoint_folder(out: Path, step: int) -> Path:
+    """Give the folder of the checkpoint after ``step`` steps."""
     return out / "checkpoints" / f"step-{step:07d}"
 
 

@@ -1,4 +1,4 @@
-"""A stage is data: the YAML configuration of a run, checked by pydantic, with a base and overrides."""
+"""The configuration of a run: YAML with a base and overrides, validated by pydantic."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from training.core.renamed import rename_losses
 
 
 class Strict(BaseModel):
+    """A configuration in which an unknown key is an error."""
+
     model_config = ConfigDict(extra="forbid")
 
 
 class GuidanceConfig(Strict):
-    """The network's step is told what photos show, by the ImageNet class in their names (`training.data.semantic`).
-    Photos of that split's test classes are left out of the run."""
+    """Semantic guidance: the network gets tags of a photo's content, by the ImageNet class in its name.
 
-    dropout: float = Field(0.5, ge=0, le=1)  # share of them that it is not told, so that it keeps serving without
+    Photos of the test classes (`training.data.semantic`) are left out of the run.
+    """
+
+    dropout: float = Field(0.5, ge=0, le=1)  # share of the tags left out, so that the network works without tags too
 
 
 class FolderConfig(Strict):
@@ -46,6 +52,8 @@ class PhotoConfig(FolderConfig):
 
 
 class OptimizerConfig(Strict):
+    """AdamW, its learning rate schedule, and the moving average of the weights."""
+
     lr: float = 4e-4
     weight_decay: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.98)
@@ -92,6 +100,11 @@ class RunConfig(Strict):
     def views(self) -> int:
         """Samples that follow each other and show one scene."""
         return 1
+
+    @field_validator("losses", mode="before")
+    @classmethod
+    def _rename_losses(cls, losses: Any) -> Any:
+        return rename_losses(losses) if isinstance(losses, dict) else losses
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> RunConfig:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
+
+from training.core.files import replace_file
+from training.core.renamed import rename_losses
 
 
 class CurveFile:
-    """A CSV that is appended to; on resume the rows after the step resumed from are dropped."""
+    """A CSV file of one row a step; resuming drops the rows after the step that is resumed from."""
 
     def __init__(self, file: Path, resumed_step: int) -> None:
         self.file = file
@@ -16,18 +18,19 @@ class CurveFile:
         if file.exists():
             self.kept = [row for row in read_curve(file) if row["step"] <= resumed_step]
             if self.kept:
-                partial = file.with_name(file.name + ".partial")
-                lines = file.read_bytes().splitlines(keepends=True)
-                partial.write_bytes(b"".join(lines[: 1 + len(self.kept)]))
-                os.replace(partial, file)
+                header, *lines = file.read_bytes().splitlines(keepends=True)
+                names = rename_losses(dict.fromkeys(header.decode().rstrip().split(",")))
+                ending = header[len(header.rstrip()) :]
+                replace_file(file, b"".join([",".join(names).encode() + ending, *lines[: len(self.kept)]]))
             else:
                 file.unlink()
 
     def last(self, name: str) -> float:
-        """A value of the last row that was kept at the start; 0 where there is none."""
+        """Return a value of the last row that was there at the start; 0 where there is none."""
         return self.kept[-1].get(name, 0.0) if self.kept else 0.0
 
     def add(self, row: dict[str, float]) -> None:
+        """Append a row; a new file gets the row's names as columns, an old one keeps its own."""
         names = list(row)
         if not (new := not self.file.exists()):  # a run that goes on keeps the columns it began with
             with self.file.open(newline="") as stream:

@@ -40,7 +40,7 @@ def make_accelerator(precision: str, cpu: bool) -> Accelerator:
 
 
 def is_shared_out(accelerator: Accelerator) -> bool:
-    """Whether each process holds a part of the weights only."""
+    """Whether weights are sharded over the processes (FSDP)."""
     return bool(accelerator.distributed_type == DistributedType.FSDP)
 
 
@@ -73,15 +73,17 @@ def set_up(accelerator: Accelerator, network: nn.Module, objective: nn.Module, c
 
 
 def inside(accelerator: Accelerator, objective: nn.Module, work: Callable[[Any], Any]) -> Any:
-    """``work(bare objective)``. With shared-out weights all processes must ask, and FSDP gathers them meanwhile."""
+    """Call ``work`` with the unwrapped objective. Under FSDP, which gathers the weights, all processes must call it."""
     if is_shared_out(accelerator):
         return objective(work, None)
     return work(accelerator.unwrap_model(objective))
 
 
 def whole_weights(accelerator: Accelerator, objective: nn.Module) -> dict[str, Tensor] | None:
-    """The network's weights in full, on the CPU of the main process; all processes must ask. None where each has them
-    in place already."""
+    """Gather the network's sharded weights on the CPU of the main process; all processes must call it.
+
+    None where weights are not sharded.
+    """
     if not is_shared_out(accelerator):
         return None
     state = accelerator.get_state_dict(objective)
@@ -89,22 +91,24 @@ def whole_weights(accelerator: Accelerator, objective: nn.Module) -> dict[str, T
 
 
 class Average(EMAModel):
-    """diffusers' moving average of weights, saved in full where they are shared out, for any number of processes."""
+    """diffusers' moving average of weights, which saves sharded weights whole, for any number of processes."""
 
     shadow_params: list[Tensor]
 
     def state_dict(self) -> dict[str, Any]:
+        """The state of diffusers' average, with whole weights."""
         state: dict[str, Any] = super().state_dict()
         return state | {"shadow_params": [whole(value) for value in self.shadow_params]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load whole weights, and shard them as the current ones are."""
         before = self.shadow_params
         super().load_state_dict(state_dict)
         self.shadow_params = [_as(value, like) for value, like in zip(self.shadow_params, before, strict=True)]
 
 
 def whole(value: Any) -> Any:
-    """A value that may be shared out (a DTensor), in full and on the CPU; any other as it is."""
+    """Gather a sharded value (DTensor) on the CPU; return any other value as it is."""
     return value.full_tensor().cpu() if isinstance(value, DTensor) else value
 
 
@@ -117,10 +121,10 @@ def _as(value: Tensor, like: Tensor) -> Tensor:
 class Objective(nn.Module):
     """A task's loss as one module, so that whatever wraps it (DDP, FSDP, autocast) wraps the whole of it."""
 
-    def losses(self, batch: Any, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+    def terms(self, batch: Any, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of each sample (B), and the mean of each of its terms."""
         raise NotImplementedError
 
     def forward(self, batch: Any, indices: Any) -> Any:
-        """:meth:`losses`; or ``batch(self)`` where that is a function, for :func:`inside`."""
-        return batch(self) if callable(batch) else self.losses(batch, indices)
+        """:meth:`terms`; or ``batch(self)`` where that is a function, for :func:`inside`."""
+        return batch(self) if callable(batch) else self.terms(batch, indices)

@@ -1,4 +1,4 @@
-"""What a finished run leaves: the pipeline in half precision, its hashes and the record of how it was made."""
+"""Export of a run: the pipeline in half precision, its hashes, and the record of how it was made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from models.integrity import write_sums
 from models.runtime import cpu_name
 from training.core.config import RunConfig
 from training.core.curves import read_curve
+from training.core.files import new_folder, replace_file
 
+ROOT = Path(__file__).parents[2]
+CODE = ("models", "training", "degradations")  # folders that decide what a run learns
 CURVES = ("loss.csv", "validation.csv", "curves.png")
 
 
@@ -30,26 +33,22 @@ def export(
     peak_mb: float,
     step: int,
 ) -> Path:
-    """Write ``<out>/model/``: pipeline, SHA256SUMS, curves and record.json, as of ``step`` steps; whole or not at
-    all."""
-    partial, target = out / "model.partial", out / "model"
-    shutil.rmtree(partial, ignore_errors=True)
-    pipeline.save_pretrained(partial, dtype="float16")
-    write_sums(partial)
-    for name in CURVES:
-        if (out / name).exists():
-            shutil.copy(out / name, partial / name)
-    record = make_record(config, out, manifest, lineage) | {
-        "peak_memory_mb": round(peak_mb),
-        "steps_done": step,
-        "samples_seen": step * config.batch,
-    }
-    (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
-    if config.init_from:
-        keep_ancestors(locate(config.init_from)[0], partial / "lineage")
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
-    return target
+    """Write ``<out>/model/`` atomically: the pipeline after ``step`` steps, SHA256SUMS, curves and record.json."""
+    with new_folder(out / "model") as partial:
+        pipeline.save_pretrained(partial, dtype="float16")
+        write_sums(partial)
+        for name in CURVES:
+            if (out / name).exists():
+                shutil.copy(out / name, partial / name)
+        record = make_record(config, out, manifest, lineage) | {
+            "peak_memory_mb": round(peak_mb),
+            "steps_done": step,
+            "samples_seen": step * config.batch,
+        }
+        (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
+        if config.init_from:
+            keep_ancestors(locate(config.init_from)[0], partial / "lineage")
+    return out / "model"
 
 
 def keep_ancestors(parent: Path, lineage: Path) -> None:
@@ -79,13 +78,11 @@ def note_start(out: Path, step: int, processes: int, where: torch.device) -> Non
     hardware = torch.cuda.get_device_name(where) if where.type == "cuda" else cpu_name()
     machine = {"hardware": hardware, "threads": torch.get_num_threads(), "processes": processes}
     starts.append({"step": step, "code": code_version(), **machine})
-    partial = file.with_name(file.name + ".partial")  # a half-written one would stop the next start
-    partial.write_text(json.dumps(starts, indent=2) + "\n")
-    os.replace(partial, file)
+    replace_file(file, json.dumps(starts, indent=2) + "\n")  # a half-written one would stop the next start
 
 
 def make_record(config: RunConfig, out: Path, manifest: str, lineage: dict[str, str] | None) -> dict[str, Any]:
-    """Everything needed to make the run again, and what it cost."""
+    """Collect what is needed to reproduce the run, and what it cost."""
     return {
         "config": config.model_dump(mode="json"),
         "seed": config.seed,
@@ -104,7 +101,7 @@ def code_version() -> str:
     if said := os.environ.get("LIMPID_CODE_VERSION"):
         return said
     try:
-        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "models", "training")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", *CODE)
         return _git("rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
@@ -112,5 +109,4 @@ def code_version() -> str:
 
 def _git(*arguments: str) -> str:
     command = ["git", *arguments]
-    here = Path(__file__).parent.parent
-    return subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()

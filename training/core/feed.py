@@ -1,4 +1,4 @@
-"""The batches of a run, in order: made as they are asked for, or ahead of that by processes of their own."""
+"""The batches of a run in order: made on demand, or prefetched by worker processes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 Request = tuple[list[int], int]  # the samples of a batch, and their side in pixels
-AHEAD = 2  # batches that each worker prepares ahead, and that are finished ahead on a GPU
+BATCHES_AHEAD = 2  # batches that each worker prepares ahead, and that are finished ahead on a GPU
 
 
 class _Prepared(Dataset[Any]):
-    """What a source prepares of each request; the requests themselves are the keys."""
+    """A data set whose keys are requests and whose items are what a source prepares for them."""
 
     def __init__(self, source: Any) -> None:
         self.source = source
@@ -26,9 +26,18 @@ class _Prepared(Dataset[Any]):
 
 
 def feed(source: Any, requests: Iterable[Request], workers: int, device: torch.device) -> Generator[Any]:
-    """The batches of ``requests`` from a source with ``prepare`` and ``finish`` (`training.data.sources.Sources`), on
-    ``device``. ``workers``: processes that prepare them ahead (0: none). A sample depends on its index alone, so the
-    batches are the same whatever their number. ValueError where a source makes none ahead."""
+    """Yield the batches of ``requests`` on ``device``.
+
+    A sample depends on its index alone, so the number of workers does not change the batches.
+
+    Args:
+        source: has ``batch``, and for workers ``prepare`` and ``finish`` (`training.data.sources.Sources`).
+        requests: indices and side in pixels of each batch.
+        workers: number of processes that prefetch; 0 makes batches on demand.
+
+    Raises:
+        ValueError: workers for a source without ``prepare``.
+    """
     if not workers:
         for indices, size in requests:
             yield source.batch(indices, size, device)
@@ -40,7 +49,7 @@ def feed(source: Any, requests: Iterable[Request], workers: int, device: torch.d
         batch_size=None,
         sampler=requests,
         num_workers=workers,
-        prefetch_factor=AHEAD,
+        prefetch_factor=BATCHES_AHEAD,
         pin_memory=device.type == "cuda",
         worker_init_fn=_leave_signals_to_the_trainer,
     )
@@ -49,15 +58,17 @@ def feed(source: Any, requests: Iterable[Request], workers: int, device: torch.d
 
 
 def _leave_signals_to_the_trainer(_: int) -> None:
-    """A terminal and `timeout` signal every process of a run; the trainer then saves, and ends its workers itself."""
+    """Ignore signals that a terminal sends to all processes: the trainer saves and then ends its workers itself."""
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)
 
 
 def in_background(batches: Iterator[Any], device: torch.device) -> Iterator[Any]:
-    """``batches``, each made by a thread on a CUDA stream of its own while the one before is trained on. What making
-    them raises is raised here."""
-    ready: queue.Queue[Any] = queue.Queue(AHEAD)
+    """Yield ``batches``, made by a thread on its own CUDA stream while the one before is in use.
+
+    An exception of the thread is raised here.
+    """
+    ready: queue.Queue[Any] = queue.Queue(BATCHES_AHEAD)
     over = threading.Event()
     stream = torch.cuda.Stream(device)
 

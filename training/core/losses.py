@@ -8,6 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+MIN_CONTRAST = 0.05  # standard deviation below which the contrast of a flat picture is not normalised
+MSE_OFFSET = 1e-4  # added to a mean squared error before its logarithm: 40 dB
+LOG_MSE_OFFSET = -9.210340371976182  # log(MSE_OFFSET)
+
 
 def charbonnier(output: Tensor, target: Tensor) -> Tensor:
     """Smooth L1: ``sqrt(d^2 + 1e-6)`` (Charbonnier et al., ICIP 1994)."""
@@ -20,7 +24,7 @@ def squared(output: Tensor, target: Tensor) -> Tensor:
 
 
 def gradient(output: Tensor, target: Tensor) -> Tensor:
-    """L1 between the differences of neighbouring pixels: edges of a reflection that stay are what people see."""
+    """L1 between the differences of neighbouring pixels: remaining edges of a reflection are what people notice."""
     return _edges(output - target)
 
 
@@ -29,10 +33,10 @@ def _edges(d: Tensor) -> Tensor:
 
 
 def texture(output: Tensor, target: Tensor) -> Tensor:
-    """How much detail there is, wherever exactly it lies: L1 between root mean square differences of neighbouring
-    pixels, over squares of 8 px.
+    """Compare the amount of detail, not its position: L1 between the root mean square differences of neighbouring
+    pixels over squares of 8 px.
 
-    A network that minds single pixels alone gives the mean of all that may be, which is soft.
+    Losses on single pixels favour the mean of all plausible textures, which is blurred.
     """
     return (_roughness(output) - _roughness(target)).abs().mean((1, 2, 3))
 
@@ -42,19 +46,20 @@ def _roughness(picture: Tensor) -> Tensor:
     return torch.sqrt(F.avg_pool2d((across**2 + down**2).mean(1, keepdim=True), 8, ceil_mode=True) + 1e-6)
 
 
-def decibel(output: Tensor, target: Tensor) -> Tensor:
-    """What PSNR measures, in nats: ``log(mse + 1e-4)``; a sample counts by its error's ratio, not its size.
+def log_mse(output: Tensor, target: Tensor) -> Tensor:
+    """PSNR as a loss, in nats: ``log(mse + 1e-4)``, shifted so that a perfect output has a loss of 0.
 
-    So photos with little or nothing to remove are not drowned by a few strong reflections; below 40 dB it levels off.
+    The gradient depends on the relative error, so a few strong reflections do not outweigh photos with little or
+    nothing to remove. The offset makes it level off above 40 dB.
     """
-    return torch.log(((output - target) ** 2).mean((1, 2, 3)) + 1e-4) - LEAST
+    return torch.log(squared(output, target) + MSE_OFFSET) - LOG_MSE_OFFSET
 
 
-def pyramid(output: Tensor, target: Tensor) -> Tensor:
-    """:func:`gradient` summed over pictures averaged 1, 2, 4, 8 and 16 pixels wide.
+def multiscale_gradient(output: Tensor, target: Tensor) -> Tensor:
+    """:func:`gradient` summed over the pictures reduced 1, 2, 4, 8 and 16 times.
 
-    How bright the scene is can hardly be told, and drowns what can be learnt: which structure, fine or wide, is the
-    scene's. Differences at each scale leave the brightness out.
+    The brightness behind a reflection is ambiguous and would dominate the loss; gradients leave it out and compare the
+    structure of the scene at every scale.
     """
     total, d = output.new_zeros(output.shape[0]), output - target
     for _ in range(5):
@@ -65,54 +70,53 @@ def pyramid(output: Tensor, target: Tensor) -> Tensor:
     return total
 
 
-def aligned(output: Tensor, target: Tensor) -> Tensor:
-    """:func:`decibel` after the gain and offset of each channel that bring the output to the target best.
+def affine_invariant_log_mse(output: Tensor, target: Tensor) -> Tensor:
+    """:func:`log_mse` after the least-squares gain and offset of each channel from output to target.
 
-    How bright the scene is behind a veil can hardly be told, and drowns what can. What is left then is what the
-    protocol's aligned PSNR measures: the share of the target's variance that the output does not explain.
+    This is what the protocol's aligned PSNR measures: the variance of the target that the output does not explain. The
+    brightness behind a reflection is ambiguous and would dominate the loss.
     """
     o, t = (x.flatten(2) - x.flatten(2).mean(2, keepdim=True) for x in (output, target))
     together, of_output, of_target = (o * t).mean(2), (o**2).mean(2), (t**2).mean(2)
     unexplained = of_target - together.clamp(min=0) ** 2 / (of_output + 1e-7)
-    return torch.log(unexplained.clamp(min=0).mean(1) + 1e-4) - LEAST
+    return torch.log(unexplained.clamp(min=0).mean(1) + MSE_OFFSET) - LOG_MSE_OFFSET
 
-
-LEAST_CONTRAST = 0.05  # of flat pictures, whose gain is not known
-LEAST = -9.210340371976182  # log(1e-4): the loss of a perfect output is 0
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "charbonnier": charbonnier,
     "squared": squared,
     "gradient": gradient,
     "texture": texture,
-    "decibel": decibel,
-    "pyramid": pyramid,
-    "aligned": aligned,
+    "log_mse": log_mse,
+    "multiscale_gradient": multiscale_gradient,
+    "affine_invariant_log_mse": affine_invariant_log_mse,
 }
 
 
 def consistency(output: Tensor, target: Tensor, views: int) -> Tensor:
-    """How far the views of one scene disagree on it: L1 of each error from the views' mean error, B.
+    """Penalise differences between the outputs of one scene's views: L1 of each error from the views' mean error, B.
 
-    Outputs of views should be one picture whatever the pane reflects (DAI's stage 2); their targets may differ in
-    exposure, which is why errors are compared. Pictures are compared at the contrast of the target, gain and offset
-    taken out: else a darker, flatter output would agree better. ``views`` that follow each other are one scene.
+    The outputs should be the same whatever the pane reflects (DAI's stage 2). The targets of views may differ in
+    exposure, so errors are compared, not outputs. Gain and offset are normalised to the contrast of the target, or a
+    darker, flatter output would have a lower loss. ``views``: number of consecutive samples that show one scene.
     """
-    spread = target.std((1, 2, 3), keepdim=True).clamp(min=LEAST_CONTRAST)
-    error = (_standard(output) - _standard(target)) * spread
+    contrast = target.std((1, 2, 3), keepdim=True).clamp(min=MIN_CONTRAST)
+    error = (_standard(output) - _standard(target)) * contrast
     error = error.unflatten(0, (-1, views))
     return (error - error.mean(1, keepdim=True)).abs().mean((2, 3, 4)).flatten()
 
 
 def _standard(picture: Tensor) -> Tensor:
-    mean, spread = picture.mean((1, 2, 3), keepdim=True), picture.std((1, 2, 3), keepdim=True)
-    return (picture - mean) / spread.clamp(min=LEAST_CONTRAST)
+    mean, deviation = picture.mean((1, 2, 3), keepdim=True), picture.std((1, 2, 3), keepdim=True)
+    return (picture - mean) / deviation.clamp(min=MIN_CONTRAST)
 
 
 @torch.no_grad()
 def fit_affine(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Gain and offset of each channel, B x 3 x 1 x 1, that bring the output to the target best (least squares); the
-    gain is kept in 0.3 .. 3. Without gradients: they are taken for given."""
+    """Fit the gain and offset of each channel, B x 3 x 1 x 1, from output to target by least squares.
+
+    The gain is clipped to 0.3 .. 3. No gradient passes through either.
+    """
     o, t = output.flatten(2), target.flatten(2)
     om, tm = o.mean(2, keepdim=True), t.mean(2, keepdim=True)
     variance = ((o - om) ** 2).mean(2, keepdim=True)
@@ -120,22 +124,24 @@ def fit_affine(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return gain[..., None], (tm - gain * om)[..., None]
 
 
-def blind_to_tone(
+def combine_affine_invariant(
     output: Tensor, target: Tensor, weights: Mapping[str, float], share: float, rows: Tensor
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """:func:`combine`, but of the samples in ``rows`` (B, bool) a ``share`` of the loss is that of the output after
-    :func:`fit_affine`: how a set of real pairs was exposed is that set's habit, and not to be learnt."""
+    """:func:`combine`, with a ``share`` of the loss after :func:`fit_affine` for the samples in ``rows`` (B, bool).
+
+    The exposure of real pairs is specific to each data set and should not be learnt.
+    """
     each, terms = combine(output, target, weights)
     if share and bool(rows.any()):
-        mine, wanted = output[rows], target[rows]
-        gain, offset = fit_affine(mine, wanted)
-        blind, _ = combine(mine * gain + offset, wanted, weights)
-        each = each.index_put((rows.nonzero()[:, 0],), (1 - share) * each[rows] + share * blind)
+        kept, wanted = output[rows], target[rows]
+        gain, offset = fit_affine(kept, wanted)
+        fitted, _ = combine(kept * gain + offset, wanted, weights)
+        each = each.index_put((rows.nonzero()[:, 0],), (1 - share) * each[rows] + share * fitted)
     return each, terms
 
 
 def combine(output: Tensor, target: Tensor, weights: Mapping[str, float]) -> tuple[Tensor, dict[str, Tensor]]:
-    """The weighted sum, B, and each term's mean for the log. Unknown names are an error that lists the known."""
+    """The weighted sum of losses, B, and the mean of each term for the log. ValueError for an unknown name."""
     unknown = set(weights) - set(LOSSES)
     if unknown:
         raise ValueError(f"Unknown losses {sorted(unknown)}: choose from {sorted(LOSSES)}.")

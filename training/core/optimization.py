@@ -1,4 +1,4 @@
-"""What of a network is trained, at which rate, in batches of which size."""
+"""The trained parameters, their learning rates, and how a batch is divided."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def learning_rate(step: int, config: RunConfig, seconds: float = 0.0) -> float:
 
 
 def share_of_batch(config: RunConfig, processes: int) -> tuple[int, int]:
-    """(micro batch, accumulation) that give exactly the effective batch on so many processes."""
+    """Return the micro batch and the accumulation steps that give exactly the effective batch on ``processes``."""
     if config.batch % processes:
         raise ValueError(f"batch {config.batch} cannot be shared by {processes} processes: choose a multiple.")
     share = config.batch // processes

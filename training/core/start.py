@@ -1,4 +1,4 @@
-"""Where full-size training starts: a pipeline made of published components, to be named in a stage's init_from.
+"""Make the starting point of full-size training, a pipeline of published components, for a stage's ``init_from``.
 
     python -m training.core.start sana-600m --out runs/deblur-full-0-start/model                   from the hub
     python -m training.core.start sana-600m --parts DIR --out runs/deblur-full-0-start/model       from folders at hand
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ from models.errors import ModelError
 from models.hub import resolve
 from models.integrity import fingerprint, refuse_unsafe, write_sums
 from models.loading import load_part
+from training.core.files import new_folder
 
 Made = tuple[Any, dict[str, Any]]  # a pipeline, and what there is to say of how it was made
 
@@ -76,17 +76,16 @@ def make(model_id: str, out: Path, parts: Path | None, settings: dict[str, Any],
         pipeline, done = MAKERS[entry.task](folder, settings)
     except (TypeError, ValueError) as error:  # of a network's arguments
         raise ModelError(f"'{model_id}' does not go with these settings: {error}") from error
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    pipeline.save_pretrained(partial, dtype=dtype)
-    record = {"from": model_id, "licence": entry.licence, "revision": revision, "settings": settings, "done": done}
-    (partial / "start.json").write_text(json.dumps(record, indent=2) + "\n")
-    write_sums(partial)
-    partial.rename(out)
+    with new_folder(out) as partial:
+        pipeline.save_pretrained(partial, dtype=dtype)
+        record = {"from": model_id, "licence": entry.licence, "revision": revision, "settings": settings, "done": done}
+        (partial / "start.json").write_text(json.dumps(record, indent=2) + "\n")
+        write_sums(partial)
     return out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="id in the catalog: sana-600m, stable-diffusion-2-1")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pipeline")

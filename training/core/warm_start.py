@@ -1,4 +1,4 @@
-"""The network a stage trains: made anew from its configuration, or warm-started from a pipeline."""
+"""Build the network of a stage: new from its configuration, or warm-started from a pipeline."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models.pipelines import pipeline_class
 from models.semantics.vocabulary import vocabulary
 from training.core.config import PhotoConfig, RunConfig
 
-USE = (
+USE_SETTINGS = (
     "working_size",
     "mirror",
     "effect",
@@ -35,14 +35,16 @@ def build_network(config: RunConfig, kind: Any) -> tuple[Any, dict[str, str] | N
             f"init_from {config.init_from} holds a {type(network).__name__}: this stage trains a {kind.__name__}."
         )
     for name, value in config.model.items():
-        if name in USE and name in network.config:
+        if name in USE_SETTINGS and name in network.config:
             network.register_to_config(**{name: value})
             if name in vars(network):
                 setattr(network, name, value)
         elif name in getattr(network, "grows", ()) and value is True and not network.config[name]:
             network.grow(name)
         elif _plain(network.config[name]) != _plain(value):
-            raise ValueError(f"model.{name} cannot differ from that of {config.init_from}; only {', '.join(USE)} can.")
+            raise ValueError(
+                f"model.{name} cannot differ from that of {config.init_from}; only {', '.join(USE_SETTINGS)} can."
+            )
     _give_tags(network, config)
     return network.train(), {"init_from": config.init_from, "revision": revision}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 from training.data.manifest import list_images
 from training.data.photos import Crop, read_photo
 
@@ -40,8 +40,8 @@ class PairStore:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def draw(self, draws: Draws, size: int, smallest: float) -> tuple[Tensor, Tensor]:
+    def draw(self, rng: SampleRNG, size: int, smallest: float) -> tuple[Tensor, Tensor]:
         """A random crop of a random pair: input and target, each 3 x size x size in [0, 1]."""
-        a, b = self.pairs[draws.integer(len(self.pairs))]
-        crop = Crop.draw(draws, a.shape[-2], a.shape[-1], smallest)
+        a, b = self.pairs[rng.integer(len(self.pairs))]
+        crop = Crop.draw(rng, a.shape[-2], a.shape[-1], smallest)
         return crop.take(a, size), crop.take(b, size)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 from training.data.manifest import HEIF_SUFFIXES
 
 
@@ -50,12 +50,12 @@ class Crop:
     flip: bool
 
     @staticmethod
-    def draw(draws: Draws, height: int, width: int, smallest: float, stretch: float = 1.2) -> Crop:
+    def draw(rng: SampleRNG, height: int, width: int, smallest: float, stretch: float = 1.2) -> Crop:
         """A nearly square crop whose side is ``smallest`` .. 1 of the shorter side of the photo."""
-        side = min(height, width) * draws.uniform(smallest, 1.0)
-        ratio = draws.log_uniform(1 / stretch, stretch) ** 0.5
+        side = min(height, width) * rng.uniform(smallest, 1.0)
+        ratio = rng.log_uniform(1 / stretch, stretch) ** 0.5
         h, w = min(1.0, side * ratio / height), min(1.0, side / ratio / width)
-        return Crop(draws.uniform(0, 1 - h), draws.uniform(0, 1 - w), h, w, draws.chance(0.5))
+        return Crop(rng.uniform(0, 1 - h), rng.uniform(0, 1 - w), h, w, rng.chance(0.5))
 
     def take(self, photo: Tensor, size: int) -> Tensor:
         """The crop of a 3 x H x W uint8 photo as float32 in [0, 1], resized to 3 x size x size."""
@@ -79,12 +79,12 @@ class PhotoStore:
     def __len__(self) -> int:
         return len(self.photos)
 
-    def draw(self, draws: Draws, size: int, smallest: float) -> Tensor:
+    def draw(self, rng: SampleRNG, size: int, smallest: float) -> Tensor:
         """A random crop of a random photo: 3 x size x size, float32, sRGB in [0, 1]."""
-        return self.draw_placed(draws, size, smallest)[1]
+        return self.draw_placed(rng, size, smallest)[1]
 
-    def draw_placed(self, draws: Draws, size: int, smallest: float) -> tuple[int, Tensor]:
+    def draw_placed(self, rng: SampleRNG, size: int, smallest: float) -> tuple[int, Tensor]:
         """Which photo :meth:`draw` takes, and what it gives."""
-        place = draws.integer(len(self.photos))
+        place = rng.integer(len(self.photos))
         photo = self.photos[place]
-        return place, Crop.draw(draws, photo.shape[-2], photo.shape[-1], smallest).take(photo, size)
+        return place, Crop.draw(rng, photo.shape[-2], photo.shape[-1], smallest).take(photo, size)

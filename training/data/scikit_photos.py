@@ -1,4 +1,4 @@
-"""scikit-image's own photos, which may be shown to anyone."""
+"""Freely usable photos from scikit-image."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor
 from training.data.photos import Crop
 
 SCENES = ("coffee", "chelsea", "rocket", "astronaut")
-SIDE = 384
+SIDE_PX = 384
 
 
 def square_photo(name: str) -> Tensor:
-    """The middle square of one of `SCENES`, 3 x SIDE x SIDE in [0, 1]."""
+    """Crop the middle square of one of `SCENES`, 3 x SIDE_PX x SIDE_PX in [0, 1]."""
     pixels = torch.from_numpy(getattr(data, name)().copy()).permute(2, 0, 1)
     side = min(pixels.shape[1:])
     top, left = (pixels.shape[1] - side) // 2, (pixels.shape[2] - side) // 2
-    return Crop(0, 0, 1, 1, False).take(pixels[:, top : top + side, left : left + side], SIDE)
+    return Crop(0, 0, 1, 1, False).take(pixels[:, top : top + side, left : left + side], SIDE_PX)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 from training.core.config import PhotoConfig
 from training.data.manifest import list_images, manifest_hash
 from training.data.pairs import PairStore, match_pairs
@@ -19,7 +19,6 @@ from training.data.photos import PhotoStore
 from training.data.tags import TrueTags, for_training
 
 Batch = dict[str, Tensor]
-VALIDATION_STREAM = 1  # 0 is training's; training.train and training.tasks.dereflection.objective have 3 and 2
 
 
 def held_out(name: str, share: float) -> bool:
@@ -69,7 +68,7 @@ class Sources:
         photos = photo_files(config)
         self.photos = PhotoStore(split(photos, config.hold_out, validation), config.store_side)
         self.tags: TrueTags | None = None
-        if config.guidance:  # validation compares with and without: it is told all
+        if config.guidance:  # validation compares with and without tags, so none are dropped
             self.tags = TrueTags(self.photos.files, 0.0 if validation else config.guidance.dropout, seed)
         self.pairs, self.weights, self.pair_names = [], [], []
         self.files = [*photos]
@@ -97,10 +96,10 @@ class Sources:
         """One hash over every file of the run, both sides of the split."""
         return manifest_hash(self.files, self._root)
 
-    def _told(self, scenes: Sequence[int], places: Sequence[int | None], device: torch.device | str) -> Batch:
-        """The part of a batch that says what samples show, of the photos at ``places``: ``tags``, B x tags, or none."""
+    def _tag_rows(self, scenes: Sequence[int], places: Sequence[int | None], device: torch.device | str) -> Batch:
+        """Give the entry ``tags`` of a batch (B x tags) for the photos at ``places``; empty without guidance."""
         return {} if self.tags is None else {"tags": self.tags.of(scenes, places).to(device)}
 
-    def _draw_pair(self, draws: Draws, size: int) -> tuple[Tensor, Tensor]:
-        place = int(np.searchsorted(np.cumsum(self.weights), draws.uniform(0, sum(self.weights))))
-        return self.pairs[min(place, len(self.pairs) - 1)].draw(draws, size, self._smallest)
+    def _draw_pair(self, rng: SampleRNG, size: int) -> tuple[Tensor, Tensor]:
+        place = int(np.searchsorted(np.cumsum(self.weights), rng.uniform(0, sum(self.weights))))
+        return self.pairs[min(place, len(self.pairs) - 1)].draw(rng, size, self._smallest)

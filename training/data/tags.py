@@ -1,4 +1,4 @@
-"""The true tags of a run's photos, by the class in their names, and which samples are told them."""
+"""The true tags of a run's photos, by the class in their names, and their dropout."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from models.semantics.vocabulary import vocabulary
 from training.data.semantic import split_of, tag_of
-
-TAG_STREAM = 10  # of the draws of dropout: without it a run's pictures are the same
 
 
 def for_training(files: Sequence[Path]) -> list[Path]:
@@ -43,10 +41,12 @@ class TrueTags:
                 self.table[row, vocabulary().index(tag)] = 1.0
 
     def of(self, scenes: Sequence[int], places: Sequence[int | None]) -> Tensor:
-        """What samples are told, B x tags: of photo ``places``, or nothing (None: a real pair; or dropped out, which
-        is drawn for each of ``scenes``)."""
+        """Return the tags of the photos at ``places``, B x tags.
+
+        A row is zero for a real pair (None) and where the tags are dropped out, which is drawn for each of ``scenes``.
+        """
         rows = torch.zeros(len(places), self.table.shape[1])
         for row, (scene, place) in enumerate(zip(scenes, places, strict=True)):
-            if place is not None and not Draws(self.seed, scene, TAG_STREAM).chance(self.dropout):
+            if place is not None and not SampleRNG(self.seed, scene, Stream.TAG_DROPOUT).chance(self.dropout):
                 rows[row] = self.table[place]
         return rows

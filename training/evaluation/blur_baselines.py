@@ -26,7 +26,7 @@ from models.colour import to_linear, to_srgb
 from models.errors import LimpidError
 from training.evaluation.blur_test import load_levin
 from training.evaluation.metrics import Scores
-from training.evaluation.protocol import NATIVE, PROTOCOLS, EvaluationError, find_pairs, scene_of, spread, to_8bit
+from training.evaluation.protocol import NATIVE, PROTOCOLS, EvaluationError, find_pairs, scene_of, subsample, to_8bit
 from training.evaluation.report import Row, Summary, gain_over, statistics, write_report
 from training.evaluation.restorer import Restorer, load_restorer
 from training.evaluation.scoring import Measured, save_picture
@@ -78,7 +78,7 @@ def measure_baselines(
     methods = ["input", *METHODS, *(["model"] if restorer else [])]
     scored: dict[str, list[Scores]] = {name: [] for name in methods}
     shown: list[list[np.ndarray]] = []
-    for pair in tqdm(spread(find_pairs(data), limit), unit="image", mininterval=1.0):
+    for pair in tqdm(subsample(find_pairs(data), limit), unit="image", mininterval=1.0):
         if names.get(pair.stem) not in given:
             raise EvaluationError(
                 f"The kernel of {pair.stem}, {names.get(pair.stem, 'not in its manifest')}, is not in {kernels}: "

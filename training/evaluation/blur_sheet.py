@@ -18,16 +18,16 @@ from torch import Tensor
 
 from degradations.blur import FAMILIES, Blur, BlurConfig, blur_light, draw_blur, simulate_blur
 from degradations.blur_config import OTHERS
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from models.arrays import to_pixels
 from training.data.manifest import list_images
 from training.data.photos import PhotoStore
 from training.evaluation.sheet import SheetRow, contact_sheet
 
-SIDE = 320
-PLACES = 5  # dots along a side
-SEGMENTS = 12  # segments of the field along a side
-SCALE = 3  # the field is drawn larger, then reduced: lines without steps
+SIDE_PX = 320
+DOTS_PER_SIDE = 5  # dots along a side
+SEGMENTS_PER_SIDE = 12  # segments of the field along a side
+DRAWING_SCALE = 3  # the field is drawn larger, then reduced: lines without steps
 
 
 def blur_rows(photos: PhotoStore, config: BlurConfig, samples: int, seed: int) -> list[SheetRow]:
@@ -37,11 +37,14 @@ def blur_rows(photos: PhotoStore, config: BlurConfig, samples: int, seed: int) -
         if not weight:
             continue
         alone = replace(config, families={OTHERS: 0.0, family: 1.0}, clean=0.0)
-        sharp = photos.draw(Draws(seed, number), SIDE, 0.8)
-        blurs = [draw_blur(Draws(seed, number * samples + k, 1), alone, SIDE, SIDE) for k in range(samples)]
+        sharp = photos.draw(SampleRNG(seed, number), SIDE_PX, 0.8)
+        blurs = [
+            draw_blur(SampleRNG(seed, number * samples + k, Stream.VALIDATION), alone, SIDE_PX, SIDE_PX)
+            for k in range(samples)
+        ]
         shown = simulate_blur(sharp.expand(samples, -1, -1, -1), blurs)
         motion, defocus = shown["motion"][0], shown["defocus"][0]
-        radius = defocus.expand(3, -1, -1) / (config.defocus[1] * SIDE)
+        radius = defocus.expand(3, -1, -1) / (config.defocus[1] * SIDE_PX)
         pictures = [to_pixels(p) for p in (sharp, *shown["input"], point_spread(blurs[0]))]
         pictures += [draw_field(to_pixels(shown["input"][0]), motion), to_pixels(radius)]
         length = float(motion.norm(dim=0).max())
@@ -52,31 +55,32 @@ def blur_rows(photos: PhotoStore, config: BlurConfig, samples: int, seed: int) -
 
 
 def point_spread(blur: Blur) -> Tensor:
-    """How ``blur`` spreads dots at `PLACES` x `PLACES` places: 3 x H x W in [0, 1], bright as its brightest."""
+    """Blur a grid of `DOTS_PER_SIDE` x `DOTS_PER_SIDE` dots: 3 x H x W, normalised to a maximum of 1."""
     height, width = blur.noise.shape[-2:]
     dots = torch.zeros(1, 3, height, width)
-    down, across = ((torch.arange(PLACES) + 0.5) / PLACES * n for n in (height, width))
+    down, across = ((torch.arange(DOTS_PER_SIDE) + 0.5) / DOTS_PER_SIDE * n for n in (height, width))
     dots[..., down.long()[:, None], across.long()[None]] = 1
-    spread, _ = blur_light(dots, [blur])
-    return (spread[0] / spread.max().clamp(min=1e-6)) ** 0.45  # as a screen shows light
+    blurred, _ = blur_light(dots, [blur])
+    return (blurred[0] / blurred.max().clamp(min=1e-6)) ** 0.45  # as a screen shows light
 
 
 def draw_field(picture: np.ndarray, motion: Tensor) -> np.ndarray:
     """Segments of the motion (2 x H x W, pixels) over a grayer H x W x 3 uint8 picture."""
     height, width = picture.shape[:2]
     pale = Image.fromarray(picture).convert("L").point([int(v * 0.5) for v in range(256)]).convert("RGB")
-    canvas = pale.resize((width * SCALE, height * SCALE), Image.Resampling.BICUBIC)
+    canvas = pale.resize((width * DRAWING_SCALE, height * DRAWING_SCALE), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(canvas)
-    for row in range(SEGMENTS):
-        for column in range(SEGMENTS):
-            y, x = int((row + 0.5) * height / SEGMENTS), int((column + 0.5) * width / SEGMENTS)
+    for row in range(SEGMENTS_PER_SIDE):
+        for column in range(SEGMENTS_PER_SIDE):
+            y, x = int((row + 0.5) * height / SEGMENTS_PER_SIDE), int((column + 0.5) * width / SEGMENTS_PER_SIDE)
             dx, dy = (float(v) / 2 for v in motion[:, y, x])
-            ends = [((x + 0.5 + sign * dx) * SCALE, (y + 0.5 + sign * dy) * SCALE) for sign in (-1, 1)]
-            pen.line(ends, fill=(255, 210, 60), width=SCALE)
+            ends = [((x + 0.5 + sign * dx) * DRAWING_SCALE, (y + 0.5 + sign * dy) * DRAWING_SCALE) for sign in (-1, 1)]
+            pen.line(ends, fill=(255, 210, 60), width=DRAWING_SCALE)
     return np.array(canvas.resize((width, height), Image.Resampling.LANCZOS))
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True, help="a folder of sharp photos")
     parser.add_argument("--kernels", type=Path, help="a folder of .npy kernels; without it that family is left out")
@@ -96,7 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(str(error))
     files = list_images(options.photos)
     few = files[:: max(1, len(files) // (2 * len(FAMILIES)))]
-    rows = blur_rows(PhotoStore(few, SIDE), config, options.samples, options.seed)
+    rows = blur_rows(PhotoStore(few, SIDE_PX), config, options.samples, options.seed)
     columns = ["sharp", *(f"sample {k + 1}" for k in range(options.samples))]
     columns += ["point spread of 1", "motion of 1", "defocus of 1"]
     contact_sheet(rows, columns, "Simulated blur", options.out)

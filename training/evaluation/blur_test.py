@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -32,10 +31,11 @@ from degradations.camera import add_noise, to_8_bit
 from degradations.filters import convolve
 from degradations.kernels import Kernel, centred
 from degradations.motion_field import motion_and_defocus
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from models.arrays import to_pixels
 from models.colour import to_linear, to_srgb
 from training.core.export import code_version
+from training.core.files import new_folder
 from training.data.manifest import manifest_hash
 from training.evaluation.metrics import psnr
 from training.evaluation.protocol import EvaluationError, find_pictures, flat_name, read_picture
@@ -43,7 +43,6 @@ from training.evaluation.protocol import EvaluationError, find_pictures, flat_na
 LEVIN = "levin"
 NOISE = 0.01  # of the levin set: deviation, in the picture
 SEED = 0
-STREAM = 7  # of the test sets; no stage draws from it
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def make_blur_test(photos: Path, out: Path, kernels: Path | None = None, familie
 
     ``families``: some of the simulator's and "levin"; none: all, but without ``kernels`` those that need it. The
     family "kernels" takes every .npy there, turned and resized; "levin" takes the levin_*.npy as they are. Raises
-    EvaluationError, also where ``out`` is there already; a stopped run leaves only ``<out>.partial``.
+    EvaluationError, also where ``out`` is there already; a stopped run leaves only ``.<out>.partial``.
     """
     if out.exists():
         raise EvaluationError(f"{out} is there already: remove it, or give another --out.")
@@ -71,14 +70,12 @@ def make_blur_test(photos: Path, out: Path, kernels: Path | None = None, familie
     if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
         raise EvaluationError(f"In {photos.name}, several photos would be named {twice[0]}: rename all but one.")
     facts = {"photos": photos.resolve().name, "photos_sha256": manifest_hash(files, photos), "code": code_version()}
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    lines = ["| set | images | input PSNR (dB) | mean motion (px) |", "|---|---|---|---|"]
-    for name in names:
-        made = _make_set(name, dict(zip(stems, files, strict=True)), kernels, partial / name, facts)
-        scores, motion = (float(np.mean([sample[key] for sample in made.values()])) for key in ("psnr", "motion"))
-        lines.append(f"| {name} | {len(made)} | {scores:.2f} | {motion:.1f} |")
-    partial.rename(out)
+    with new_folder(out) as partial:
+        lines = ["| set | images | input PSNR (dB) | mean motion (px) |", "|---|---|---|---|"]
+        for name in names:
+            made = _make_set(name, dict(zip(stems, files, strict=True)), kernels, partial / name, facts)
+            scores, motion = (float(np.mean([sample[key] for sample in made.values()])) for key in ("psnr", "motion"))
+            lines.append(f"| {name} | {len(made)} | {scores:.2f} | {motion:.1f} |")
     return "\n".join(lines)
 
 
@@ -90,16 +87,16 @@ def load_levin(folder: Path) -> dict[str, Kernel]:
     return {file.stem: centred(np.load(file)) for file in files}
 
 
-def blur_with(sharp: Tensor, kernel: Kernel, draws: Draws) -> np.ndarray:
+def blur_with(sharp: Tensor, kernel: Kernel, rng: SampleRNG) -> np.ndarray:
     """``sharp`` (3 x H x W, sRGB in [0, 1]) after a uniform blur of its light and `NOISE`, uint8 H x W x 3."""
     light = convolve(to_linear(sharp), [kernel.values], [0, 0, 0])
-    noise = draws.normal(*sharp.shape)[None]
+    noise = rng.normal(*sharp.shape)[None]
     return to_pixels(add_noise(to_srgb(light)[None], noise, torch.tensor([NOISE]))[0])
 
 
-def draws_of(name: str, number: int) -> Draws:
+def draws_of(name: str, number: int) -> SampleRNG:
     """The stream of one photo's sample in the set ``name``, whatever other sets are made."""
-    return Draws(SEED, (zlib.crc32(name.encode()) << 16) + number, STREAM)
+    return SampleRNG(SEED, (zlib.crc32(name.encode()) << 16) + number, Stream.BLUR_TEST)
 
 
 def _names(families: Sequence[str], kernels: Path | None) -> list[str]:
@@ -134,7 +131,7 @@ def _make_set(
     settings: dict[str, Any] = {"noise": NOISE} if config is None else asdict(config)
     if settings.get("kernels"):
         settings["kernels"] = settings["kernels"].name
-    manifest = {"kind": "blur-test", "set": name, "seed": SEED, "stream": STREAM, **facts, "config": settings}
+    manifest = {"kind": "blur-test", "set": name, "seed": SEED, "stream": Stream.BLUR_TEST, **facts, "config": settings}
     if kernels and name in ("kernels", LEVIN):
         manifest["kernels_sha256"] = manifest_hash(kernels.rglob("*.npy"), kernels)
     written = sorted(path for path in out.rglob("*") if path.is_file())

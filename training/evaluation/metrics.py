@@ -37,8 +37,12 @@ def score(picture: np.ndarray, target: np.ndarray) -> Scores:
 def psnr(picture: np.ndarray, target: np.ndarray, data_range: float = 255.0) -> float:
     """Peak signal-to-noise ratio in dB over all channels, at most `PSNR_CAP`."""
     _same_shape(picture, target)
-    error = float(np.mean((picture.astype(np.float64) - target) ** 2))
-    return min(PSNR_CAP, 10 * float(np.log10(data_range**2 / error))) if error else PSNR_CAP
+    return psnr_of_error(float(np.mean((picture.astype(np.float64) - target) ** 2)), data_range)
+
+
+def psnr_of_error(error: float, data_range: float = 255.0) -> float:
+    """Convert a mean squared error to PSNR in dB, at most `PSNR_CAP`."""
+    return min(PSNR_CAP, 10 * float(np.log10(data_range**2 / error))) if error > 0 else PSNR_CAP
 
 
 def ssim(picture: np.ndarray, target: np.ndarray, data_range: float = 255.0) -> float:
@@ -57,8 +61,8 @@ def ssim(picture: np.ndarray, target: np.ndarray, data_range: float = 255.0) -> 
 def aligned_psnr(picture: np.ndarray, target: np.ndarray, data_range: float = 255.0) -> float:
     """PSNR in dB after the least-squares gain and offset of each channel from picture to target.
 
-    It sees only what is right beyond a change of tone. Nothing is clipped or rounded after the fit, so it is
-    the closed form: per channel var(target) - cov(picture, target)^2 / var(picture).
+    It leaves out global changes of brightness and contrast. Nothing is clipped or rounded after the fit, so the error
+    of a channel has a closed form: var(target) - cov(picture, target)^2 / var(picture).
     """
     _same_shape(picture, target)
     error = 0.0
@@ -71,9 +75,7 @@ def aligned_psnr(picture: np.ndarray, target: np.ndarray, data_range: float = 25
         variance, covariance = float(np.mean(x * x)), float(np.mean(x * y))
         explained = covariance * covariance / variance if variance > 0 else 0.0
         error += max(float(np.mean(y * y)) - explained, 0.0) / channels
-    if error <= 0:
-        return PSNR_CAP
-    return min(PSNR_CAP, 10 * float(np.log10(data_range**2 / error)))
+    return psnr_of_error(error, data_range)
 
 
 def tensor_psnr(picture: Tensor, target: Tensor) -> float:
@@ -87,8 +89,10 @@ def tensor_aligned_psnr(picture: Tensor, target: Tensor) -> float:
 
 
 def mean_gradient(picture: np.ndarray) -> float:
-    """Mean absolute difference between neighbours, both directions, in the picture's units: a loss of detail
-    shows as a fall. A single row or column has neighbours one way only; a single pixel scores 0."""
+    """Mean absolute difference between neighbouring pixels in both directions, in the picture's units.
+
+    It falls with a loss of detail; a single pixel scores 0.
+    """
     values = picture.astype(np.float32)
     steps = [np.abs(np.diff(values, axis=axis)) for axis in (0, 1)]
     count = sum(step.size for step in steps)
@@ -103,10 +107,9 @@ def bootstrap_interval(
     draws: int = 5000,
     seed: int = 0,
 ) -> tuple[float, float] | None:
-    """Interval of the mean over images when *scenes* are drawn again with replacement.
+    """Bootstrap interval of the mean over images, resampling whole scenes, since images of one are not independent.
 
-    Images of one scene are not independent, so a scene comes or goes whole. None with fewer than two scenes,
-    from which nothing can be said. The same arguments give the same interval.
+    None with fewer than two scenes. The same arguments give the same interval.
     """
     if len(values) != len(scenes):
         raise ValueError(f"There are {len(values)} values and {len(scenes)} scenes: give one scene a value.")

@@ -55,7 +55,7 @@ def motion_error(predicted: Tensor, true: Tensor) -> MotionError:
     return MotionError(float(apart.double().mean()), float(true.norm(dim=1)[known].double().mean()))
 
 
-def spread_error(found: Tensor, motion: Tensor, defocus: Tensor) -> Tensor:
+def covariance_error(found: Tensor, motion: Tensor, defocus: Tensor) -> Tensor:
     """How far the covariance ``found`` of a photo's blur (B x 2 x 2, px²) is from the mean of the true one: of the
     logarithm (`models.deblur.blur_field.log_of`), the mean of the differences' sizes (B). ``motion`` (B x 2 x H x W)
     and ``defocus`` (B x 1 x H x W), in pixels: the simulator's."""

@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from models.errors import LimpidError
+from training.data.manifest import HEIF_SUFFIXES, SUFFIXES
 from training.evaluation.metrics import SSIM_WINDOW, Scores, score
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp"})
+PICTURE_SUFFIXES = SUFFIXES - HEIF_SUFFIXES  # what Pillow opens by itself
 SCENE_PATTERN = r"^(\d+)_"  # SIR2: the number before the first underscore; other stems are their own scene
 
 
@@ -183,8 +184,8 @@ def scene_of(stem: str, pattern: str = SCENE_PATTERN) -> str:
     return match.group(1) if match.re.groups else match.group(0)
 
 
-def spread(items: Sequence, limit: int | None) -> list:
-    """At most ``limit`` items, evenly spread over the whole list (so that a quick look sees every scene)."""
+def subsample(items: Sequence, limit: int | None) -> list:
+    """Take at most ``limit`` items at equal distances, so that a short run sees every scene; None takes all."""
     if limit is None or limit >= len(items):
         return list(items)
     if limit < 1:

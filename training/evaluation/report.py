@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: report.md, report.json, images.csv and contact_sheet.png."""
+"""The files of an evaluation: report.md, report.json, images.csv and contact_sheet.png."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Row = dict[str, str | int | float]  # one image of the CSV
 
 
 def statistics(values: Sequence[Any], scenes: Sequence[str]) -> Any:
-    """Mean and interval of plain numbers, or of each field of `Scores`."""
+    """Compute the mean and its interval, of plain numbers or of each field of `Scores`."""
     if isinstance(values[0], Scores):
         fields = [asdict(value) for value in values]
         return {key: statistics([field[key] for field in fields], scenes) for key in fields[0]}
@@ -31,7 +31,7 @@ def statistics(values: Sequence[Any], scenes: Sequence[str]) -> Any:
 
 
 def gain_over(output: Sequence[Scores], base: Sequence[Scores], scenes: Sequence[str]) -> dict[str, Statistic]:
-    """Mean gain of the output over a baseline, image by image, with its interval."""
+    """Compute the mean paired gain of the output over a baseline, with its interval."""
     return {
         key: statistics([getattr(a, key) - getattr(b, key) for a, b in zip(output, base, strict=True)], scenes)
         for key in ("psnr", "ssim", "aligned")
@@ -39,7 +39,7 @@ def gain_over(output: Sequence[Scores], base: Sequence[Scores], scenes: Sequence
 
 
 def write_report(out: Path, summary: Summary, rows: Sequence[Row], sheet: Sequence[SheetRow]) -> str:
-    """Writes all files into ``out`` and returns the Markdown. ``summary`` has the names of the sheet's ``columns``."""
+    """Write all files into ``out`` and return the Markdown. ``summary["columns"]`` names the sheet's columns."""
     out.mkdir(parents=True, exist_ok=True)
     packages = ("torch", "numpy", "pillow", "scikit-image")
     software = {"python": platform.python_version()} | {name: version(name) for name in packages}

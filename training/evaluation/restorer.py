@@ -1,4 +1,4 @@
-"""A model as evaluation sees it: the pipeline that ships, 8-bit pictures in and out, and what it was."""
+"""A model under evaluation: the shipped pipeline with 8-bit pictures in and out, and its identity."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ class Restoration(Protocol):
     """
 
     @property
-    def image(self) -> np.ndarray: ...
+    def image(self) -> np.ndarray:
+        """The restored picture, float32 H x W x 3 in [0, 1]."""
 
     @property
-    def plan(self) -> dict[str, Any]: ...
+    def plan(self) -> dict[str, Any]:
+        """The tiles used: their number (``tiles``) and size (``tile_size``)."""
 
 
 class Pipeline(Protocol):
@@ -65,7 +67,7 @@ class Restorer:
     options: dict[str, Any] = field(default_factory=dict)  # for every call
 
     def __call__(self, photo: np.ndarray) -> Prediction:
-        """uint8 H x W x 3 -> the restored picture and what comes with it, pictures rounded to 8 bits."""
+        """Restore a photo, uint8 H x W x 3; pictures of the result are rounded to 8 bits."""
         start = time.perf_counter()
         output = self.pipeline(as_float(photo), **self.options)
         seconds = time.perf_counter() - start
@@ -107,9 +109,11 @@ def load_restorer(model: str, device: str | None = None, dtype: str | None = Non
     return Restorer(pipeline, identity | {"attention": live.attention})
 
 
-def told_linear(restorer: Restorer) -> Restorer:
-    """The same, told that the values of pictures are in proportion to light. EvaluationError where it has no ear for
-    that."""
+def with_linear_input(restorer: Restorer) -> Restorer:
+    """Return a restorer that passes ``linear=True`` to the pipeline: pixel values are proportional to light.
+
+    EvaluationError where the pipeline has no such option.
+    """
     call = type(restorer.pipeline).__call__
     if "linear" not in inspect.signature(call).parameters:
         raise EvaluationError(

@@ -1,4 +1,4 @@
-"""What `training.evaluate` measures on any pipeline: pairs, do-no-harm, a look, and the tiling check."""
+"""The measurements of `training.evaluate` on any pipeline: pairs, do-no-harm, a contact sheet, the tiling check."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from training.evaluation.affine_baseline import AffineMap, PairMoments, best_affine_map
 from training.evaluation.metrics import Scores, mean_gradient, psnr, ssim
 from training.evaluation.motion_error import MotionError, motion_error
 from training.evaluation.protocol import (
@@ -29,7 +30,6 @@ from training.evaluation.protocol import (
 from training.evaluation.report import Row, Summary, gain_over, statistics
 from training.evaluation.restorer import Restorer
 from training.evaluation.sheet import SheetRow, extremes, thumbnail
-from training.evaluation.tone import ToneChange, ToneMoments, best_tone_change
 
 WORSE_DB = 0.5  # the loss from which a picture counts as made worse; dereflection's
 WORSE_ALIGNED_DB = 0.3  # the same of aligned PSNR
@@ -42,31 +42,35 @@ def score_pairs(
     protocol: Protocol,
     predictions: Path,
     *,
-    constant: ToneChange | None = None,
+    affine_baseline: AffineMap | None = None,
     scene_pattern: str = SCENE_PATTERN,
     worse_db: float = WORSE_DB,
 ) -> Measured:
-    """Restores every input into ``predictions``, and scores the files, the inputs and the constant.
+    """Restore every input into ``predictions``, and score the saved files, the inputs and ``affine_baseline``.
 
-    ``worse_db``: by how much a picture's PSNR must fall to count as made worse. Where the pairs and the pipeline have
-    motion fields, their end-point error too.
+    The report also has the *oracle* baseline, the affine map fitted to the scored pairs themselves: it bounds the part
+    of a gain that a change of brightness and contrast could explain. Where both the pairs and the pipeline have motion
+    fields, their end-point error is reported.
 
-    Also reports the *oracle* constant: the best tone change of this very set, which no model may know, and
-    which tells how much of a gain could be a mere change of tone.
+    Args:
+        affine_baseline: fitted to training pairs; None leaves it out.
+        worse_db: loss of PSNR from which a picture counts as made worse.
     """
     rows: list[Row] = []
-    moments: list[ToneMoments] = []
+    moments: list[PairMoments] = []
     motions: list[MotionError] = []
     changes: list[np.ndarray] = []
-    names = ("output", "input", "constant") if constant else ("output", "input")
+    names = ("output", "input", "affine_baseline") if affine_baseline else ("output", "input")
     scored: dict[str, list[Scores]] = {name: [] for name in names}
     for pair in _progress(pairs):
         photo, target = pair.load(protocol)
         prediction = restorer(photo)
         restored = save_picture(prediction.image, predictions / f"{pair.stem}.png")
         changes.append(thumbnail(prediction.change(photo)))
-        moments.append(ToneMoments.of(*protocol.compared(photo, target)))
-        versions = {"output": restored, "input": photo} | ({"constant": constant(photo)} if constant else {})
+        moments.append(PairMoments.of(*protocol.compared(photo, target)))
+        versions = {"output": restored, "input": photo}
+        if affine_baseline:
+            versions["affine_baseline"] = affine_baseline(photo)
         row: Row = {"stem": pair.stem, "scene": scene_of(pair.stem, scene_pattern)}
         row |= {"width": photo.shape[1], "height": photo.shape[0], "seconds": round(prediction.seconds, 4)}
         for name, picture in versions.items():
@@ -79,7 +83,7 @@ def score_pairs(
         rows.append(row)
 
     scenes = [str(row["scene"]) for row in rows]
-    oracle = best_tone_change(moments, "psnr")
+    oracle = best_affine_map(moments, "psnr")
     gains = np.array([float(row["gain"]) for row in rows])
     summary: Summary = {"kind": "pairs", "protocol": protocol.name, **_size_of_set(rows, scenes)}
     summary["scores"] = {name: statistics(values, scenes) for name, values in scored.items()}
@@ -91,9 +95,9 @@ def score_pairs(
     if motions:
         summary["motion"] = asdict(MotionError.mean(motions))
     summary["columns"] = ["input", "restored", "target", prediction.column]
-    if constant is not None:
-        summary["constant"] = asdict(constant)
-    summary["oracle_constant"] = asdict(oracle) | {"psnr": float(np.mean([m.psnr(oracle) for m in moments]))}
+    if affine_baseline is not None:
+        summary["affine_baseline"] = asdict(affine_baseline)
+    summary["oracle_affine_baseline"] = asdict(oracle) | {"psnr": float(np.mean([m.psnr(oracle) for m in moments]))}
 
     def sheet_row(index: int, place: str) -> SheetRow:
         photo, target = pairs[index].load(protocol)
@@ -111,7 +115,7 @@ def score_pairs(
 def measure_harm(
     restorer: Restorer, photos: dict[str, Path], predictions: Path, scene_pattern: str = SCENE_PATTERN
 ) -> Measured:
-    """How far the pipeline strays from sharp photos that have nothing to remove: PSNR of output to input."""
+    """Measure PSNR of output to input on sharp photos, which have nothing to remove."""
     rows: list[Row] = []
     changes: list[np.ndarray] = []
     for name, path in _progress(photos.items()):
@@ -142,7 +146,7 @@ def measure_harm(
 
 
 def look(restorer: Restorer, photos: dict[str, Path], predictions: Path) -> Measured:
-    """Photos without a target: nothing to score, everything to see. Every photo gets a row of the sheet."""
+    """Restore photos without targets for a contact sheet with a row for every photo; nothing is scored."""
     rows: list[Row] = []
     sheet = []
     for name, path in _progress(photos.items()):
@@ -160,11 +164,16 @@ def look(restorer: Restorer, photos: dict[str, Path], predictions: Path) -> Meas
 def check_tiling(
     restorer: Restorer, photos: dict[str, Path], tile: int | None = None, megapixels: float | None = 2.0
 ) -> Measured:
-    """Do the tiles show? PSNR in dB between two grids half a tile apart, and between tiled and whole.
+    """Measure whether tiles are visible: PSNR in dB between two grids half a tile apart, and tiled against whole.
 
-    Compared before rounding, in tiles of the size the pipeline itself takes or of ``tile``.
-    Photos are first resized to ``megapixels`` (None: left as they are); one that fits into a single tile would agree
-    with itself, so it is an error.
+    Pictures are compared before rounding.
+
+    Args:
+        tile: size of the tiles in pixels; None is the pipeline's own.
+        megapixels: size to which photos are resized first; None leaves them.
+
+    Raises:
+        EvaluationError: a photo fits into a single tile, or cannot be restored whole.
     """
     rows: list[Row] = []
     for name, path in _progress(photos.items()):
@@ -195,10 +204,10 @@ def check_tiling(
     return summary, rows, []
 
 
-def train_constant(folders: Sequence[Path]) -> ToneChange:
-    """The best tone change over every pair of the training folders, at their native size."""
+def fit_affine_baseline(folders: Sequence[Path]) -> AffineMap:
+    """Fit the affine baseline to every pair of the training folders, at their native size."""
     native = Protocol("training pairs")
-    return best_tone_change([ToneMoments.of(*pair.load(native)) for folder in folders for pair in find_pairs(folder)])
+    return best_affine_map([PairMoments.of(*pair.load(native)) for folder in folders for pair in find_pairs(folder)])
 
 
 def _motion_error(predicted: np.ndarray, pair: Pair) -> MotionError:
@@ -210,7 +219,7 @@ def _motion_error(predicted: np.ndarray, pair: Pair) -> MotionError:
 
 
 def save_picture(picture: np.ndarray, path: Path) -> np.ndarray:
-    """Writes a lossless PNG and gives back what the file holds: what is scored is what was saved."""
+    """Write a lossless PNG and read it back, so that scores are those of the saved file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path, compress_level=1)
     return read_picture(path)

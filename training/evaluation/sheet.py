@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-CELL = 320  # pixels, longest side of a thumbnail
+THUMBNAIL_PX = 320  # pixels, longest side of a thumbnail
 GAP = 8
 LINE = 22
 REMOVED_GAIN = 2  # removed layers are faint, and so are differences
@@ -19,16 +19,16 @@ PAPER, INK = (24, 24, 27), (228, 228, 231)
 
 @dataclass(frozen=True)
 class SheetRow:
-    """A line of text above pictures in a row: uint8, at most `CELL` a side."""
+    """A line of text above pictures in a row: uint8, at most `THUMBNAIL_PX` a side."""
 
     caption: str
     pictures: list[np.ndarray]
 
 
 def thumbnail(picture: np.ndarray) -> np.ndarray:
-    """uint8 H x W x 3, longest side at most `CELL`, never enlarged."""
+    """uint8 H x W x 3, longest side at most `THUMBNAIL_PX`, never enlarged."""
     small = Image.fromarray(picture)
-    small.thumbnail((CELL, CELL), Image.Resampling.BICUBIC)
+    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BICUBIC)
     return np.array(small)
 
 
@@ -65,19 +65,19 @@ def contact_sheet(rows: Sequence[SheetRow], columns: Sequence[str], headline: st
     `REMOVED_GAIN` times as bright, and says so."""
     names = [f"{name} (x{REMOVED_GAIN})" if name == REMOVED else name for name in columns]
     heights = [LINE + max(picture.shape[0] for picture in row.pictures) + GAP for row in rows]
-    width = GAP + (CELL + GAP) * len(columns)
+    width = GAP + (THUMBNAIL_PX + GAP) * len(columns)
     sheet = Image.new("RGB", (width, 2 * LINE + 2 * GAP + sum(heights)), PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((GAP, GAP), headline, fill=INK, font=_font(14))
     for column, name in enumerate(names):
-        draw.text((GAP + column * (CELL + GAP), GAP + LINE), name, fill=INK, font=_font(13))
+        draw.text((GAP + column * (THUMBNAIL_PX + GAP), GAP + LINE), name, fill=INK, font=_font(13))
     top = 2 * LINE + GAP
     for row, height in zip(rows, heights, strict=True):
         draw.text((GAP, top), row.caption, fill=INK, font=_font(12))
         for column, (name, picture) in enumerate(zip(columns, row.pictures, strict=True)):
             bright = np.minimum(picture.astype(np.uint16) * REMOVED_GAIN, 255).astype(np.uint8)
             shown = Image.fromarray(bright if name == REMOVED else picture)
-            sheet.paste(shown, (GAP + column * (CELL + GAP), top + LINE))
+            sheet.paste(shown, (GAP + column * (THUMBNAIL_PX + GAP), top + LINE))
         top += height
     sheet.save(path, optimize=True)
 

@@ -7,18 +7,20 @@ from typing import Any
 Summary = dict[str, Any]  # report.json
 Statistic = dict[str, Any]  # mean, and low and high of its 95 % interval over scenes
 
-NAMES = {"output": "restored", "input": "input, untouched", "constant": "best constant (training pairs)"}
+NAMES = {"output": "restored", "input": "input, untouched", "affine_baseline": "affine baseline (training pairs)"}
+RENAMED = {"constant": "affine_baseline", "oracle_constant": "oracle_affine_baseline"}  # keys of earlier reports
 BARS = {"sharp": (2.0, 4.0), "severe": (1.6, 3.0)}  # times the prior: bar, reach
 
 
 def protocol_of(summary: Summary) -> str:
-    """The protocol, and what the model was told of the pictures."""
-    told = ", told it is linear" if summary.get("light") == "linear" else ""
-    return f"{summary.get('protocol', '')}{told}"
+    """Name the protocol, and the light of the pictures where the model got it as an option."""
+    light = ", told it is linear" if summary.get("light") == "linear" else ""
+    return f"{summary.get('protocol', '')}{light}"
 
 
 def markdown(summary: Summary) -> str:
-    """The report as a page: what was measured and how, then the table."""
+    """Render a report as a page: what was measured and how, then its table. Earlier reports render too."""
+    summary = _rename_keys(summary)
     bodies = {"pairs": _pairs, "no-harm": _harm, "look": _look, "tiling": _tiling, "poses": _poses, "held-out": _held}
     body = (bodies | {"sets": _sets, "baselines": _baselines, "guidance": _guidance, "tags": _tags})[summary["kind"]]
     known = (
@@ -38,6 +40,15 @@ def markdown(summary: Summary) -> str:
     return "\n".join([title, "", "; ".join(facts) + ".", "", *body(summary)]) + "\n"
 
 
+def _rename_keys(summary: Summary) -> Summary:
+    """Replace the keys of a report, its scores and its gains that have been renamed since."""
+    renamed = {RENAMED.get(key, key): value for key, value in summary.items()}
+    for group in ("scores", "gains"):
+        if group in renamed:
+            renamed[group] = {RENAMED.get(key, key): value for key, value in renamed[group].items()}
+    return renamed
+
+
 def _pairs(summary: Summary) -> list[str]:
     lines = [
         "| picture | PSNR (dB) | SSIM | aligned PSNR (dB) | mean gradient |",
@@ -46,8 +57,8 @@ def _pairs(summary: Summary) -> list[str]:
     for name, scores in summary["scores"].items():
         cells = (_cell(scores["psnr"]), _cell(scores["ssim"], 4), _cell(scores["aligned"]))
         lines.append(f"| {NAMES[name]} | {' | '.join(cells)} | {scores['gradient']['mean']:.2f} |")
-    oracle = summary["oracle_constant"]
-    lines.append(f"| best constant of this very set (oracle) | {oracle['psnr']:.2f} | | | |")
+    oracle = summary["oracle_affine_baseline"]
+    lines.append(f"| affine map of this very set (oracle) | {oracle['psnr']:.2f} | | | |")
     lines += ["", "| gain of restored over | PSNR (dB) | SSIM | aligned PSNR (dB) |", "|---|---|---|---|"]
     for name, gains in summary["gains"].items():
         cells = (_cell(gains["psnr"], 2, "+"), _cell(gains["ssim"], 4, "+"), _cell(gains["aligned"], 2, "+"))
@@ -58,11 +69,10 @@ def _pairs(summary: Summary) -> list[str]:
         lines.append(f"Aligned PSNR lower by over 0.3 dB: {summary['worse_aligned']:.1%} of the images.")
     if "motion" in summary:
         lines.append(f"Motion: {_motion(summary['motion'])}.")
-    if "constant" in summary:
-        constant = summary["constant"]
+    if "affine_baseline" in summary:
         trained = ", ".join(summary.get("train_pairs", []))
-        lines.append(f"Best constant of {trained}: {_formula(constant)}.")
-    lines.append(f"Oracle constant: {_formula(oracle)}. Intervals: 95 %, bootstrap over scenes.")
+        lines.append(f"Affine baseline of {trained}: {_formula(summary['affine_baseline'])}.")
+    lines.append(f"Oracle: {_formula(oracle)}. Intervals: 95 %, bootstrap over scenes.")
     return lines
 
 
@@ -106,7 +116,7 @@ def _poses(summary: Summary) -> list[str]:
 def _held(summary: Summary) -> list[str]:
     lines = [
         "Real pairs that training held out. The hint says where the reflection is, as a mask does; what it adds is the",
-        "aligned PSNR inside of it, told it and not told.",
+        "aligned PSNR inside of it, over the result without a hint.",
         "",
         "| set | images | gain (dB) | aligned gain (dB) | aligned, worse by over 0.3 dB | the hint adds (dB) |",
         "|---|---|---|---|---|---|",
@@ -143,12 +153,12 @@ def _baselines(summary: Summary) -> list[str]:
     return [*lines, "", *(f"* {name}: {how}" for name, how in summary["settings"].items())]
 
 
-TOLD = {
+CONDITIONS = {
     "input": "input, untouched",
-    "none": "restored, told nothing",
-    "predicted": "told the guide's tags",
-    "true": "told the true tag",
-    "wrong": "told a wrong tag",
+    "none": "restored, without tags",
+    "predicted": "with the guide's tags",
+    "true": "with the true tag",
+    "wrong": "with a wrong tag",
 }
 
 
@@ -157,12 +167,12 @@ def _guidance(summary: Summary) -> list[str]:
     for name, part in summary["models"].items():
         lines += [f"**{name}** ({part['revision']}), {part['photos']} photos that it and the guide have not seen.", ""]
         if "tags" in part:
-            lines += _versions(part["tags"], TOLD)
+            lines += _versions(part["tags"], CONDITIONS)
         else:
             lines += ["It was trained without guidance: tags have no part in it.", ""]
         if "motion" in part:
             lines += ["Its motion field replaced by zero, or its kernel left out, without the guard:", ""]
-            lines += _versions(part["motion"], TOLD | summary["arms"])
+            lines += _versions(part["motion"], CONDITIONS | summary["arms"])
     guide = f"Predicted: the {summary['best']} strongest tags of {summary['guide']} ({summary['guide_revision']}). "
     return [
         *lines,
@@ -199,8 +209,8 @@ def _cell(value: Statistic, digits: int = 2, sign: str = "") -> str:
     return f"{mean} ({value['low']:.{digits}f} to {value['high']:.{digits}f})" if "low" in value else mean
 
 
-def _formula(constant: dict[str, float]) -> str:
-    return f"{constant['gain']:.3f} x {constant['offset']:+.1f}/255"
+def _formula(affine: dict[str, float]) -> str:
+    return f"{affine['gain']:.3f} x {affine['offset']:+.1f}/255"
 
 
 def _tags(summary: Summary) -> list[str]:

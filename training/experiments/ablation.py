@@ -1,17 +1,13 @@
-"""What each part of the recipe earns: ``python -m training.experiments.ablation --out ablation``.
+"""Ablation of the dereflection recipe: ``python -m training.experiments.ablation --out ablation``.
 
-Trains every variant from the same start with the same number of steps, and scores it, through the code that ships, on
-what all of them held out: real pairs, sharp photos, and simulated poses. Never on test data. A killed run goes on where
-it was.
+Trains every variant from the same start for the same number of steps, and scores it with the shipped pipeline on what
+all of them held out: real pairs, sharp photos and simulated poses; never on test data. A killed command resumes.
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import Field
 
 from training.core.config import Strict
@@ -20,7 +16,7 @@ from training.data.sources import held_out
 from training.evaluation.protocol import NATIVE, PROTOCOLS
 from training.evaluation.restorer import load_restorer
 from training.evaluation.scoring import measure_harm, score_pairs
-from training.experiments.variants import chain, fill_table, slug, train_variant
+from training.experiments.variants import Plan, Row, Table, chain, plan_parser, read_plan, run_plan, slug
 from training.tasks.dereflection.config import DereflectionRun
 from training.tasks.dereflection.held_out import pairs_held_out
 from training.tasks.dereflection.invariance import measure_poses
@@ -36,36 +32,33 @@ COLUMNS = {
 
 
 class Variant(Strict):
-    """Stage number -> steps, in order, and overrides for all its stages."""
+    """Steps of each stage, by its number and in order, and overrides for all of the variant's stages."""
 
     steps: dict[int, int] = Field(min_length=1)
     set: list[str] = []
 
 
-class Ablation(Strict):
+class Ablation(Plan):
+    """A plan of an ablation: ``stages`` by number, and what overrides all runs (``set``) or a stage (``set_stage``)."""
+
     stages: dict[int, str]
-    start: str | None = None  # the model that each variant's first stage starts from; none: a new network
-    set: list[str] = []
+    start: str | None = None  # the model that each variant's first stage starts from; null: a new network
     set_stage: dict[int, list[str]] = {}
     variants: dict[str, Variant]
 
-
-def stage_configs(plan: Ablation, folder: Path, name: str, more: list[str], out: Path) -> list[DereflectionRun]:
-    """The runs of one variant, each warm-started from the one before it."""
-    variant = plan.variants[name]
-    stages = (
-        (
-            str(stage),
-            folder / plan.stages[stage],
-            [*plan.set, *plan.set_stage.get(stage, []), *variant.set, *more, f"steps={steps}"],
+    def runs(self, folder: Path, name: str, overrides: list[str], out: Path) -> list[DereflectionRun]:
+        """Configure the runs of one variant, each warm-started from the one before it."""
+        variant = self.variants[name]
+        given = {stage: [*self.set, *self.set_stage.get(stage, []), *variant.set] for stage in variant.steps}
+        stages = (
+            (str(stage), folder / self.stages[stage], [*given[stage], *overrides, f"steps={steps}"])
+            for stage, steps in variant.steps.items()
         )
-        for stage, steps in variant.steps.items()
-    )
-    return chain(stages, name, out, DereflectionRun, plan.start)
+        return chain(stages, name, out, DereflectionRun, self.start)
 
 
 def score_variant(model: Path, config: DereflectionRun, scenes: int, photos: int, out: Path) -> dict[str, float]:
-    """Figures on what ``config`` held out: each of :data:`COLUMNS`."""
+    """Measure the figures of :data:`COLUMNS` on what ``config`` held out."""
     data, restorer = config.data, load_restorer(str(model))
     figures: dict[str, float] = {}
     pairs = [pair for folder in data.pairs for pair in pairs_held_out(data, data.root, folder)]
@@ -84,7 +77,8 @@ def score_variant(model: Path, config: DereflectionRun, scenes: int, photos: int
     return figures
 
 
-def markdown(table: dict[str, dict[str, Any]]) -> str:
+def markdown(table: Table) -> str:
+    """Render the table of figures, a row for each variant."""
     lines = ["| variant | steps | " + " | ".join(COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 2) + "|"]
     for name, row in table.items():
         cells = [f"{row['figures'][key]:.2f}" if key in row["figures"] else "" for key in COLUMNS]
@@ -94,27 +88,18 @@ def markdown(table: dict[str, dict[str, Any]]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, default=Path("training/configs/ablation/dereflection.yaml"))
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for every run")
-    parser.add_argument("--variants", nargs="+", help="only these")
+    """Run the command line."""
+    parser = plan_parser(__doc__, Path("training/configs/ablation/dereflection.yaml"))
     parser.add_argument("--scenes", type=int, default=24, help="simulated scenes to score on")
     parser.add_argument("--photos", type=int, default=16, help="sharp photos to score on")
     parser.add_argument("--out", type=Path, default=Path("ablation"))
-    options = parser.parse_args(arguments)
-    plan = Ablation(**yaml.safe_load(options.config.read_text()))
-    if unknown := set(options.variants or []) - set(plan.variants):
-        parser.error(f"Unknown variants {sorted(unknown)}: choose from {sorted(plan.variants)}.")
-    if min(options.scenes, options.photos) < 1:
-        parser.error("--scenes and --photos must be at least 1.")
+    plan, options = read_plan(parser, arguments, Ablation, ("scenes", "photos"))
 
-    def row(name: str) -> dict[str, Any]:
-        configs = stage_configs(plan, options.config.parent, name, options.set, options.out / "runs")
-        model = train_variant(configs)
-        figures = score_variant(model, configs[-1], options.scenes, options.photos, options.out / slug(name))
+    def score(name: str, model: Path, config: DereflectionRun) -> Row:
+        figures = score_variant(model, config, options.scenes, options.photos, options.out / slug(name))
         return {"steps": {str(stage): steps for stage, steps in plan.variants[name].steps.items()}, "figures": figures}
 
-    print(fill_table(options.out / "ablation.json", plan.variants, options.variants, row, markdown))
+    print(run_plan(plan, options, "ablation", score, markdown))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,16 @@ from models.deblur.detail import mean_gradient
 from models.deblur.pipeline import DeblurPipeline
 from models.errors import LimpidError
 from training.evaluation.metrics import psnr
-from training.evaluation.protocol import NATIVE, PROTOCOLS, EvaluationError, Pair, as_float, find_pairs, spread, to_8bit
+from training.evaluation.protocol import (
+    NATIVE,
+    PROTOCOLS,
+    EvaluationError,
+    Pair,
+    as_float,
+    find_pairs,
+    subsample,
+    to_8bit,
+)
 from training.evaluation.restorer import load_restorer
 from training.evaluation.sets import find_sets
 
@@ -73,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not isinstance(restorer.pipeline, DeblurPipeline):
             raise EvaluationError(f"{args.model} does not deblur: detail is for models that do.")
         sets = [args.data] if (args.data / "input").is_dir() else find_sets(args.data)
-        pairs = [pair for folder in sets for pair in spread(find_pairs(folder), args.limit)]
+        pairs = [pair for folder in sets for pair in subsample(find_pairs(folder), args.limit)]
         found = sweep(restorer.pipeline, pairs) | restorer.identity
     except LimpidError as error:
         print(error, file=sys.stderr)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from models.arrays import to_pixels
 from training.data.manifest import list_images
 from training.data.photos import PhotoStore
@@ -20,19 +20,28 @@ from training.tasks.dereflection.config import DereflectionRun
 from training.tasks.registry import load_config
 
 STRENGTHS = (0.08, 0.25, 0.8)  # mean reflected over mean transmitted light
-SIDE = 256
+SIDE_PX = 256
 
 
 def glass_rows(photos: PhotoStore, glass: GlassConfig, scenes: int, poses: int, seed: int) -> list[SheetRow]:
     """A row for each strength of each scene: the target, ``poses`` photos of it, and the first's reflection."""
     rows = []
     for scene in range(scenes):
-        draws = Draws(seed, scene)
-        t, r = photos.draw(draws, SIDE, 0.8), photos.draw(draws, SIDE, 0.8)
-        drawn = draw_scene(draws, replace(glass, clean=0.0))
+        rng = SampleRNG(seed, scene)
+        t, r = photos.draw(rng, SIDE_PX, 0.8), photos.draw(rng, SIDE_PX, 0.8)
+        drawn = draw_scene(rng, replace(glass, clean=0.0))
         for strength in STRENGTHS:
             given = replace(drawn, strength=strength)
-            views = [draw_view(Draws(seed, scene * poses + k, 1), given, SIDE, SIDE, glass) for k in range(poses)]
+            views = [
+                draw_view(
+                    SampleRNG(seed, scene * poses + k, Stream.VALIDATION),
+                    given,
+                    SIDE_PX,
+                    SIDE_PX,
+                    glass,
+                )
+                for k in range(poses)
+            ]
             shown = simulate(t.expand(poses, -1, -1, -1), r.expand(poses, -1, -1, -1), views)
             pictures = [shown["target"][0], *shown["input"], shown["reflection"][0]]
             kind = "double glazing" if given.gap else "one pane"
@@ -42,6 +51,7 @@ def glass_rows(photos: PhotoStore, glass: GlassConfig, scenes: int, poses: int, 
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True, help="a folder of sharp photos")
     parser.add_argument("--config", type=Path, help="a stage, whose data.glass is shown (default: the defaults)")
@@ -55,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
     glass = load_config(options.config, None, DereflectionRun).data.glass if options.config else GlassConfig()
     files = list_images(options.photos)
     few = files[:: max(1, len(files) // (4 * options.scenes))]
-    rows = glass_rows(PhotoStore(few, SIDE), glass, options.scenes, options.poses, options.seed)
+    rows = glass_rows(PhotoStore(few, SIDE_PX), glass, options.scenes, options.poses, options.seed)
     columns = ["without glass", *(f"pose {k + 1}" for k in range(options.poses)), "reflection of pose 1"]
     contact_sheet(rows, columns, "Simulated glass", options.out)
     print(options.out)

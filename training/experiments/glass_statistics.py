@@ -25,7 +25,7 @@ from training.tasks.dereflection.config import DataConfig, DereflectionRun
 from training.tasks.dereflection.dataset import Reflections
 from training.tasks.registry import load_config
 
-SIDE = 256
+SIDE_PX = 256
 QUANTILES = (0.1, 0.5, 0.9)
 
 
@@ -59,11 +59,11 @@ def measure(photo: Tensor, target: Tensor) -> dict[str, float]:
 
 
 def real_pairs(folder: Path) -> list[tuple[Tensor, Tensor]]:
-    """Each pair, square at ``SIDE``, its target at the photo's exposure."""
+    """Each pair, square at ``SIDE_PX``, its target at the photo's exposure."""
     whole = Crop(0, 0, 1, 1, False)
     made = []
-    for a, b in PairStore(match_pairs(folder), SIDE).pairs:
-        photo, target = whole.take(a, SIDE), whole.take(b, SIDE)
+    for a, b in PairStore(match_pairs(folder), SIDE_PX).pairs:
+        photo, target = whole.take(a, SIDE_PX), whole.take(b, SIDE_PX)
         made.append((photo, match_exposure(target, photo)))
     return made
 
@@ -75,7 +75,7 @@ def simulated_pairs(data: DataConfig, count: int, seed: int) -> list[tuple[Tenso
     source = Reflections(without, seed)
     made = []
     for at in range(0, count, 8):
-        batch = source.batch(range(at, min(at + 8, count)), SIDE)
+        batch = source.batch(range(at, min(at + 8, count)), SIDE_PX)
         made += list(zip(batch["input"], batch["target"], strict=True))
     return made
 
@@ -91,6 +91,7 @@ def table(sets: dict[str, list[tuple[Tensor, Tensor]]]) -> dict[str, dict[str, l
 
 
 def markdown(figures: dict[str, dict[str, list[float]]]) -> str:
+    """Render the quantiles as a table, a row for each statistic and a column for each set."""
     names = list(figures)
     lines = ["| 10 / 50 / 90 % | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     for key in figures[names[0]]:
@@ -100,6 +101,7 @@ def markdown(figures: dict[str, dict[str, list[float]]]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True, help="a stage: its photos, its pairs, its data.glass")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. data.root=photos")

@@ -27,7 +27,7 @@ from models.semantics.pipeline import SemanticsPipeline
 from training.data.manifest import list_images, manifest_hash
 from training.data.semantic import split_of
 from training.evaluation.metrics import Scores
-from training.evaluation.protocol import NATIVE, PROTOCOLS, EvaluationError, as_float, spread, to_8bit
+from training.evaluation.protocol import NATIVE, PROTOCOLS, EvaluationError, as_float, subsample, to_8bit
 from training.evaluation.report import Row, Summary, gain_over, statistics, write_report
 from training.evaluation.restorer import Restorer, load_restorer
 from training.experiments.guidance_samples import Level, Sample, samples
@@ -35,18 +35,18 @@ from training.experiments.motion_ablation import ARMS, restore_arms
 from training.experiments.unseen import unseen
 
 LEVELS: tuple[Level, ...] = ("mild", "severe")
-BEST = 3  # tags of the guide that a restorer is told
+TAGS_GIVEN = 3  # tags of the guide that a restorer gets
 DIFFERENCES = (("predicted", "none"), ("true", "none"), ("wrong", "none"), ("true", "wrong"), ("predicted", "wrong"))
-Told = Mapping[str, float]
+Tags = Mapping[str, float]
 Guide = Callable[[np.ndarray], Sequence[Any]]  # a photo in [0, 1] to tags with name and score, the strongest first
 Versions = dict[str, list[Scores]]  # by version: one a sample
 
 
-def told(sample: Sample, guide: Guide | None) -> dict[str, Told | None]:
-    """What the restorer is told in each condition: names with scores."""
-    conditions: dict[str, Told | None] = {"none": None}
+def tag_conditions(sample: Sample, guide: Guide | None) -> dict[str, Tags | None]:
+    """The tags the restorer gets in each condition, as names with scores; None without guidance."""
+    conditions: dict[str, Tags | None] = {"none": None}
     if guide is not None:
-        conditions["predicted"] = {tag.name: tag.score for tag in guide(as_float(sample.photo))[:BEST]}
+        conditions["predicted"] = {tag.name: tag.score for tag in guide(as_float(sample.photo))[:TAGS_GIVEN]}
     return conditions | {"true": {sample.tag: 1.0}, "wrong": {sample.wrong: 1.0}}
 
 
@@ -55,7 +55,7 @@ def measure_guidance(restorer: Restorer, guide: Guide | None, drawn: Sequence[Sa
     pipeline: Any = restorer.pipeline
 
     def versions(sample: Sample) -> tuple[dict[str, np.ndarray], Row]:
-        conditions = told(sample, guide)
+        conditions = tag_conditions(sample, guide)
         pictures = {
             name: to_8bit(pipeline(as_float(sample.photo), tags=tags).image) for name, tags in conditions.items()
         }
@@ -112,7 +112,7 @@ def photos_for(data: Path, model: Path, limit: int | None) -> list[Path]:
         raise EvaluationError(
             f"No photo of {data} names an ImageNet class of the guide's test split (training/data/semantic.py)."
         )
-    kept = spread(unseen(files, model), limit)
+    kept = subsample(unseen(files, model), limit)
     if len(kept) < 2:
         raise EvaluationError(
             f"Of the {len(files)} test photos of {data}, {model.name} was trained on all but {len(kept)}: give others."
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "model": " and ".join(parts),
             "data": args.data.name,
         }
-        summary |= {"guide": args.guide, "guide_revision": revision, "best": BEST, "draws": args.draws}
+        summary |= {"guide": args.guide, "guide_revision": revision, "best": TAGS_GIVEN, "draws": args.draws}
         if len(parts) == 1:
             summary["revision"] = next(iter(parts.values()))["revision"]
         print(write_report(args.out, summary | {"arms": ARMS, "models": parts}, rows, []))

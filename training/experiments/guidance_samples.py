@@ -13,7 +13,7 @@ from torch import Tensor
 
 from degradations.blur import BlurConfig, draw_blur, simulate_blur
 from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from degradations.severity import SEVERE_BLUR, SEVERE_GLASS
 from models.arrays import to_pixels
 from models.semantics.vocabulary import vocabulary
@@ -36,14 +36,13 @@ BLUR: dict[Level, BlurConfig] = {
     ),
     "severe": SEVERE_BLUR,
 }
-SIDE = 192  # pixels; the photos are 200 px wide
+SIDE_PX = 192  # pixels; the photos are 200 px wide
 SEED = 0
-STREAM = 11  # no stage draws from it
 
 
 @dataclass(frozen=True)
 class Sample:
-    """``photo`` and ``target``: uint8 SIDE x SIDE x 3. ``tag``: what it shows; ``wrong``: another tag, drawn."""
+    """A degraded photo and its target, uint8 SIDE_PX x SIDE_PX x 3, with its true tag and a random wrong one."""
 
     stem: str
     level: Level
@@ -56,7 +55,7 @@ class Sample:
 def samples(files: Sequence[Path], task: str, levels: Sequence[Level], draws: int) -> Iterator[Sample]:
     """``draws`` degradations of the middle of each of ``files`` (of known tags) at each level, always the same; glass
     reflects another of the files."""
-    photos = PhotoStore(files, SIDE)
+    photos = PhotoStore(files, SIDE_PX)
     tags = vocabulary().tags
     for place, file in enumerate(files):
         tag = tag_of(file)
@@ -64,25 +63,25 @@ def samples(files: Sequence[Path], task: str, levels: Sequence[Level], draws: in
         sharp = _middle(photos.photos[place])
         for level in levels:
             for number in range(draws):
-                stream = Draws(SEED, (zlib.crc32(file.stem.encode()) << 4) + number, STREAM)
-                wrong = [name for name in tags if name != tag][stream.integer(len(tags) - 1)]
+                rng = SampleRNG(SEED, (zlib.crc32(file.stem.encode()) << 4) + number, Stream.GUIDANCE_TEST)
+                wrong = [name for name in tags if name != tag][rng.integer(len(tags) - 1)]
                 blur = task == "deblur"
-                shown = _blurred(sharp, level, stream) if blur else _behind_glass(sharp, photos, place, level, stream)
+                shown = _blurred(sharp, level, rng) if blur else _behind_glass(sharp, photos, place, level, rng)
                 yield Sample(file.stem, level, tag, wrong, to_pixels(shown["input"][0]), to_pixels(shown["target"][0]))
 
 
 def _middle(photo: Tensor) -> Tensor:
     height, width = photo.shape[-2:]
     h, w = min(height, width) / height, min(height, width) / width
-    return Crop((1 - h) / 2, (1 - w) / 2, h, w, False).take(photo, SIDE)
+    return Crop((1 - h) / 2, (1 - w) / 2, h, w, False).take(photo, SIDE_PX)
 
 
-def _blurred(sharp: Tensor, level: Level, draws: Draws) -> dict[str, Tensor]:
-    return simulate_blur(sharp[None], [draw_blur(draws, BLUR[level], SIDE, SIDE)])
+def _blurred(sharp: Tensor, level: Level, rng: SampleRNG) -> dict[str, Tensor]:
+    return simulate_blur(sharp[None], [draw_blur(rng, BLUR[level], SIDE_PX, SIDE_PX)])
 
 
-def _behind_glass(sharp: Tensor, photos: PhotoStore, place: int, level: Level, draws: Draws) -> dict[str, Tensor]:
-    other = photos.photos[(place + 1 + draws.integer(len(photos) - 1)) % len(photos)]
-    world = Crop.draw(draws, other.shape[-2], other.shape[-1], 0.8).take(other, SIDE)
-    view = draw_view(draws, draw_scene(draws, GLASS[level]), SIDE, SIDE, GLASS[level])
+def _behind_glass(sharp: Tensor, photos: PhotoStore, place: int, level: Level, rng: SampleRNG) -> dict[str, Tensor]:
+    other = photos.photos[(place + 1 + rng.integer(len(photos) - 1)) % len(photos)]
+    world = Crop.draw(rng, other.shape[-2], other.shape[-1], 0.8).take(other, SIDE_PX)
+    view = draw_view(rng, draw_scene(rng, GLASS[level]), SIDE_PX, SIDE_PX, GLASS[level])
     return simulate(sharp[None], world[None], [view])

@@ -1,6 +1,7 @@
-"""Deblurring with and without the motion field (the other half of GLOWDeblur's guidance), and without what one kernel
-undoes, on the networks alone: the guard, which asks whether a result blurred by what was found gives the photo again,
-has no part in it."""
+"""Ablation of deblurring's motion field (GLOWDeblur's physical guidance) and of its single-kernel deconvolution.
+
+It runs on the networks alone, without the pipeline's guard, which re-blurs a result to check it against the photo.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +35,14 @@ class Still(nn.Module):
         self.motion = motion
 
     def forward(self, photo: Tensor) -> dict[str, Tensor]:
+        """Estimate the blur of ``photo``, with its motion and defocus set to zero."""
         blur = self.motion(photo)
         return blur | {name: torch.zeros_like(blur[name]) for name in ("double", "radius", "field")}
 
 
 @contextmanager
 def still(network: Deblur) -> Iterator[None]:
-    """Within it, the network finds no blur."""
+    """Replace the network's motion estimator by one that finds no blur, within the context."""
     motion = network.motion
     network.motion = Still(motion)  # type: ignore[assignment]
     try:

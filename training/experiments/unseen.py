@@ -1,4 +1,4 @@
-"""Which photos a model has never been trained on, by the records of all runs behind it."""
+"""Find photos that a model was never trained on, by the records of all runs behind it."""
 
 from __future__ import annotations
 

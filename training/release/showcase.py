@@ -1,4 +1,4 @@
-"""What a model does to simulated photos, as a picture that may be shown to anyone."""
+"""A contact sheet of a model on simulated photos, made from freely usable pictures."""
 
 from __future__ import annotations
 

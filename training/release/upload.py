@@ -10,7 +10,7 @@ from huggingface_hub import HfApi, get_token
 from models.errors import ModelError
 from models.integrity import SUMS, find_alteration, read_sums
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def upload_checkpoint(folder: Path, repository: str, api: HfApi | None = None) -> str:
@@ -31,7 +31,7 @@ def upload_space(repository: str, root: Path = ROOT, api: HfApi | None = None) -
     embedded = _git_files(root, "--others", "--exclude-standard", "--", "models/checkpoints")
     files = [name for name in [*_git_files(root), *embedded] if (root / name).is_file()]
     if not files:
-        raise ModelError(f"{root} is no git checkout, so what belongs to the Space cannot be told.")
+        raise ModelError(f"{root} is no git checkout, so the files of the Space are unknown.")
     only = [_literal(name) for name in files]
     return _upload(root, repository, "space", only, ["models/checkpoints/*"], "Publish the Space", api)
 

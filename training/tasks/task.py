@@ -17,7 +17,7 @@ Example = tuple[str, np.ndarray, np.ndarray]  # what it shows, photo and target,
 
 
 @dataclass(frozen=True)
-class Parts:
+class Components:
     """The parts of a run: each is called with the run's configuration (``source`` with its data and seed).
 
     ``unused``: prefixes of the parameters without a part in the objective, for whose gradients DDP would wait.
@@ -54,7 +54,7 @@ class CardText:
 class Task:
     """One task, as the trainer, the card and the publisher read it.
 
-    ``parts`` imports what a run needs when one is made: tasks need libraries that others do not, and a packed run
+    ``components`` imports what a run needs when one is made: tasks need libraries that others do not, and a packed run
     (`training.pack`) has only its own. ``examples`` gives degraded photos and targets of a run's distribution, for a
     contact sheet titled by ``degradation``; None: there is nothing to show.
     """
@@ -62,7 +62,7 @@ class Task:
     name: str
     config: type[RunConfig]
     pipeline_name: str
-    parts: Callable[[Any], Parts]
+    components: Callable[[Any], Components]
     card: CardText
     degradation: str = ""
     examples: Callable[[Any], Iterator[Example]] | None = None

@@ -1,4 +1,4 @@
-"""One training loop for every task and stage, on a CPU, a GPU, or several processes."""
+"""The training loop of every task and stage, on a CPU, a GPU or several processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import torch
 from accelerate.utils import set_seed
 
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from models.runtime import peak_memory_mb, reset_peak, use_threads
 from training.core.checkpointing import check_settings, list_checkpoints, save_checkpoint, settings_of, write_settings
 from training.core.config import RunConfig
@@ -19,8 +19,6 @@ from training.core.feed import feed
 from training.core.optimization import check_prefixes, learning_rate, parameters_to_train, rate_groups, share_of_batch
 from training.core.warm_start import build_network, save_memory
 from training.tasks.registry import TASKS
-
-SIZE_STREAM = 3
 
 
 class Trainer:
@@ -36,22 +34,22 @@ class Trainer:
         self.out.mkdir(parents=True, exist_ok=True)
         self.micro, self.accumulation = share_of_batch(config, self.accelerator.num_processes)
         self.task = TASKS[config.task]
-        self.parts = parts = self.task.parts(config)
-        self.network, self.lineage = build_network(config, parts.network)
+        self.components = components = self.task.components(config)
+        self.network, self.lineage = build_network(config, components.network)
         self.network.requires_grad_(False)
         if config.gradient_checkpointing:
             save_memory(self.network)
-        trained = parameters_to_train(self.network, config, parts.unused(config))
+        trained = parameters_to_train(self.network, config, components.unused(config))
         for parameter in trained.values():
             parameter.requires_grad_(True)
         o = config.optimizer
         check_prefixes(self.network, o.scales)
         groups = rate_groups(trained, o.scales)
         optimizer = torch.optim.AdamW(groups, o.lr, o.betas, weight_decay=o.weight_decay, fused=True)
-        self.data = parts.source(config.data, config.seed)
-        if parts.prepare and self.lineage is None and not list_checkpoints(self.out):
-            parts.prepare(self.network, self.data, config)
-        objective = parts.objective(self.network, config)
+        self.data = components.source(config.data, config.seed)
+        if components.prepare and self.lineage is None and not list_checkpoints(self.out):
+            components.prepare(self.network, self.data, config)
+        objective = components.objective(self.network, config)
         a = self.accelerator
         set_up(a, self.network, objective, config, self.micro)
         self.objective, self.optimizer = a.prepare(objective, optimizer)
@@ -60,7 +58,7 @@ class Trainer:
         self.ema = Average(self.trained, decay=o.ema, foreach=a.device.type == "cuda" and not is_shared_out(a))
         self.ema.to(a.device)
         a.register_for_checkpointing(self.ema)
-        self.validator = parts.validator(config) if a.is_main_process or is_shared_out(a) else None
+        self.validator = components.validator(config) if a.is_main_process or is_shared_out(a) else None
         self.stop_asked = False
         self.seconds = self.waited = 0.0  # of training; of these, for batches
         self.finite = torch.ones((), dtype=torch.bool, device=a.device)
@@ -80,7 +78,7 @@ class Trainer:
         return step
 
     def indices(self, step: int, part: int) -> list[int]:
-        """The samples of one micro batch: a slice of the step's that no other process or part has."""
+        """Return the sample indices of one micro batch, disjoint from those of all other processes and parts."""
         a = self.accelerator
         first = step * self.config.batch + (a.process_index * self.accumulation + part) * self.micro
         return list(range(first, first + self.micro))
@@ -88,10 +86,10 @@ class Trainer:
     def size(self, step: int) -> int:
         """The side, in pixels, of the samples of a step."""
         sizes = self.config.data.sizes
-        return sizes[Draws(self.config.seed, step, SIZE_STREAM).integer(len(sizes))]
+        return sizes[SampleRNG(self.config.seed, step, Stream.SIZE).integer(len(sizes))]
 
     def start_feed(self, step: int) -> None:
-        """Have the batches from ``step`` on made, in order."""
+        """Start the feed of batches at ``step``."""
         steps = range(step, self.config.steps)
         requests = ((self.indices(s, part), self.size(s)) for s in steps for part in range(self.accumulation))
         self.batches = feed(self.data, requests, self.config.workers, self.accelerator.device)
@@ -127,6 +125,7 @@ class Trainer:
         return {name: a.reduce(value, "mean") for name, value in logged.items()}
 
     def validate(self, step: int, curve: CurveFile | None) -> None:
+        """Validate the averaged weights after ``step`` steps, and add a row to ``curve``."""
         if self.validator is None:
             return
         self.ema.store(self.trained)
@@ -141,17 +140,19 @@ class Trainer:
         self.accelerator.print(f"step {step}: validation: {shown}", flush=True)
 
     def must_stop(self) -> bool:
-        """Whether any process was asked to stop: all stop at the same step, or they would wait for each other."""
+        """Whether any process was asked to stop; all must stop at the same step, or they would deadlock."""
         return self._any(self.stop_asked)
 
     def time_is_over(self) -> bool:
-        """Whether the run's minutes have passed, for any process."""
+        """Whether the time limit of the run (``minutes``) has passed on any process."""
         minutes = self.config.minutes
         return minutes is not None and self._any(self.seconds >= 60 * minutes)
 
     def check_finite(self, step: int) -> None:
-        """FloatingPointError where a gradient was not finite. Asked for only where a GPU is waited for anyway, and
-        before anything is saved."""
+        """Raise FloatingPointError if a gradient was not finite.
+
+        Called where the GPU is synchronised anyway, and before anything is saved.
+        """
         if not self.finite:
             raise FloatingPointError(f"a gradient was not finite by step {step}: lower optimizer.lr.")
 
@@ -229,7 +230,7 @@ class Trainer:
             plot_curves(self.out)
             network = self.network
             if weights is not None:
-                network = build_network(config, self.parts.network)[0]
+                network = build_network(config, self.components.network)[0]
                 network.load_state_dict(weights)
             training = network.training
             pipeline = self.task.pipeline()(network.eval())

@@ -1,8 +1,15 @@
+import json
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from tests.training.conftest import DEBUG
-from training.tasks.registry import load_config
+from training.core.checkpointing import check_settings, settings_of, write_settings
+from training.core.losses import LOSSES
+from training.tasks.registry import load_config, make_run
+
+CHECKPOINTS = Path(__file__).parents[3] / "models" / "checkpoints"
 
 
 def test_every_stage_in_the_repository_is_valid():
@@ -33,3 +40,29 @@ def test_views_must_fit_the_batch_and_consistency_needs_them():
     with pytest.raises(ValidationError, match="multiples of data.views"):
         load_config(DEBUG, ["data.views=3"])
     assert load_config(DEBUG, ["consistency=1.0", "data.views=2"]).consistency == 1.0
+
+
+def test_losses_under_earlier_names_are_renamed_in_configurations_and_committed_records(tmp_path):
+    (tmp_path / "stage.yaml").write_text("name: old\nlosses: {charbonnier: 1.0, decibel: 0.1, aligned: 0.2}\n")
+    expected = {"charbonnier": 1.0, "log_mse": 0.3, "affine_invariant_log_mse": 0.2}
+    assert load_config(tmp_path / "stage.yaml", ["losses.log_mse=0.3"]).losses == expected
+
+    records = sorted(CHECKPOINTS.rglob("record.json"))
+    trees = [json.loads(file.read_text())["config"] for file in records]
+    assert any("pyramid" in tree["losses"] for tree in trees)
+    for tree in trees:
+        config = make_run(tree)
+        assert config.task == "semantics" or set(config.losses) <= set(LOSSES)
+        assert list(config.losses.values()) == list(tree["losses"].values())
+
+
+def test_a_run_begun_with_earlier_names_of_losses_goes_on(tmp_path):
+    config = load_config(DEBUG, ["losses={charbonnier: 1.0, log_mse: 0.1}"])
+    settings = settings_of(config, None)
+    before = json.loads(json.dumps(settings))
+    before["config"]["losses"] = {"charbonnier": 1.0, "decibel": 0.1}
+    write_settings(tmp_path, before)
+    check_settings(tmp_path, settings)
+    other = settings_of(load_config(DEBUG, ["losses={charbonnier: 1.0}"]), None)
+    with pytest.raises(ValueError, match="losses"):
+        check_settings(tmp_path, other)

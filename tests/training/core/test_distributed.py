@@ -50,6 +50,7 @@ def test_the_blocks_that_are_gathered_are_there():
     assert set(BLOCKS) - present <= {"EfficientViTBlock"}  # of published autoencoders
 
 
+@pytest.mark.slow
 def test_shared_out_weights_train_save_and_go_on_as_whole_ones(debug_overrides, tmp_path):
     overrides = [*debug_overrides, "optimizer.horizon=4", "validate_every=2", "validation_samples=2", "keep=9"]
     words = [str(DEBUG), *overrides, "name=shared"]

@@ -20,6 +20,7 @@ def source(photo_folder) -> Reflections:
     return Reflections(DataConfig(root=photo_folder, clean=["."], store_side=64), 3)
 
 
+@pytest.mark.slow
 def test_workers_give_the_batches_that_are_made_without_them(source):
     alone, ahead = (list(feed(source, REQUESTS, workers, torch.device("cpu"))) for workers in (0, 2))
     assert [b["input"].shape[-1] for b in ahead] == [32, 48, 32]
@@ -36,6 +37,7 @@ class Signalled(Reflections):
         return super().prepare(indices, size)
 
 
+@pytest.mark.slow
 def test_workers_go_on_when_the_run_is_asked_to_stop(photo_folder):
     source = Signalled(DataConfig(root=photo_folder, clean=["."], store_side=64), 3)
     assert len(list(feed(source, REQUESTS, 2, torch.device("cpu")))) == 3
@@ -103,4 +105,4 @@ def test_closing_ends_the_thread(stream):
     batches = in_background(endless(), torch.device("cuda"))
     next(batches)
     batches.close()
-    assert threading.active_count() == before and len(made) <= module.AHEAD + 3
+    assert threading.active_count() == before and len(made) <= module.BATCHES_AHEAD + 3

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 from models.arrays import to_pixels
 from training.data.manifest import list_images, manifest_hash
 from training.data.pairs import PairStore, match_pairs
@@ -37,14 +37,14 @@ def test_crops_take_the_part_they_name():
     flipped = Crop(0.0, 0.5, 1.0, 0.5, True).take(ramp, 50)
     assert torch.equal(flipped, part.flip(-1))
     for i in range(200):
-        crop = Crop.draw(Draws(0, i), 50, 100, 0.5)
+        crop = Crop.draw(SampleRNG(0, i), 50, 100, 0.5)
         assert 0 <= crop.top and crop.top + crop.height <= 1 + 1e-9 and crop.width <= 1
         assert 20 < crop.height * 50 <= 50
 
 
 def test_a_pair_gets_one_crop_and_lonely_files_are_named(pair_folder, tmp_path):
     store = PairStore(match_pairs(pair_folder), 64)
-    a, b = store.draw(Draws(0, 3), 32, 0.5)
+    a, b = store.draw(SampleRNG(0, 3), 32, 0.5)
     torch.testing.assert_close(a, b * 0.7 + 60 / 255, atol=0.01, rtol=0)
     for side in ("input", "target"):
         (tmp_path / side).mkdir()

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from skimage import data
 
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 from training.evaluation import blur_baselines
 from training.evaluation.blur_baselines import measure_baselines, richardson, unsharp, wiener
 from training.evaluation.blur_test import blur_with, load_levin, make_blur_test
@@ -44,7 +44,7 @@ def levin(kernels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_with_the_true_kernel_they_beat_the_input_to_the_very_border(kernels: Path) -> None:
     sharp = data.astronaut()[:SIDE, 160 : 160 + SIDE]
     kernel = load_levin(kernels)["levin_1"]
-    photo = blur_with(torch.from_numpy(sharp).permute(2, 0, 1).float() / 255, kernel, Draws(1, 1))
+    photo = blur_with(torch.from_numpy(sharp).permute(2, 0, 1).float() / 255, kernel, SampleRNG(1, 1))
     values = kernel.values.numpy().astype(np.float64)
     for method, gain in ((wiener, 1.5), (richardson, 2.0)):
         restored = method(photo, values)
@@ -59,7 +59,7 @@ def test_with_the_true_kernel_they_beat_the_input_to_the_very_border(kernels: Pa
 def test_the_wiener_filter_does_not_ring_where_the_sides_do_not_meet(kernels: Path) -> None:
     ramp = np.repeat(np.linspace(20, 235, SIDE)[None, :, None], SIDE, 0).repeat(3, 2).round().astype(np.uint8)
     kernel = load_levin(kernels)["levin_1"]
-    photo = blur_with(torch.from_numpy(ramp).permute(2, 0, 1).float() / 255, kernel, Draws(1, 1))
+    photo = blur_with(torch.from_numpy(ramp).permute(2, 0, 1).float() / 255, kernel, SampleRNG(1, 1))
     restored = wiener(photo, kernel.values.numpy().astype(np.float64))
     assert psnr(restored[:, 20:-20], ramp[:, 20:-20]) > 35  # 32 where the sides just meet
 

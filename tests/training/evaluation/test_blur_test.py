@@ -134,11 +134,13 @@ def test_mistakes_end_with_a_sentence(photos: Path, kernels: Path, tmp_path: Pat
 
 
 def test_what_a_stopped_run_left_is_made_anew(photos: Path, tmp_path: Path) -> None:
-    left = tmp_path / "out.partial" / "linear" / "input"
+    left = tmp_path / ".out.partial" / "linear" / "input"
     left.mkdir(parents=True)
     (left / "stray.png").write_bytes(b"half")
     make_blur_test(photos, tmp_path / "out", None, ["linear"])
-    assert not (tmp_path / "out.partial").exists() and len(list((tmp_path / "out" / "linear" / "input").iterdir())) == 3
+    assert (
+        not (tmp_path / ".out.partial").exists() and len(list((tmp_path / "out" / "linear" / "input").iterdir())) == 3
+    )
 
 
 def test_the_command_makes_them_without_a_model(

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from training.evaluation.affine_baseline import AffineMap, PairMoments, best_affine_map
 from training.evaluation.metrics import PSNR_CAP, aligned_psnr, bootstrap_interval, mean_gradient, psnr, score, ssim
-from training.evaluation.tone import ToneChange, ToneMoments, best_tone_change
 
 
 def photo(seed: int = 0, size: int = 48) -> np.ndarray:
@@ -96,40 +96,40 @@ def test_bootstrap_repeats_itself_and_is_silent_about_one_scene() -> None:
         bootstrap_interval(values, ["a", "b"])
 
 
-def test_best_tone_change_finds_the_one_that_was_made() -> None:
-    made = ToneChange(1.12, -14.0)
-    pairs = [ToneMoments.of(photo(seed), made(photo(seed))) for seed in range(3)]
-    found = best_tone_change(pairs)
+def test_best_affine_map_finds_the_one_that_was_applied() -> None:
+    made = AffineMap(1.12, -14.0)
+    pairs = [PairMoments.of(photo(seed), made(photo(seed))) for seed in range(3)]
+    found = best_affine_map(pairs)
     assert found.gain == pytest.approx(made.gain, abs=0.003) and found.offset == pytest.approx(made.offset, abs=0.4)
     assert min(pair.psnr(found) for pair in pairs) > 50
 
 
-def test_moments_give_the_psnr_of_any_tone_change() -> None:
+def test_moments_give_the_psnr_of_any_affine_map() -> None:
     picture, target = photo(1), photo(2)
-    moments = ToneMoments.of(picture, target)
-    for change in (ToneChange(), ToneChange(0.7, 20), ToneChange(2.0, -90)):
+    moments = PairMoments.of(picture, target)
+    for change in (AffineMap(), AffineMap(0.7, 20), AffineMap(2.0, -90)):
         assert moments.psnr(change) == pytest.approx(psnr(change(picture), target))
-    assert ToneMoments.of(picture, picture).psnr(ToneChange()) == PSNR_CAP
+    assert PairMoments.of(picture, picture).psnr(AffineMap()) == PSNR_CAP
 
 
 def test_each_objective_wins_by_its_own_measure() -> None:
-    strong = ToneMoments.of(photo(1), ToneChange(0.2, 100)(photo(1)))
-    mild = ToneMoments.of(photo(2), ToneChange(0.95, 4)(photo(2)))
+    strong = PairMoments.of(photo(1), AffineMap(0.2, 100)(photo(1)))
+    mild = PairMoments.of(photo(2), AffineMap(0.95, 4)(photo(2)))
     pairs = [strong, mild, mild]
-    by_error, by_psnr = best_tone_change(pairs), best_tone_change(pairs, "psnr")
+    by_error, by_psnr = best_affine_map(pairs), best_affine_map(pairs, "psnr")
 
-    def mean_error(change: ToneChange) -> float:
+    def mean_error(change: AffineMap) -> float:
         return float(np.mean([pair.error(change.table) for pair in pairs]))
 
-    def mean_psnr(change: ToneChange) -> float:
+    def mean_psnr(change: AffineMap) -> float:
         return float(np.mean([pair.psnr(change) for pair in pairs]))
 
     assert mean_error(by_error) < mean_error(by_psnr)
     assert mean_psnr(by_psnr) > mean_psnr(by_error)
 
 
-def test_a_tone_change_rounds_and_clips() -> None:
+def test_an_affine_map_rounds_and_clips() -> None:
     levels = np.array([[[0, 100, 250]]], np.uint8)
-    assert ToneChange(1.1, -0.6)(levels).tolist() == [[[0, 109, 255]]]
+    assert AffineMap(1.1, -0.6)(levels).tolist() == [[[0, 109, 255]]]
     with pytest.raises(ValueError, match="no pairs"):
-        best_tone_change([])
+        best_affine_map([])

@@ -16,7 +16,7 @@ from training.evaluation.protocol import (
     flat_name,
     read_picture,
     scene_of,
-    spread,
+    subsample,
     to_8bit,
 )
 
@@ -92,10 +92,10 @@ def test_scenes() -> None:
 
 
 def test_a_limit_is_spread_over_the_set() -> None:
-    assert spread(range(200), 4) == [0, 50, 100, 150]
-    assert spread([1, 2], None) == spread([1, 2], 5) == [1, 2]
+    assert subsample(range(200), 4) == [0, 50, 100, 150]
+    assert subsample([1, 2], None) == subsample([1, 2], 5) == [1, 2]
     with pytest.raises(EvaluationError, match="at least 1"):
-        spread([1, 2], 0)
+        subsample([1, 2], 0)
 
 
 def test_rounding_to_8_bit() -> None:

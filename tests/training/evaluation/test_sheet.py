@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.evaluation.sheet import CELL, extremes, thumbnail
+from training.evaluation.sheet import THUMBNAIL_PX, extremes, thumbnail
 
 
 def test_worst_median_and_best_from_different_scenes() -> None:
@@ -21,5 +21,5 @@ def test_small_sets_show_no_picture_twice() -> None:
 
 
 def test_thumbnails_shrink_and_never_grow() -> None:
-    assert thumbnail(np.zeros((640, 1280, 3), np.uint8)).shape == (CELL // 2, CELL, 3)
+    assert thumbnail(np.zeros((640, 1280, 3), np.uint8)).shape == (THUMBNAIL_PX // 2, THUMBNAIL_PX, 3)
     assert thumbnail(np.zeros((20, 30, 3), np.uint8)).shape == (20, 30, 3)

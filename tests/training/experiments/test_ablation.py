@@ -38,6 +38,7 @@ def plan(tmp_path: Path, split_photos: Path, pair_folder: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_every_variant_is_trained_scored_and_listed(plan, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     command = ["--config", str(plan), "--out", str(out), "--scenes", "2", "--photos", "2"]
@@ -72,13 +73,13 @@ def test_shipped_plans_are_valid_and_their_runs_equal(file):
     plan = ablation.Ablation(**yaml.safe_load(file.read_text()))
     assert len({sum(v.steps.values()) for v in plan.variants.values()}) == 1
     for name in plan.variants:
-        configs = ablation.stage_configs(plan, file.parent, name, [], Path("out"))
+        configs = plan.runs(file.parent, name, [], Path("out"))
         assert configs[0].init_from == plan.start and all(c.init_from for c in configs[1:])
 
 
 def test_variants_start_from_the_model_the_plan_names(plan, whole_run_model, tmp_path):
     text = yaml.safe_load(plan.read_text()) | {"start": str(whole_run_model)}
-    configs = ablation.stage_configs(ablation.Ablation(**text), plan.parent, "whole recipe", ["model={}"], tmp_path)
+    configs = ablation.Ablation(**text).runs(plan.parent, "whole recipe", ["model={}"], tmp_path)
     assert configs[0].init_from == str(whole_run_model)
     assert configs[1].init_from == str(tmp_path / "whole-recipe-1" / "model")
 

@@ -17,7 +17,7 @@ from models.semantics.vocabulary import vocabulary
 from tests.training.conftest import DEBUG
 from training.data.semantic import split_of, tag_of
 from training.evaluation.protocol import EvaluationError
-from training.experiments.guidance import main, told
+from training.experiments.guidance import main, tag_conditions
 from training.experiments.guidance_samples import samples
 from training.experiments.motion_ablation import restore_arms, still
 from training.experiments.unseen import unseen
@@ -65,6 +65,7 @@ def guide(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_command_measures_every_condition(guided, guide, test_photos, tmp_path, capsys):
     models = [str(guided("dereflection")), str(guided("deblur"))]
     arguments = ["--models", *models, "--guide", str(guide), "--data", str(test_photos), "--draws", "1"]
@@ -96,13 +97,13 @@ def test_the_command_measures_every_condition(guided, guide, test_photos, tmp_pa
     assert page in capsys.readouterr().out
 
 
-def test_what_is_told(test_photos):
+def test_tags_of_each_condition(test_photos):
     (sample,) = samples(sorted(test_photos.iterdir())[:1], "deblur", ["severe"], 1)
     tags = [SimpleNamespace(name=f"tag{i}", score=0.9 - i / 10) for i in range(5)]
-    conditions = told(sample, lambda photo: tags)
+    conditions = tag_conditions(sample, lambda photo: tags)
     assert conditions["none"] is None and list(conditions["predicted"]) == ["tag0", "tag1", "tag2"]
     assert conditions["true"] == {sample.tag: 1.0} and conditions["wrong"] == {sample.wrong: 1.0}
-    assert "predicted" not in told(sample, None)
+    assert "predicted" not in tag_conditions(sample, None)
 
 
 def test_samples_are_always_the_same(test_photos):

@@ -7,7 +7,7 @@ import yaml
 from models.deblur.network import Deblur
 from models.deblur.pipeline import DeblurPipeline
 from tests.training.conftest import DEBUG
-from training.experiments.patterns import Patterns, gains, main, markdown, stage_configs
+from training.experiments.patterns import Patterns, gains, main, markdown
 from training.tasks.deblur.config import DeblurRun
 from training.tasks.registry import load_config
 
@@ -54,7 +54,7 @@ def test_the_shipped_plan_holds_families_out_and_has_equal_runs(tmp_path):
     file = DEBUG.parent / "patterns" / "families.yaml"
     plan = Patterns(**yaml.safe_load(file.read_text()))
     for name in plan.variants:
-        first, second = stage_configs(plan, file.parent, name, [], tmp_path)
+        first, second = plan.runs(file.parent, name, [], tmp_path)
         assert (first.steps, second.steps) == tuple(plan.stages.values()) and not first.data.blur.weights["kernels"]
         assert second.init_from == str(tmp_path / first.name / "model")
         weights = first.data.blur.weights

@@ -11,6 +11,8 @@ import pytest
 from models.errors import ModelError
 from models.integrity import write_sums
 from training import publish
+from training.core import export
+from training.release import upload
 from training.release.upload import upload_checkpoint, upload_space
 
 
@@ -83,6 +85,11 @@ def test_the_space_is_what_git_tracks_and_the_newest_checkpoints(tmp_path):
     assert not fnmatch("app.py", sent["delete_patterns"][0])
     with pytest.raises(ModelError, match="no git checkout"):
         upload_space("me/limpid", Path("/"), hub)
+
+
+def test_the_space_and_the_recorded_code_are_those_of_the_repository():
+    assert (upload.ROOT / "app.py").is_file() and export.ROOT == upload.ROOT
+    assert all((export.ROOT / folder / "__init__.py").is_file() for folder in export.CODE)
 
 
 def test_failure_and_a_missing_token_are_said_in_a_sentence(checkpoint, monkeypatch, capsys):

@@ -93,6 +93,7 @@ def test_resume_is_exact(overrides, monkeypatch):
     assert once.network.guide.table.any()
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_curve_of_one(overrides, tmp_path):
     settings = [*overrides, "data.guidance.dropout=0.8", "validation_samples=0", "log_every=1", "steps=3"]
     one = Trainer(load_config(DEBUG, [*settings, "name=one"]))

@@ -23,7 +23,7 @@ def details(network: dict[str, Any], configs: Sequence[dict[str, Any]]) -> dict[
     """Whether transformer and decoder were trained, whether a kernel is looked for, and what tags do."""
     step = any("output" in config.get("parts", {}) for config in configs)
     kernel = KERNEL if network.get("kernel") else ""
-    return {"step": STEP[step], "undone": kernel, "told": tags_sentence(network)}
+    return {"step": STEP[step], "blind": kernel, "guidance": tags_sentence(network)}
 
 
 CARD = CardText(
@@ -36,10 +36,10 @@ enough for any CPU.
 generative prior. Long, winding motion stays in part. It is not for measuring, for evidence, or for making out what
 somebody hid on purpose.""",
     how="""A motion estimator reads the blur of each place off the spectra of overlapping windows and off the
-picture; a Wiener step undoes that blur, in the photo's light and in learned features of it;{undone} a convolutional
+picture; a Wiener step undoes that blur, in the photo's light and in learned features of it;{blind} a convolutional
 network without any mean over the picture joins what is right in each (the pre-reconstruction) and aligns what it
 knows with a latent. The photo's latent, the aligned latent and the blur field pass a few blocks of SANA's linear
 transformer in **one** step, under cross-attention to guidance tokens (a learned null token stands for none); the
-decoder takes detail from the pre-reconstruction and adds to it.{step}{told}""",
+decoder takes detail from the pre-reconstruction and adds to it.{step}{guidance}""",
     details=details,
 )

@@ -10,11 +10,9 @@ from torch import Tensor
 
 from degradations.blur import Blur, draw_blur, simulate_blur
 from degradations.kernels import load_kernels
-from degradations.sample_rng import Draws
-from training.data.sources import VALIDATION_STREAM, Batch, Sources
+from degradations.sample_rng import SampleRNG, Stream
+from training.data.sources import Batch, Sources
 from training.tasks.deblur.config import BlurDataConfig
-
-GRAY_STREAM = 8  # and 9, of validation
 
 
 class Blurs(Sources):
@@ -37,6 +35,7 @@ class Blurs(Sources):
             self.blur = replace(self.blur, kernels=folder)
 
     def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
+        """Make the samples ``indices``, ``size`` x ``size`` px, by name: see the class."""
         drawn = [self._draw(index, size) for index in indices]
         real = torch.tensor([isinstance(how, Tensor) for _, how, _ in drawn], device=device)
         shown = torch.stack([photo for photo, _, _ in drawn]).to(device)
@@ -56,10 +55,10 @@ class Blurs(Sources):
         if targets:
             batch["target"][real] = torch.stack(targets).to(device)
         for row, index in enumerate(indices):
-            if Draws(self.seed, index, GRAY_STREAM + int(self.validation)).chance(self.config.gray):
+            if SampleRNG(self.seed, index, Stream.GRAY.of(self.validation)).chance(self.config.gray):
                 for name in ("input", "target"):
                     batch[name][row] = batch[name][row].mean(0, keepdim=True)
-        return batch | self._told(indices, [place for _, _, place in drawn], device)
+        return batch | self._tag_rows(indices, [place for _, _, place in drawn], device)
 
     def families(self, indices: Sequence[int], size: int) -> list[str]:
         """The family of each sample: "real" of a real pair, "clean" of one without blur."""
@@ -68,8 +67,8 @@ class Blurs(Sources):
 
     def _draw(self, index: int, size: int) -> tuple[Tensor, Blur | Tensor, int | None]:
         """A sharp photo, its blur, and which photo it is; or the input and target of a real pair, and None."""
-        draws = Draws(self.seed, index, VALIDATION_STREAM if self.validation else 0)
-        if self.pairs and draws.chance(self.config.pair_share):
-            return *self._draw_pair(draws, size), None
-        place, sharp = self.photos.draw_placed(draws, size, self.config.smallest)
-        return sharp, draw_blur(draws, self.blur, size, size), place
+        rng = SampleRNG(self.seed, index, Stream.TRAINING.of(self.validation))
+        if self.pairs and rng.chance(self.config.pair_share):
+            return *self._draw_pair(rng, size), None
+        place, sharp = self.photos.draw_placed(rng, size, self.config.smallest)
+        return sharp, draw_blur(rng, self.blur, size, size), place

@@ -1,4 +1,4 @@
-"""Simulated blurred photos that may be shown to anyone."""
+"""Simulated blurred photos, made from freely usable pictures."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from degradations.blur import FAMILIES, draw_blur, simulate_blur
 from degradations.blur_config import OTHERS
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 from models.arrays import to_pixels
-from training.data.scikit_photos import SCENES, SIDE, square_photo
+from training.data.scikit_photos import SCENES, SIDE_PX, square_photo
 from training.tasks.deblur.config import DeblurRun
 from training.tasks.task import Example
 
@@ -19,5 +19,5 @@ def blurred(config: DeblurRun) -> Iterator[Example]:
     for number, family in enumerate(f for f in FAMILIES if f != "kernels"):
         blur = replace(config.data.blur, clean=0.0, families={OTHERS: 0.0, family: 1.0})
         scene = SCENES[number % len(SCENES)]
-        shown = simulate_blur(square_photo(scene)[None], [draw_blur(Draws(0, number), blur, SIDE, SIDE)])
+        shown = simulate_blur(square_photo(scene)[None], [draw_blur(SampleRNG(0, number), blur, SIDE_PX, SIDE_PX)])
         yield f"{scene}, {family}", to_pixels(shown["input"][0]), to_pixels(shown["target"][0])

@@ -1,19 +1,19 @@
-"""What a stage of deblurring asks of the network. Each part has a weight in the configuration's ``parts``:
+"""The objective of a stage of deblurring: a sum of terms, weighted by ``parts`` in the configuration.
 
 ``prerestored``  the pre-reconstruction against the target (the configuration's ``losses``);
-``motion``       the blur field of cells and of windows against the simulator's, L1, in units of what an output of 1
-                 stands for, and the logarithm of the whole photo's mean covariance (`SPREAD`); real pairs, whose motion
-                 nobody knows, are left out;
+``motion``       the blur field of cells and of windows against the simulator's, L1, in the network's output units, and
+                 the logarithm of the photo's mean covariance (`COVARIANCE_WEIGHT`); 0 for real pairs, whose motion is
+                 unknown;
 ``alignment``    the aligned latent against the autoencoder's latent of the target (GLOWDeblur's domain alignment);
 ``latent``       the diffusion step's result against the same latent;
 ``autoencoder``  the target's own latent, decoded, against the target: what latent and decoder can carry;
-``energy``       the mean square of that latent above 1: an autoencoder that learns with the rest is else free to make
-                 its latents, and with them the two differences above, as large as it likes;
+``energy``       the mean square of that latent above 1: it bounds the scale of the latents, and so of the two terms
+                 above, where the autoencoder is trained too;
 ``output``       the result against the target (``losses``);
 ``reblur``       the result under the estimated blur against the photo.
 
-Latents of the target are constants to what is compared with them (else all would agree on zero), and are compared in
-units of their own deviation, where that is above 1.
+Latents of the target are detached where they are compared (else all would collapse to zero), and differences are
+divided by their standard deviation where that is above 1.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from models.guidance import TAG_PARTS
 from training.core.distributed import Objective
 from training.core.losses import combine
 from training.data.sources import Batch
-from training.evaluation.motion_error import spread_error
+from training.evaluation.motion_error import covariance_error
 from training.tasks.deblur.config import DeblurRun
 
-SPREAD = 0.5
+COVARIANCE_WEIGHT = 0.5
 STEPPED = {"latent", "output", "reblur"}  # parts that need the diffusion step
 LATENT = STEPPED | {"autoencoder", "energy"}
 
@@ -53,7 +53,7 @@ def unused(parts: Collection[str]) -> tuple[str, ...]:
 
 
 class DeblurObjective(Objective):
-    """See above; ValueError, naming the setting, where sizes do not suit the network."""
+    """The sum of terms above. ValueError, naming the setting, where sizes do not fit the network."""
 
     def __init__(self, network: Deblur, config: DeblurRun) -> None:
         super().__init__()
@@ -70,7 +70,8 @@ class DeblurObjective(Objective):
                 "from a checkpoint of the joint stage, or train autoencoder.decoder too."
             )
 
-    def losses(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+    def terms(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of the terms of each sample (B), and the mean of each term."""
         net, parts = self.network, set(self.config.parts)
         photo = batch["input"].contiguous(memory_format=torch.channels_last)
         target = batch["target"]
@@ -129,4 +130,4 @@ def blur_field_error(blur: dict[str, Tensor], batch: Batch) -> Tensor:
     windows = F.avg_pool2d(F.pad(truth, (step,) * 4, mode="replicate"), 2 * step, stride=step)
     coarse = torch.cat([blur["double"].permute(0, 3, 1, 2), blur["radius"][:, None]], 1).float()
     wide = in_units(coarse - windows[..., :rows, :columns]).abs().mean((1, 2, 3))
-    return (fine + wide + SPREAD * spread_error(blur["spread"], motion, defocus)) * known
+    return (fine + wide + COVARIANCE_WEIGHT * covariance_error(blur["spread"], motion, defocus)) * known

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 from training.tasks.deblur.card import CARD
 from training.tasks.deblur.config import DeblurRun
-from training.tasks.task import Example, Parts, Task, unused_tags
+from training.tasks.task import Components, Example, Task, unused_tags
 
 
-def parts(config: DeblurRun) -> Parts:
-    """The parts of a run."""
+def components(config: DeblurRun) -> Components:
+    """Give the classes that a run is made of."""
     from models.deblur.network import Deblur
     from training.tasks.deblur.dataset import Blurs
     from training.tasks.deblur.objective import DeblurObjective, unused
     from training.tasks.deblur.validation import DeblurValidator
 
-    return Parts(
+    return Components(
         Deblur,
         Blurs,
         DeblurObjective,
@@ -32,4 +32,4 @@ def examples(config: DeblurRun) -> Iterator[Example]:
     return blurred(config)
 
 
-TASK = Task("deblur", DeblurRun, "DeblurPipeline", parts, CARD, "blur", examples)
+TASK = Task("deblur", DeblurRun, "DeblurPipeline", components, CARD, "blur", examples)

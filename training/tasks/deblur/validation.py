@@ -13,7 +13,7 @@ from models.deblur.motion import field_of
 from training.data.tags import wrong_tags
 from training.data.validation import held_out_pictures
 from training.evaluation.metrics import tensor_psnr
-from training.evaluation.motion_error import motion_error, spread_error
+from training.evaluation.motion_error import covariance_error, motion_error
 from training.tasks.deblur.config import DeblurRun
 from training.tasks.deblur.dataset import Blurs
 from training.tasks.deblur.objective import LATENT, DeblurObjective
@@ -38,6 +38,7 @@ class DeblurValidator:
 
     @torch.no_grad()
     def run(self, objective: DeblurObjective, device: torch.device) -> dict[str, float]:
+        """Measure the network of ``objective`` as it is: see the class."""
         row: dict[str, float] = {}
         if self.simulated:
             row |= self._motion(objective, device)
@@ -61,8 +62,8 @@ class DeblurValidator:
         known = tags.any(1)
         photos, targets, tags = (x[known] for x in (self.simulated["input"], self.simulated["target"], tags))
         scores = []
-        for told in (None, tags, wrong_tags(tags)):
-            restored = self._restore(objective, photos, device, told)[1]
+        for given in (None, tags, wrong_tags(tags)):
+            restored = self._restore(objective, photos, device, given)[1]
             scores.append(_mean([tensor_psnr(o, t) for o, t in zip(restored, targets, strict=True)]))
         return {"true_tags": scores[1] - scores[0], "wrong_tags": scores[2] - scores[0]}
 
@@ -71,8 +72,8 @@ class DeblurValidator:
     ) -> tuple[Tensor, Tensor]:
         """The pre-reconstructions and the results (the same, where this stage trains no latent)."""
         before, after = [], []
-        told: Sequence[Tensor | None] = [None] * len(photos) if tags is None else tags.to(device).split(self.chunk)
-        for part, shows in zip(photos.split(self.chunk), told, strict=False):
+        given: Sequence[Tensor | None] = [None] * len(photos) if tags is None else tags.to(device).split(self.chunk)
+        for part, shows in zip(photos.split(self.chunk), given, strict=False):
             photo = part.to(device).contiguous(memory_format=torch.channels_last)
             tokens = objective.network.tokens(shows)
             if self.latent:
@@ -98,10 +99,10 @@ class DeblurValidator:
         motion, defocus = self.simulated["motion"], self.simulated["defocus"]
         truth = to_vector(field_of(motion, defocus)[:, :2])
         parts = [objective.network.motion(part.to(device)) for part in self.simulated["input"].split(self.chunk)]
-        found, spread = (torch.cat([part[name].cpu() for part in parts]) for name in ("field", "spread"))
+        found, covariance = (torch.cat([part[name].cpu() for part in parts]) for name in ("field", "spread"))
         return {
             "motion": motion_error(to_vector(found[:, :2]), truth).share,
-            "spread": float(spread_error(spread, motion, defocus).mean()),
+            "spread": float(covariance_error(covariance, motion, defocus).mean()),
         }
 
 

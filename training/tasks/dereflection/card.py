@@ -16,7 +16,7 @@ LOCAL = {
 def details(network: dict[str, Any], configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Whether the local network was trained, and what tags do."""
     local = any(config.get("objective") == "local" for config in configs)
-    return {"local": LOCAL[local], "told": tags_sentence(network)}
+    return {"local": LOCAL[local], "guidance": tags_sentence(network)}
 
 
 CARD = CardText(
@@ -32,6 +32,6 @@ purpose. It changes the tone of a picture a little even where there is nothing t
 px; a small `UNet2DConditionModel` takes **one** diffusion-style step on the photo's own latent, under cross-attention
 to guidance tokens (a learned null token stands for none); the decoder, its skips gated, gives a gain and an offset per
 pixel, which are enlarged and applied to the photo at its own size. A second head, used in training alone, gives the
-reflection. A hint of where the reflection is (a mask) is a further input. {local}{told}""",
+reflection. A hint of where the reflection is (a mask) is a further input. {local}{guidance}""",
     details=details,
 )

@@ -23,7 +23,7 @@ class DataConfig(PhotoConfig):
     reflected: list[str] = []  # folders of photos that are reflected, never a target
     reflected_share: float = Field(0.2, ge=0, le=1)  # share of reflected pictures that are from those
     pair_tone: float = Field(0.0, ge=0, lt=1)  # how far brightness, contrast and colour of real pairs are varied
-    hint_share: float = Field(0.0, ge=0, le=1)  # share that is told where the reflection is
+    hint_share: float = Field(0.0, ge=0, le=1)  # share with a hint of where the reflection is
     crop: int = Field(0, ge=0)  # with objective "local": side of the crops the local network sees
     whole: int = Field(256, ge=1)  # with objective "local": side at which the whole photo is looked at first
     views: int = Field(1, ge=1)  # views of each scene that follow each other, with the pane turned
@@ -52,6 +52,7 @@ class DereflectionRun(RunConfig):
 
     @property
     def views(self) -> int:
+        """Number of consecutive samples that show one scene."""
         return self.data.views
 
     @model_validator(mode="after")

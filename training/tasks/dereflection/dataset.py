@@ -15,17 +15,15 @@ from degradations.flat_pictures import flat_picture
 from degradations.hints import brushed
 from degradations.layers import real_layer, separate, under_layer
 from degradations.reflection import View, draw_scene, draw_view, simulate
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from models.colour import to_srgb
 from training.data.manifest import list_images
 from training.data.photos import PhotoStore
-from training.data.sources import VALIDATION_STREAM, Batch, Sources
+from training.data.sources import Batch, Sources
 from training.tasks.dereflection.config import DataConfig
 
-VIEW_STREAM = 4  # and 5: the views of validation
-HINT_STREAM = 8  # and 9: those of validation
 NOWHERE: Any = None  # in place of the noise, which is one tensor for the batch: many small ones travel slowly
-BRUSH = (0.01, 0.05)  # how coarsely a reflection is brushed over, shares of the picture's width
+BRUSH_WIDTHS = (0.01, 0.05)  # how coarsely a reflection is brushed over, shares of the picture's width
 
 
 How = View | Blend | bool
@@ -73,6 +71,7 @@ class Reflections(Sources):
         self.files += files
 
     def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
+        """Make the samples ``indices``, ``size`` x ``size`` px, by name: see the class."""
         return self.finish(self.prepare(indices, size), indices, device)
 
     def prepare(self, indices: Sequence[int], size: int) -> Prepared:
@@ -83,6 +82,7 @@ class Reflections(Sources):
         return Prepared(first, second, third, how, [d.place for d in drawn])
 
     def finish(self, prepared: Prepared, indices: Sequence[int], device: torch.device | str) -> Batch:
+        """Run the simulators on what :meth:`prepare` drew, on ``device``."""
         first, second, third = (pictures.to(device, non_blocking=True).float() for pictures in prepared[:3])
         simulators: tuple[tuple[type, Callable[..., Any]], ...] = ((View, simulate), (Blend, blend))
         for kind, simulator in simulators:
@@ -95,51 +95,51 @@ class Reflections(Sources):
         batch = {"input": first, "target": second, "reflection": third}
         batch["real"] = torch.tensor([how is True for how in prepared.how]).to(device)
         batch["hint"] = self._hints(indices, batch)
-        return batch | self._told([index // self.config.views for index in indices], prepared.places, device)
+        return batch | self._tag_rows([index // self.config.views for index in indices], prepared.places, device)
 
     def _hints(self, indices: Sequence[int], batch: Batch) -> Tensor:
         """Strokes over the reflection of some samples; of the others nothing is said."""
-        draws = [Draws(self.seed, index, HINT_STREAM + int(self.validation)) for index in indices]
-        told = [d.chance(self.config.hint_share) for d in draws]
+        rng = [SampleRNG(self.seed, index, Stream.HINT.of(self.validation)) for index in indices]
+        hinted = [d.chance(self.config.hint_share) for d in rng]
         hint = torch.zeros_like(batch["input"][:, :1])
-        rows = [row for row, yes in enumerate(told) if yes]
+        rows = [row for row, yes in enumerate(hinted) if yes]
         if rows:
-            width = torch.tensor([draws[row].log_uniform(*BRUSH) for row in rows])
+            width = torch.tensor([rng[row].log_uniform(*BRUSH_WIDTHS) for row in rows])
             at = torch.tensor(rows).to(hint.device)
             hint[at] = brushed(batch["reflection"][at], width)
         return hint
 
     def _draw(self, index: int, size: int) -> Drawn:
         config = self.config
-        draws = Draws(self.seed, index // config.views, VALIDATION_STREAM if self.validation else 0)
-        own = Draws(self.seed, index, VIEW_STREAM + int(self.validation))
-        if self.pairs and draws.chance(config.pair_share):
+        rng = SampleRNG(self.seed, index // config.views, Stream.TRAINING.of(self.validation))
+        own = SampleRNG(self.seed, index, Stream.VIEW.of(self.validation))
+        if self.pairs and rng.chance(config.pair_share):
             photo, filmed = self._draw_pair(own, size)
             if config.pair_tone:
                 photo, filmed = vary_tone(photo, filmed, own, config.pair_tone)
             target, layer = separate(photo, filmed)
             return Drawn(photo, target, to_srgb(layer), True)
-        place, t = self.photos.draw_placed(draws, size, config.smallest)
-        if config.flat_share and draws.chance(config.flat_share):
-            t = flat_picture(t, self.photos.draw(draws, size, config.smallest), draws)
-        if config.defocus_share and draws.chance(config.defocus_share):
-            t = partly_defocused(t, draws)
-        if self.pairs and draws.chance(config.layer_share):
+        place, t = self.photos.draw_placed(rng, size, config.smallest)
+        if config.flat_share and rng.chance(config.flat_share):
+            t = flat_picture(t, self.photos.draw(rng, size, config.smallest), rng)
+        if config.defocus_share and rng.chance(config.defocus_share):
+            t = partly_defocused(t, rng)
+        if self.pairs and rng.chance(config.layer_share):
             layer = real_layer(*self._draw_pair(own, size))
             photo, added = under_layer(t, layer, own)
             return Drawn(photo, t, added, False, place)
-        world = self.reflected if self.reflected and draws.chance(config.reflected_share) else self.photos
-        r = world.draw(draws if config.rotate else own, size, config.smallest)
-        if config.blend_share and draws.chance(config.blend_share):
+        world = self.reflected if self.reflected and rng.chance(config.reflected_share) else self.photos
+        r = world.draw(rng if config.rotate else own, size, config.smallest)
+        if config.blend_share and rng.chance(config.blend_share):
             blended = draw_blend(own, size, size, config.blend)
             return Drawn(t, r, blended.noise, blended, place)
-        view = draw_view(own, draw_scene(draws, self.glass), size, size, self.glass)
+        view = draw_view(own, draw_scene(rng, self.glass), size, size, self.glass)
         return Drawn(t, r, view.noise, view, place)
 
 
-def vary_tone(photo: Tensor, target: Tensor, draws: Draws, most: float) -> tuple[Tensor, Tensor]:
+def vary_tone(photo: Tensor, target: Tensor, rng: SampleRNG, most: float) -> tuple[Tensor, Tensor]:
     """Both pictures of a real pair (3 x H x W in [0, 1]) under one random exponent and one factor for each channel, up
     to ``most`` from 1, a third of that between channels."""
-    exponent, gain = draws.uniform(1 - most, 1 + most), draws.uniform(1 - most, 1 + most)
-    gains = torch.tensor([gain * draws.uniform(1 - most / 3, 1 + most / 3) for _ in range(3)])[:, None, None]
+    exponent, gain = rng.uniform(1 - most, 1 + most), rng.uniform(1 - most, 1 + most)
+    gains = torch.tensor([gain * rng.uniform(1 - most / 3, 1 + most / 3) for _ in range(3)])[:, None, None]
     return (photo**exponent * gains).clamp(0, 1), (target**exponent * gains).clamp(0, 1)

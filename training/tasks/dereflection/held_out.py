@@ -73,7 +73,7 @@ def measure_held_out(restorer: Restorer, folders: Mapping[str, Sequence[Pair]]) 
             photo, target = pair.load(protocol)
             hint = hint_for(photo, target)
             plain = to_8bit(pipeline(as_float(photo)).image)
-            told = to_8bit(pipeline(as_float(photo), hint=hint).image)  # type: ignore[call-arg]
+            guided = to_8bit(pipeline(as_float(photo), hint=hint).image)  # type: ignore[call-arg]
             before, after = protocol.score(photo, target), protocol.score(plain, target)
             group["input"].append(before)
             group["output"].append(after)
@@ -81,16 +81,18 @@ def measure_held_out(restorer: Restorer, folders: Mapping[str, Sequence[Pair]]) 
             row["aligned_gain"] = after.aligned - before.aligned
             inside = hint > INSIDE
             if inside.any():
-                scores = [aligned_psnr(picture[inside][:, None], target[inside][:, None]) for picture in (plain, told)]
+                scores = [
+                    aligned_psnr(picture[inside][:, None], target[inside][:, None]) for picture in (plain, guided)
+                ]
                 group["hinted"].append(scores[1] - scores[0])
                 row |= {"brushed": float(inside.mean()), "hinted": scores[1] - scores[0]}
             rows.append(row)
             caption = f"{name} {pair.stem}: {row['gain']:+.2f} dB, aligned {row['aligned_gain']:+.2f} dB"
             strokes = to_8bit(np.repeat(hint[..., None], 3, axis=2))
-            sheet.append(SheetRow(caption, [thumbnail(x) for x in (photo, plain, told, target, strokes)]))
+            sheet.append(SheetRow(caption, [thumbnail(x) for x in (photo, plain, guided, target, strokes)]))
     groups["all"] = {key: [v for group in groups.values() for v in group[key]] for key in ("input", "output", "hinted")}
     summary: Summary = {"kind": "held-out", "protocol": NATIVE, "images": len(rows)}
-    summary["columns"] = ["input", "restored", "told where", "target", "hint"]
+    summary["columns"] = ["input", "restored", "with the hint", "target", "hint"]
     summary["sets"] = {name: _figures(group) for name, group in groups.items()}
     return summary, rows, sheet
 

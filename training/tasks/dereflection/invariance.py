@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from models.arrays import to_pixels
 from models.colour import to_linear, to_srgb
 from training.data.photos import PhotoStore
@@ -28,14 +28,13 @@ from training.evaluation.scoring import Measured
 from training.evaluation.sheet import SheetRow, thumbnail
 
 POSES = 5
-SIDE = 256
+SIDE_PX = 256
 HOLD_OUT = 0.1  # the stages' data.hold_out, by name
-STREAM = 6  # of the poses; no stage draws from it
 # One exposure, or the targets of a scene would differ; always glass; light that adds up (no shoulder), to be compared.
 GLASS = GlassConfig(clean=0.0, exposure=0.0, screen=0.0)
 
 
-def spread_of(pictures: Sequence[np.ndarray]) -> float:
+def mean_pairwise_rmse(pictures: Sequence[np.ndarray]) -> float:
     """Mean RMSE, in 8-bit levels, between every two of the uint8 pictures."""
     return float(np.mean([_rms(a.astype(float) - b) for a, b in combinations(pictures, 2)]))
 
@@ -62,20 +61,20 @@ def measure_poses(restorer: Restorer, files: Sequence[Path], scenes: int, seed: 
     kept = [file for file in files if held_out(file.stem, HOLD_OUT)]
     if len(kept) < 2:
         raise EvaluationError("Of these photos fewer than two are held out from training: give a larger folder.")
-    photos = PhotoStore(kept, SIDE)
+    photos = PhotoStore(kept, SIDE_PX)
     rows: list[Row] = []
     sheet = []
     for scene in range(scenes):
-        draws = Draws(seed, scene, STREAM)
-        t, r = photos.draw(draws, SIDE, 0.8), photos.draw(draws, SIDE, 0.8)
-        drawn = draw_scene(draws, GLASS)
-        views = [draw_view(draws, drawn, SIDE, SIDE, GLASS) for _ in range(POSES)]
+        rng = SampleRNG(seed, scene, Stream.POSES)
+        t, r = photos.draw(rng, SIDE_PX, 0.8), photos.draw(rng, SIDE_PX, 0.8)
+        drawn = draw_scene(rng, GLASS)
+        views = [draw_view(rng, drawn, SIDE_PX, SIDE_PX, GLASS) for _ in range(POSES)]
         shown = simulate(t.expand(POSES, -1, -1, -1), r.expand(POSES, -1, -1, -1), views)
         inputs, layers = [to_pixels(p) for p in shown["input"]], [to_pixels(p) for p in shown["reflection"]]
         done = [restorer(photo) for photo in inputs]
         outputs = [prediction.image for prediction in done]
         row: Row = {"stem": f"scene-{scene:03d}", "scene": f"scene-{scene:03d}"}
-        row |= {"spread_input": spread_of(inputs), "spread": spread_of(outputs)}
+        row |= {"spread_input": mean_pairwise_rmse(inputs), "spread": mean_pairwise_rmse(outputs)}
         row |= {"leaking": covariance_of(outputs, layers), "reflected": covariance_of(inputs, layers)}
         row["residual"] = float(np.mean([residual_of(i, p) for i, p in zip(inputs, done, strict=True)]))
         row["layer_error"] = float(
@@ -87,7 +86,7 @@ def measure_poses(restorer: Restorer, files: Sequence[Path], scenes: int, seed: 
             pictures = [thumbnail(p) for pair in zip(inputs[:3], outputs[:3], strict=True) for p in pair]
             sheet.append(SheetRow(caption, [*pictures, thumbnail(to_pixels(shown["target"][0]))]))
     names = [str(row["scene"]) for row in rows]
-    summary: Summary = {"kind": "poses", "protocol": f"poses-{POSES}-{SIDE}", "scenes": scenes}
+    summary: Summary = {"kind": "poses", "protocol": f"poses-{POSES}-{SIDE_PX}", "scenes": scenes}
     summary["columns"] = ["pose 1", "restored", "pose 2", "restored", "pose 3", "restored", "target"]
     total = {key: sum(float(row[key]) for row in rows) for key in ("leaking", "reflected")}
     summary["leak"] = {"mean": total["leaking"] / max(total["reflected"], 1e-9)}

@@ -44,6 +44,7 @@ class PerceptualLoss(nn.Module):
         self.encoder = encoder.eval().requires_grad_(False)
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        """Compare B x 3 x H x W pictures in [0, 1]; a value a sample (B). No gradient passes the target."""
         with torch.no_grad():
             wanted = self._features(target)
         pairs = zip(self._features(output), wanted, strict=True)

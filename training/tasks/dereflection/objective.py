@@ -1,4 +1,4 @@
-"""What a stage of dereflection asks of the network, as one module, so that DDP and autocast wrap the whole of it."""
+"""The objectives of dereflection, each as one module, so that DDP and autocast wrap all of it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection, apply_tone
 from models.efficientnet_lite import EfficientNetLite
 from models.geometry import Box
 from models.hub import locate
 from training.core.distributed import Objective
-from training.core.losses import blind_to_tone, charbonnier, consistency, fit_affine
+from training.core.losses import charbonnier, combine_affine_invariant, consistency, fit_affine
 from training.data.sources import Batch
 from training.tasks.dereflection.config import DereflectionRun
 from training.tasks.dereflection.layer_losses import PerceptualLoss, exclusion, reconstruction
 
-CROP_STREAM = 2
 UNUSED = {  # by tier and objective: parameters without a part in it, for which DDP would wait
     "small": {"whole": ("local.",), "local": ()},
     "full": {"whole": ("vae.",), "latent": ("vae.", "vae_2.")},
@@ -34,7 +33,7 @@ def unused(config: DereflectionRun) -> tuple[str, ...]:
 
 
 class PictureObjective(Objective):
-    """Compares pictures; how they come about is :meth:`compare`'s."""
+    """Base of the objectives that compare pictures, which :meth:`compare` makes."""
 
     def __init__(self, network: Any, config: DereflectionRun) -> None:
         super().__init__()
@@ -43,20 +42,21 @@ class PictureObjective(Objective):
     def compare(
         self, photo: Tensor, target: Tensor, indices: list[int], tags: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Output and what it should be, of one size. ``tags``: what guides it, B x tags, or None."""
+        """Output and target of one size. ``tags``: the guidance, B x tags, or None."""
         raise NotImplementedError
 
     def restore(self, photo: Tensor, hint: Tensor | None = None) -> Tensor:
-        """A whole photo of any size, 1 x 3 x H x W, restored as it is in use."""
+        """Restore a whole photo of any size, 1 x 3 x H x W, as the pipeline does."""
         return self.network.restore(photo)
 
     def learn(
         self, photo: Tensor, target: Tensor, indices: list[int], tags: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """What is compared in training: :meth:`compare`'s pictures, unless it is something that they are made of."""
+        """Give what training compares: the pictures of :meth:`compare`, or what a subclass decodes them from."""
         return self.compare(photo, target, indices, tags)
 
-    def losses(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+    def terms(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of each sample (B), and the mean of each term."""
         photo = batch["input"].contiguous(memory_format=torch.channels_last)
         output, target = self.learn(photo, batch["target"], indices, batch.get("tags"))
         return self.weigh(output, target, batch)
@@ -64,16 +64,16 @@ class PictureObjective(Objective):
     def weigh(self, output: Tensor, target: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The losses of ``output``, B, and the mean of each term."""
         output = output.float()
-        each, terms = blind_to_tone(output, target, self.config.losses, self.config.blind, batch["real"])
+        each, terms = combine_affine_invariant(output, target, self.config.losses, self.config.blind, batch["real"])
         if self.config.consistency:
-            spread = consistency(output, target, self.config.data.views) * (~batch["real"])
-            each = each + self.config.consistency * spread
-            terms["consistency"] = spread.detach().mean()
+            penalty = consistency(output, target, self.config.data.views) * (~batch["real"])
+            each = each + self.config.consistency * penalty
+            terms["consistency"] = penalty.detach().mean()
         return each, terms
 
 
 def restore_in_tiles(network: SmallDereflection, photo: Tensor, hint: Tensor | None = None) -> Tensor:
-    """What the pipeline does with a photo that fits into one tile, 1 x 3 x H x W."""
+    """Restore a photo, 1 x 3 x H x W, as the pipeline does with one that fits into one tile."""
     height, width = photo.shape[-2:]
     whole = Box(0, 0, height, width, height, width)
     return network.restore_tiles(photo, network.context(photo, hint=hint), [whole])
@@ -110,9 +110,11 @@ class SeparationObjective(WholeObjective):
             self.perceptual = PerceptualLoss(prior_encoder(config.prior))
 
     def restore(self, photo: Tensor, hint: Tensor | None = None) -> Tensor:
+        """Restore photos, 1 x 3 x H x W in [0, 1], as the pipeline does."""
         return restore_in_tiles(self.network, photo, hint)
 
-    def losses(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+    def terms(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of each sample (B) with the terms on the reflection, and the mean of each term."""
         net, photo = self.network, batch["input"].contiguous(memory_format=torch.channels_last)
         maps, reflection = net.separate(photo, net.tokens(batch.get("tags")), batch["hint"])
         output, reflection, real = apply_tone(photo, maps.float()), reflection.float(), batch["real"]
@@ -151,6 +153,7 @@ class LatentObjective(WholeObjective):
     def learn(
         self, photo: Tensor, target: Tensor, indices: list[int], tags: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
+        """Predict the clean latent, and encode the target's."""
         with torch.no_grad():
             latent, clean = self._latent(photo), self._latent(target)
         return self.network.step(latent), clean.float()
@@ -179,6 +182,7 @@ class LocalObjective(PictureObjective):
             )
 
     def restore(self, photo: Tensor, hint: Tensor | None = None) -> Tensor:
+        """Restore photos, 1 x 3 x H x W in [0, 1], as the pipeline does."""
         return restore_in_tiles(self.network, photo, hint)
 
     def compare(
@@ -192,8 +196,8 @@ class LocalObjective(PictureObjective):
             maps = F.interpolate(net.tone_maps(small, net.tokens(tags)), (size, size), mode="bilinear")
         corners = []
         for i in indices:
-            draws = Draws(self.seed, i // self.views, CROP_STREAM)  # views of a scene are compared: one crop
-            corners.append((draws.integer(size - self.crop + 1), draws.integer(size - self.crop + 1)))
+            rng = SampleRNG(self.seed, i // self.views, Stream.CROP)  # views of a scene are compared: one crop
+            corners.append((rng.integer(size - self.crop + 1), rng.integer(size - self.crop + 1)))
 
         def cut(x: Tensor) -> Tensor:
             parts = [x[n, :, t : t + self.crop, q : q + self.crop] for n, (t, q) in enumerate(corners)]

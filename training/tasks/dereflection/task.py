@@ -6,18 +6,18 @@ from collections.abc import Iterator
 
 from training.tasks.dereflection.card import CARD
 from training.tasks.dereflection.config import DereflectionRun
-from training.tasks.task import Example, Parts, Task, unused_tags
+from training.tasks.task import Components, Example, Task, unused_tags
 
 
-def parts(config: DereflectionRun) -> Parts:
-    """The parts of a run, of the small tier or the full one."""
+def components(config: DereflectionRun) -> Components:
+    """Give the classes that a run is made of, of the small tier or the full one."""
     from models.dereflection.full import FullDereflection
     from models.dereflection.small import SmallDereflection
     from training.tasks.dereflection.dataset import Reflections
     from training.tasks.dereflection.objective import build_objective, unused
     from training.tasks.dereflection.validation import Validator
 
-    return Parts(
+    return Components(
         FullDereflection if config.tier == "full" else SmallDereflection,
         Reflections,
         build_objective,
@@ -33,4 +33,4 @@ def examples(config: DereflectionRun) -> Iterator[Example]:
     return behind_glass(config)
 
 
-TASK = Task("dereflection", DereflectionRun, "DereflectionPipeline", parts, CARD, "glass", examples)
+TASK = Task("dereflection", DereflectionRun, "DereflectionPipeline", components, CARD, "glass", examples)

@@ -62,6 +62,7 @@ class Validator:
 
     @torch.no_grad()
     def run(self, objective: PictureObjective, device: torch.device) -> dict[str, float]:
+        """Measure the network of ``objective`` as it is: see the class."""
         row: dict[str, float] = {}
         for name, samples in self.sets.items():
             if not samples:
@@ -84,9 +85,9 @@ class Validator:
                 scores.append((tensor_psnr(output, target), tensor_aligned_psnr(output, target)))
                 if getattr(objective.network, "takes_hint", False):
                     hint = brushed((photo - target)[None], torch.full((1,), USUAL_WIDTH, device=device))
-                    told, inside = objective.restore(photo[None], hint)[0], hint[0, 0] > 0.5
+                    guided, inside = objective.restore(photo[None], hint)[0], hint[0, 0] > 0.5
                     if bool(inside.any()):
-                        hinted.append(aligned_inside(told, target, inside) - aligned_inside(output, target, inside))
+                        hinted.append(aligned_inside(guided, target, inside) - aligned_inside(output, target, inside))
             row |= {name: mean(s for s, _ in scores), f"{name}_aligned": mean(s for _, s in scores)}
             together += scores
         if together:
@@ -97,8 +98,8 @@ class Validator:
         """Mean PSNR with true and with wrong tags over that without."""
         samples, tags = [s for s, _ in self.tagged], torch.stack([t for _, t in self.tagged])
         none, true, wrong = (
-            sum(s for s, _ in self._scores(objective, samples, told, device)) / len(samples)
-            for told in (None, tags, wrong_tags(tags))
+            sum(s for s, _ in self._scores(objective, samples, given, device)) / len(samples)
+            for given in (None, tags, wrong_tags(tags))
         )
         return {"true_tags": true - none, "wrong_tags": wrong - none}
 
@@ -109,13 +110,13 @@ class Validator:
         tags: Tensor | None,
         where: torch.device,
     ) -> list[tuple[float, float]]:
-        """PSNR and aligned PSNR of each sample, told ``tags``."""
+        """PSNR and aligned PSNR of each sample, given ``tags``."""
         scores = []
         for at in range(0, len(samples), self.batch):
             group = samples[at : at + self.batch]
             photo, target = (torch.stack(side).to(where) for side in zip(*group, strict=True))
-            told = None if tags is None else tags[at : at + self.batch].to(where)
-            output, wanted = objective.compare(photo, target, list(range(at, at + len(group))), told)
+            given = None if tags is None else tags[at : at + self.batch].to(where)
+            output, wanted = objective.compare(photo, target, list(range(at, at + len(group))), given)
             scores += [
                 (tensor_psnr(o, t), tensor_aligned_psnr(o, t)) for o, t in zip(output.float(), wanted, strict=True)
             ]

@@ -33,7 +33,7 @@ class TaggedDataConfig(FolderConfig):
 
 
 class SemanticRun(RunConfig):
-    """Training of semantic guidance; ``losses`` weighs the parts of `training.tasks.semantics.objective`."""
+    """Training of semantic guidance; ``losses`` weighs the terms of `training.tasks.semantics.objective`."""
 
     task: Literal["semantics"] = "semantics"
     losses: dict[str, float] = {"rank": 1.0, "score": 3.0}

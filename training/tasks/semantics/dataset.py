@@ -9,12 +9,12 @@ from torch import Tensor
 
 from degradations.blur import draw_blur, simulate_blur
 from degradations.reflection import draw_scene, draw_view, simulate
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG, Stream
 from models.semantics.vocabulary import vocabulary
 from training.data.manifest import list_images, manifest_hash
 from training.data.photos import Crop, PhotoStore
 from training.data.semantic import Split, split_of, tag_of
-from training.data.sources import VALIDATION_STREAM, Batch
+from training.data.sources import Batch
 from training.tasks.semantics.config import TaggedDataConfig
 
 GRAY = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -54,6 +54,7 @@ class TaggedPhotos:
         return manifest_hash(self.files, self.config.root)
 
     def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
+        """Make the samples ``indices``, ``size`` x ``size`` px, by name: see the class."""
         keys = [(index % self.config.samples, size) for index in indices]
         missing = [key for key in dict.fromkeys(keys) if key not in self._made]
         if missing:
@@ -66,11 +67,11 @@ class TaggedPhotos:
         }
 
     def _make(self, indices: Sequence[int], size: int, device: torch.device | str) -> Batch:
-        drawn = [Draws(self.seed, i, 0 if self.split == "train" else VALIDATION_STREAM) for i in indices]
-        photos, tags = zip(*(self._draw(draws, size) for draws in drawn), strict=True)
+        drawn = [SampleRNG(self.seed, i, Stream.TRAINING.of(self.split != "train")) for i in indices]
+        photos, tags = zip(*(self._draw(rng, size) for rng in drawn), strict=True)
         shown = torch.stack(photos).to(device)
         c = self.config
-        kinds = [draws.uniform() for draws in drawn]
+        kinds = [rng.uniform() for rng in drawn]
         glass = [i for i, kind in enumerate(kinds) if kind < c.glass_share]
         blurred = [
             i for i, kind in enumerate(kinds) if c.glass_share - c.both <= kind < c.glass_share - c.both + c.blur_share
@@ -84,33 +85,33 @@ class TaggedPhotos:
             shown[glass] = simulate(shown[glass], worlds, views)["input"]
         return {"input": shown, "tags": torch.stack(tags).to(device)}
 
-    def _draw(self, draws: Draws, size: int) -> tuple[Tensor, Tensor]:
+    def _draw(self, rng: SampleRNG, size: int) -> tuple[Tensor, Tensor]:
         """A photo under a light of its own, and its tags."""
-        photo, tag = self._take(draws, size)
+        photo, tag = self._take(rng, size)
         tags = torch.zeros(len(vocabulary().tags))
         tags[tag] = 1
-        if draws.chance(self.config.mix):
-            other, second = self._take(draws, size)
-            weight = draws.uniform(0.5, 1.0)
+        if rng.chance(self.config.mix):
+            other, second = self._take(rng, size)
+            weight = rng.uniform(0.5, 1.0)
             photo, tags = weight * photo + (1 - weight) * other, tags * weight
             tags[second] += 1 - weight
-        return self._relight(photo, draws), tags
+        return self._relight(photo, rng), tags
 
-    def _take(self, draws: Draws, size: int) -> tuple[Tensor, int]:
-        places = self.by_tag[draws.integer(len(self.by_tag))]
-        place = places[draws.integer(len(places))]
-        share, stretch = draws.uniform(self.config.smallest, 1.0), draws.log_uniform(0.8, 1.25) ** 0.5
+    def _take(self, rng: SampleRNG, size: int) -> tuple[Tensor, int]:
+        places = self.by_tag[rng.integer(len(self.by_tag))]
+        place = places[rng.integer(len(places))]
+        share, stretch = rng.uniform(self.config.smallest, 1.0), rng.log_uniform(0.8, 1.25) ** 0.5
         height, width = min(1.0, share * stretch), min(1.0, share / stretch)
-        crop = Crop(draws.uniform(0, 1 - height), draws.uniform(0, 1 - width), height, width, draws.chance(0.5))
+        crop = Crop(rng.uniform(0, 1 - height), rng.uniform(0, 1 - width), height, width, rng.chance(0.5))
         return crop.take(self.photos.photos[place], size), self.tags[place]
 
-    def _relight(self, photo: Tensor, draws: Draws) -> Tensor:
+    def _relight(self, photo: Tensor, rng: SampleRNG) -> Tensor:
         """Contrast, brightness, saturation and white balance as other cameras and hours would have them."""
         c = self.config.colour
         gray = sum(weight * photo[i] for i, weight in enumerate(GRAY))
-        photo = gray + (photo - gray) * draws.uniform(1 - c, 1 + c)
-        gain = torch.tensor([draws.uniform(1 - c / 4, 1 + c / 4) for _ in range(3)])[:, None, None]
+        photo = gray + (photo - gray) * rng.uniform(1 - c, 1 + c)
+        gain = torch.tensor([rng.uniform(1 - c / 4, 1 + c / 4) for _ in range(3)])[:, None, None]
         middle = photo.mean()
-        return (
-            (photo - middle) * gain * draws.uniform(1 - c / 2, 1 + c / 2) + middle + draws.uniform(-c, c) / 4
-        ).clamp(0, 1)
+        return ((photo - middle) * gain * rng.uniform(1 - c / 2, 1 + c / 2) + middle + rng.uniform(-c, c) / 4).clamp(
+            0, 1
+        )

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from degradations.sample_rng import Draws
-from degradations.severity import DEGRADATION_STREAM, degrade
+from degradations.sample_rng import SampleRNG, Stream
+from degradations.severity import degrade
 from models import hub
 from models.errors import ModelError
 from models.semantics.pipeline import SemanticsPipeline
@@ -31,10 +31,10 @@ from training.data.semantic import class_of, split_of, tag_of
 from training.evaluation.protocol import EvaluationError
 from training.evaluation.report import Summary
 from training.evaluation.tables import markdown
-from training.tasks.semantics.validation import TOP
+from training.tasks.semantics.validation import TOP_TAGS
 
-PROTOCOL = f"tags-recall-at-{TOP}"
-SIDE = 192  # px, the shorter side at which photos are degraded
+PROTOCOL = f"tags-recall-at-{TOP_TAGS}"
+SIDE_PX = 192  # px, the shorter side at which photos are degraded
 SEED, RESAMPLES = 0, 2000
 
 
@@ -45,19 +45,19 @@ def evaluate(pipeline: SemanticsPipeline, data: Path) -> Summary:
     if not test:
         raise EvaluationError(f"{data} holds no photo whose name tells an ImageNet class of the test split.")
     counts = Counter(tag_of(f) for f in files if split_of(f) == "train")
-    commonest = [str(tag) for tag, _ in sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))[:TOP]]
+    commonest = [str(tag) for tag, _ in sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))[:TOP_TAGS]]
     tags, classes = [str(tag_of(f)) for f in test], [str(class_of(f)) for f in test]
-    photos = [read_photo(f, SIDE).float() / 255 for f in test]
+    photos = [read_photo(f, SIDE_PX).float() / 255 for f in test]
     hits: dict[str, list[bool]] = {"sharp": [], "glass": [], "blur": []}
     for i, (photo, tag) in enumerate(zip(photos, tags, strict=True)):
         other = photos[i - 1][None]
         world = torch.nn.functional.interpolate(other, photo.shape[-2:], mode="bilinear", antialias=True)[0]
         shown = {"sharp": photo}
         for kind in ("glass", "blur"):
-            shown[kind] = degrade(photo, kind, world, Draws(SEED, i, DEGRADATION_STREAM))
+            shown[kind] = degrade(photo, kind, world, SampleRNG(SEED, i, Stream.SEVERE))
         for kind, picture in shown.items():
             answer = pipeline(np.ascontiguousarray(picture.permute(1, 2, 0).numpy()))
-            hits[kind].append(tag in [said.name for said in answer[:TOP]])
+            hits[kind].append(tag in [said.name for said in answer[:TOP_TAGS]])
     prior = macro([tag in commonest for tag in tags], tags)
     conditions = {"sharp": ["sharp"], "severe": ["glass", "blur"], "glass": ["glass"], "blur": ["blur"]}
     rows = {}
@@ -104,6 +104,7 @@ def interval(hits: Sequence[bool], tags: Sequence[str], classes: Sequence[str]) 
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="an id of the hub, or the folder of a finished run's model")
     parser.add_argument("--data", type=Path, required=True, help="photos whose names tell their ImageNet class")

@@ -33,7 +33,7 @@ def fit_codebook(network: TagNetwork, data: TaggedPhotos, config: SemanticRun) -
 
 
 class SemanticObjective(nn.Module):
-    """See above; ValueError, naming the setting, for parts that there are not or sizes that do not suit."""
+    """See above; ValueError, naming the setting, for unknown losses or sizes that do not fit the network."""
 
     def __init__(self, network: TagNetwork, config: SemanticRun) -> None:
         super().__init__()
@@ -45,15 +45,15 @@ class SemanticObjective(nn.Module):
             raise ValueError(f"data.sizes and validation_size must be the network's largest size, {network.size}.")
 
     def forward(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of each sample (B), and the mean of each of its parts."""
+        """The loss of each sample (B), and the mean of each term."""
         logits, tags = self.network.score(self._fisher_vectors(batch["input"], indices)).float(), batch["tags"]
         wanted = tags * (1 - self.config.smoothing) + self.config.smoothing / tags.shape[1]
-        parts = {
+        terms = {
             "rank": -(wanted * logits.log_softmax(1)).sum(1),
             "score": F.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean(1),
         }
-        total = torch.stack([weight * parts[name] for name, weight in self.config.losses.items()]).sum(0)
-        return total, {name: parts[name].detach().mean() for name in self.config.losses}
+        total = torch.stack([weight * terms[name] for name, weight in self.config.losses.items()]).sum(0)
+        return total, {name: terms[name].detach().mean() for name in self.config.losses}
 
     @torch.no_grad()
     def _fisher_vectors(self, photos: Tensor, indices: list[int]) -> Tensor:

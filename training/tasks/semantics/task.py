@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from training.tasks.semantics.card import CARD
 from training.tasks.semantics.config import SemanticRun
-from training.tasks.task import Parts, Task
+from training.tasks.task import Components, Task
 
 
-def parts(config: SemanticRun) -> Parts:
-    """The parts of a run."""
+def components(config: SemanticRun) -> Components:
+    """Give the classes that a run is made of."""
     from models.semantics.network import TagNetwork
     from training.tasks.semantics.dataset import TaggedPhotos
     from training.tasks.semantics.objective import CODEBOOK, SemanticObjective, fit_codebook
     from training.tasks.semantics.validation import SemanticValidator
 
-    return Parts(TagNetwork, TaggedPhotos, SemanticObjective, lambda config: CODEBOOK, SemanticValidator, fit_codebook)
+    return Components(
+        TagNetwork, TaggedPhotos, SemanticObjective, lambda config: CODEBOOK, SemanticValidator, fit_codebook
+    )
 
 
-TASK = Task("semantics", SemanticRun, "SemanticsPipeline", parts, CARD)
+TASK = Task("semantics", SemanticRun, "SemanticsPipeline", components, CARD)

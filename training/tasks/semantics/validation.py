@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from degradations.sample_rng import Draws
-from degradations.severity import DEGRADATION_STREAM, degrade
+from degradations.sample_rng import SampleRNG, Stream
+from degradations.severity import degrade
 from training.data.photos import Crop
 from training.tasks.semantics.config import SemanticRun
 from training.tasks.semantics.dataset import TaggedPhotos
 from training.tasks.semantics.objective import SemanticObjective
 
-TOP = 3
+TOP_TAGS = 3
 
 
-def macro_recall(scores: Tensor, tags: Sequence[int], top: int = TOP) -> float:
+def macro_recall(scores: Tensor, tags: Sequence[int], top: int = TOP_TAGS) -> float:
     """Mean over the tags that occur of the share of their photos where they are among the ``top`` scores (N x T)."""
     truth = torch.tensor(tags)
     hit = (scores.topk(min(top, scores.shape[1]), 1).indices == truth[:, None]).any(1).double()
@@ -38,12 +38,13 @@ class SemanticValidator:
         self.vectors: dict[str, Tensor] = {}
         for kind in ("glass", "blur"):
             self.sets[kind] = [
-                degrade(photo, kind, shown[i - 1], Draws(config.seed, i, DEGRADATION_STREAM))
+                degrade(photo, kind, shown[i - 1], SampleRNG(config.seed, i, Stream.SEVERE))
                 for i, photo in enumerate(shown)
             ]
 
     @torch.no_grad()
     def run(self, objective: SemanticObjective, device: torch.device) -> dict[str, float]:
+        """Measure the network of ``objective`` as it is: see the class."""
         if not self.tags:
             return {}
         network = objective.network
@@ -51,8 +52,8 @@ class SemanticValidator:
         row = {}
         for name, photos in self.sets.items():
             if name not in self.vectors:  # the codebook stays as it is
-                parts = torch.stack(photos).split(self.batch)
-                found = [network.fisher_vector(network.patches(part.to(device))) for part in parts]
+                chunks = torch.stack(photos).split(self.batch)
+                found = [network.fisher_vector(network.patches(part.to(device))) for part in chunks]
                 self.vectors[name] = torch.cat(found)
             row[name] = 100 * macro_recall(network.score(self.vectors[name]).float().cpu(), self.tags)
         network.train()

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from degradations.blur import BlurConfig, draw_blur, simulate_blur
-from degradations.sample_rng import Draws
+from degradations.sample_rng import SampleRNG
 from models.deblur.blur_field import double_angle, spread_of, to_vector
 from models.deblur.network import Deblur
 from training.tasks.deblur.config import DeblurRun
@@ -19,7 +19,7 @@ def config(parts: dict[str, float], **settings) -> DeblurRun:
 def blurred(count: int = 2) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     settings = BlurConfig(clean=0.0, families={"others": 0, "linear": 1})
-    blurs = [draw_blur(Draws(0, i), settings, 64, 64) for i in range(count)]
+    blurs = [draw_blur(SampleRNG(0, i), settings, 64, 64) for i in range(count)]
     sharp = torch.rand(count, 3, 64, 64)
     return simulate_blur(sharp, blurs) | {"real": torch.zeros(count, dtype=torch.bool)}
 

@@ -14,7 +14,7 @@ from models.errors import LimpidError
 from training import evaluate
 from training.data.sources import held_out
 from training.evaluation.restorer import Restorer
-from training.tasks.dereflection.invariance import covariance_of, spread_of
+from training.tasks.dereflection.invariance import covariance_of, mean_pairwise_rmse
 
 
 def layer(photo: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -54,7 +54,7 @@ def test_spread_and_leak_of_plain_pictures() -> None:
     flat = np.full((4, 4, 3), 100, np.uint8)
     marked = flat.copy()
     marked[0] = 108
-    assert spread_of([flat, flat, flat]) == 0 and spread_of([flat, marked]) == pytest.approx(4)
+    assert mean_pairwise_rmse([flat, flat, flat]) == 0 and mean_pairwise_rmse([flat, marked]) == pytest.approx(4)
     layers = [flat - flat, marked - flat]
     # A quarter of the pixels differ by 8 levels: 4 from the mean on either side.
     assert covariance_of([flat, marked], layers) == 4.0 and covariance_of([flat, flat], layers) == 0

@@ -1,4 +1,4 @@
-"""The baseline a restorer must beat: the one tone change ``a x + b`` that lowers the error most.
+"""The baseline a restorer must beat: one affine map ``gain * x + offset`` of all values, fitted to a set of pairs.
 
 PSNR rewards a mere change of brightness, so a gain over the untouched input alone says little.
 """
@@ -11,14 +11,14 @@ from typing import Literal
 
 import numpy as np
 
-from training.evaluation.metrics import PSNR_CAP
+from training.evaluation.metrics import psnr_of_error
 
 LEVELS = 256
 Objective = Literal["error", "psnr"]
 
 
 @dataclass(frozen=True)
-class ToneChange:
+class AffineMap:
     """8-bit in, 8-bit out: ``round(gain * x + offset)``, clipped to [0, 255]; offset in 8-bit levels."""
 
     gain: float = 1.0
@@ -26,26 +26,29 @@ class ToneChange:
 
     @property
     def table(self) -> np.ndarray:
-        """The 256 output levels, float64."""
+        """The output level of each of the 256 input levels, float64."""
         return _tables(np.array([self.gain]), np.array([self.offset]))[0]
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """uint8 H x W x 3 -> uint8 H x W x 3."""
+        """Apply the map to a picture, uint8 H x W x 3 -> uint8 H x W x 3."""
         return self.table.astype(np.uint8)[picture]
 
 
 @dataclass(frozen=True)
-class ToneMoments:
-    """What one pair says about *every* tone change: per input level, how often it occurs (as a share of all
-    values), and the sums of target and of squared target there. The error of any table follows exactly."""
+class PairMoments:
+    """Sufficient statistics of one pair, from which the exact error of any map of the 256 levels follows.
+
+    For each input level: its frequency (``share`` of all values), and the sums of the target and of the squared target
+    at its pixels, over the number of all values.
+    """
 
     share: np.ndarray
     target: np.ndarray
     square: np.ndarray
 
     @classmethod
-    def of(cls, picture: np.ndarray, target: np.ndarray) -> ToneMoments:
-        """From an 8-bit pair of one size."""
+    def of(cls, picture: np.ndarray, target: np.ndarray) -> PairMoments:
+        """Compute the statistics of an 8-bit pair of one size."""
         if picture.shape != target.shape:
             raise ValueError(f"The pair differs in size: {picture.shape} against {target.shape}.")
         x, y = picture.ravel(), target.ravel().astype(np.float64)
@@ -56,27 +59,26 @@ class ToneMoments:
         )
 
     def error(self, tables: np.ndarray) -> np.ndarray:
-        """Mean squared error of each table, ``(..., 256) -> (...)``."""
+        """Compute the mean squared error of each table of output levels, ``(..., 256) -> (...)``."""
         return tables**2 @ self.share - 2 * tables @ self.target + self.square.sum()
 
-    def psnr(self, change: ToneChange) -> float:
-        """PSNR in dB of the changed picture, without making it."""
-        error = float(self.error(change.table))
-        return PSNR_CAP if error < 1e-9 else min(PSNR_CAP, 10 * float(np.log10(255.0**2 / error)))
+    def psnr(self, affine: AffineMap) -> float:
+        """PSNR in dB of the mapped picture, computed from the statistics alone."""
+        return psnr_of_error(float(self.error(affine.table)))
 
 
-def best_tone_change(pairs: Sequence[ToneMoments], objective: Objective = "error") -> ToneChange:
-    """The gain and offset with the least mean squared error, or the highest mean PSNR, in 8-bit.
+def best_affine_map(pairs: Sequence[PairMoments], objective: Objective = "error") -> AffineMap:
+    """Find the map with the lowest mean squared error, or the highest mean PSNR, over 8-bit pairs of equal weight.
 
-    Every pair weighs the same. Found on a grid refined three times, since rounding and clipping leave no closed
-    form; it ends within 0.001 in gain and 0.1 levels in offset.
+    Rounding and clipping leave no closed form, so a grid is searched and refined three times, to 0.001 in gain and 0.1
+    levels in offset. ValueError without pairs.
     """
     if not pairs:
-        raise ValueError("There are no pairs to choose a tone change from.")
+        raise ValueError("There are no pairs to fit an affine map to.")
     together = pairs
     if objective == "error":  # the mean error is the error of the mean moments: one pair stands for all
         names = ("share", "target", "square")
-        together = [ToneMoments(*(np.mean([getattr(p, name) for p in pairs], axis=0) for name in names))]
+        together = [PairMoments(*(np.mean([getattr(p, name) for p in pairs], axis=0) for name in names))]
     gain, offset, gain_step, offset_step, reach = 1.0, 0.0, 0.04, 4.0, 20
     for _ in range(4):
         steps = np.arange(-reach, reach + 1)
@@ -88,7 +90,7 @@ def best_tone_change(pairs: Sequence[ToneMoments], objective: Objective = "error
         best = np.unravel_index(int(np.argmin(cost)), cost.shape)
         gain, offset = float(gains[best]), float(offsets[best])
         gain_step, offset_step, reach = gain_step / 4, offset_step / 4, 10
-    return ToneChange(round(gain, 4), round(offset, 3))
+    return AffineMap(round(gain, 4), round(offset, 3))
 
 
 def _tables(gains: np.ndarray, offsets: np.ndarray) -> np.ndarray:
