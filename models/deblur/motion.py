@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.blocks import Down, Pointwise, ResidualBlock, residuals, widened, zero_conv
 from models.deblur.blur_field import double_angle, from_log, log_of, spread_of
-from models.deblur.spectra import CHANNELS, FAR, describe
+from models.deblur.spectra import CHANNELS, LONG_RANGE_CHANNELS, spectral_maps
 from models.deblur.windows import cut
 
 LENGTH, RADIUS = 10.0, 3.0  # pixels that an output of 1 stands for
@@ -35,14 +35,21 @@ class MotionEstimator(nn.Module):
     """
 
     def __init__(
-        self, side: int, widths: tuple[int, int, int], code: int, fine: int, far: bool = False, deep: bool = False
+        self,
+        side: int,
+        widths: tuple[int, int, int],
+        code: int,
+        fine: int,
+        long_range_features: bool = False,
+        deep_encoder: bool = False,
     ) -> None:
         super().__init__()
-        self.side, self.far = side, far
+        self.side, self.long_range_features = side, long_range_features
         self.widths, self.code = widths, code
         a, b, c = widths
+        channels = CHANNELS + LONG_RANGE_CHANNELS * long_range_features
         self.read = nn.Sequential(
-            nn.Conv2d(CHANNELS + FAR * far, a, 3, padding=1), *residuals(a, 1), Down(a, b),
+            nn.Conv2d(channels, a, 3, padding=1), *residuals(a, 1), Down(a, b),
             *residuals(b, 1), Down(b, c), *residuals(c, 1), Down(c, c),
         )  # fmt: skip
         self.sum_up = nn.Linear(16 * c, code)
@@ -57,14 +64,15 @@ class MotionEstimator(nn.Module):
                 nn.init.zeros_(parameter)
         self.more: nn.ModuleDict | None = None
         self.whole: WholeSpread | None = None
-        if deep:
-            self.look_deeper()
+        if deep_encoder:
+            self.deepen()
 
-    def look_far(self) -> None:
+    def add_long_range_features(self) -> None:
         """From now on read the maps of longer blur too; what was found without them is found still."""
-        self.read[0], self.far = widened(cast(nn.Conv2d, self.read[0]), FAR, 0), True
+        self.read[0] = widened(cast(nn.Conv2d, self.read[0]), LONG_RANGE_CHANNELS, 0)
+        self.long_range_features = True
 
-    def look_deeper(self) -> None:
+    def deepen(self) -> None:
         """From now on read windows by more layers, ask neighbours twice as far off, and ask all windows together of the
         photo's spread; what was found stays until these are trained."""
         _, b, c = self.widths
@@ -88,7 +96,7 @@ class MotionEstimator(nn.Module):
         of the photo's blur (x, y), px². Sides: multiples of 8."""
         windows = cut(photo, self.side)
         batch, rows, columns = windows.shape[:3]
-        read = self._read(describe(windows.flatten(0, 2), self.far).to(photo.dtype))
+        read = self._read(spectral_maps(windows.flatten(0, 2), self.long_range_features).to(photo.dtype))
         code = self.sum_up(read.flatten(1)).view(batch, rows, columns, -1).permute(0, 3, 1, 2)
         code = self.ask(code)
         if self.more is not None:

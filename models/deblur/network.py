@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -22,15 +21,16 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from models.blocks import Pointwise, zero_conv
+from models.deblur.bands import BANDS, bands
 from models.deblur.motion import CELL, MotionEstimator, in_units
 from models.deblur.prior import PreReconstruction
 from models.deblur.undone import Undone, undo
 from models.deblur.wiener import WienerStep
 from models.guidance import Guided
+from models.legacy import RenamedOptions
 
 SIDE = 128  # of the windows in which a blur is taken for one
 MOTION = 3  # channels of the blur field
-BANDS = 3
 
 
 @dataclass
@@ -44,21 +44,27 @@ class Prepared:
     undone: Undone | None
 
 
-class Deblur(Guided, ModelMixin, ConfigMixin):
-    """The network of both tiers; implements the interface of section 3 of the design.
+class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
+    """The deblurring network of both tiers. Pictures: B x 3 x H x W, sRGB in [0, 1], sides multiples of ``multiple``.
 
-    ``autoencoder_config`` and ``transformer_config`` are arguments of diffusers' ``AutoencoderDC`` and
-    ``SanaTransformer2DModel`` (but for its channels and its tokens' width, which follow). ``token_dim``: width of
-    guidance tokens; a learned null token stands for "no guidance". ``tags``: those it can be guided by
-    (`models.guidance`); none: it was trained without. ``far``: the motion estimator reads longer blur
-    (`models.deblur.spectra`). ``deep``: it reads by more layers. ``lift``: the decoder says besides, for each pixel, by
-    how much to raise what the pre-reconstruction has in each of some bands of scale. ``kernel``: the pre-reconstruction
-    is shown besides the photo as one kernel, found blindly, undoes it (`models.deblur.undone`). Pictures are
-    B x 3 x H x W, sRGB in [0, 1], sides multiples of ``multiple``.
+    Args:
+        widths, depths: Channels and residual blocks of the pre-reconstruction's levels, the finest first.
+        extra: Learned features that the Wiener step deconvolves besides the photo.
+        motion_widths, motion_code, motion_fine: Channels of the motion estimator.
+        autoencoder_config, transformer_config: Arguments of diffusers' ``AutoencoderDC`` and
+            ``SanaTransformer2DModel``; the latter's channels and token width follow from the rest.
+        token_dim: Width of guidance tokens. A learned null token stands for "no guidance".
+        tags: Names of the tags that can guide the network (`models.guidance`); empty: trained without guidance.
+        long_range_features: The motion estimator reads spectral maps for longer blur (`models.deblur.spectra`).
+        detail_gain: The decoder also predicts, for each pixel, a gain on each band of scale of the pre-reconstruction.
+        kernel: The pre-reconstruction also gets the photo deconvolved with one blindly estimated kernel
+            (`models.deblur.blind_deconvolution`).
+        deep_motion_encoder: The motion estimator has more layers.
     """
 
     config_name = "config.json"
-    grows = ("far", "lift", "kernel", "deep")  # what a warm start may add, see :meth:`grow`
+    grows = ("long_range_features", "detail_gain", "kernel", "deep_motion_encoder")
+    """Options that a warm start may turn on (:meth:`grow`)."""
     _supports_gradient_checkpointing = True
 
     @register_to_config
@@ -74,10 +80,10 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         transformer_config: dict[str, Any] | None = None,
         token_dim: int = 128,
         tags: tuple[str, ...] = (),
-        far: bool = False,
-        lift: bool = False,
+        long_range_features: bool = False,
+        detail_gain: bool = False,
         kernel: bool = False,
-        deep: bool = False,
+        deep_motion_encoder: bool = False,
     ) -> None:
         super().__init__()
         coder = SMALL_AUTOENCODER | (autoencoder_config or {})
@@ -85,7 +91,14 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         latent = coder["latent_channels"]
         self.token_dim, self.latent_channels = token_dim, latent
         self.scale: float = coder.get("scaling_factor", 1.0)  # latents times this have a variance of about 1
-        self.motion = MotionEstimator(SIDE, tuple(motion_widths), motion_code, motion_fine, far, deep)  # type: ignore[arg-type]
+        self.motion = MotionEstimator(
+            SIDE,
+            tuple(motion_widths),  # type: ignore[arg-type]
+            motion_code,
+            motion_fine,
+            long_range_features,
+            deep_motion_encoder,
+        )
         self.wiener = WienerStep(extra, SIDE)
         self.prior = PreReconstruction(tuple(widths), tuple(depths), extra, latent)
         self.autoencoder = AutoencoderDC(**coder)
@@ -108,8 +121,8 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
             {str(s): Pointwise(w, inside[s]) for s, w in zip(scales, reversed(widths), strict=True) if s in inside}
         )
         self.lifts: nn.Conv2d | None = None
-        if lift:
-            self.grow("lift")
+        if detail_gain:
+            self.grow("detail_gain")
         if kernel:
             self.grow("kernel")
         for last in (self.transformer.proj_out, *self.details.values(), _last(self.autoencoder.decoder.conv_out)):
@@ -147,10 +160,10 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
 
     def grow(self, part: str) -> None:
         """Add one of ``grows`` to a network made without it; what it gives stays the same until it is trained."""
-        if part == "far":
-            self.motion.look_far()
-        elif part == "deep":
-            self.motion.look_deeper()
+        if part == "long_range_features":
+            self.motion.add_long_range_features()
+        elif part == "deep_motion_encoder":
+            self.motion.deepen()
         elif part == "kernel":
             self.prior.take_undone()
         else:
@@ -252,24 +265,6 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         """``decode(step(encode(photo)))``."""
         latent, known = self.encode(photo, tokens=tokens)
         return self.decode(self.step(latent, tokens), known)
-
-
-def bands(picture: Tensor) -> Tensor:
-    """B x C x H x W to B x BANDS x C x H x W: what it has at scales of about 1, 2 and 4 pixels (differences of
-    binomial means)."""
-    levels = [picture]
-    for level in range(BANDS):
-        levels.append(_binomial(_binomial(levels[-1], 2**level, -1), 2**level, -2))
-    return torch.stack([a - b for a, b in pairwise(levels)], 1)
-
-
-def _binomial(x: Tensor, step: int, dim: int) -> Tensor:
-    """The mean of five values ``step`` apart along ``dim``, weighted 1, 4, 6, 4, 1; sums, since a CPU is slow at
-    convolutions of single channels."""
-    beyond = (2 * step, 2 * step, 0, 0) if dim == -1 else (0, 0, 2 * step, 2 * step)
-    wide, length = F.pad(x, beyond, mode="replicate"), x.shape[dim]
-    a, b, c, d, e = (wide.narrow(dim, place * step, length) for place in range(5))
-    return (a + e) / 16 + (b + d) / 4 + c * 0.375
 
 
 def _last(module: nn.Module) -> nn.Conv2d:

@@ -12,7 +12,6 @@ Everything that changes the photo starts at zero: untrained, the network is the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -20,145 +19,12 @@ from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from models.blocks import Down, Pointwise, Up, residuals, stack, zero_conv
+from models.dereflection.affine_maps import apply_tone, weight_global_affine
 from models.dereflection.interface import Processing
-from models.efficientnet_lite import EfficientNetLite
+from models.dereflection.small_layers import Decoder, Encoder, Local, Sizes, Skips
 from models.geometry import Box, enlarge_part, pad_to
-from models.guidance import Guided, Modulations, modulated
-
-Sizes = tuple[int, ...]
-Skips = tuple[Tensor, ...]
-
-
-class Encoder(nn.Module):
-    """Photo and hint to a latent at 1/32, and skips: the photo itself, then features at 1/2, 1/4, 1/8 and 1/16.
-
-    ``lite``: the pretrained network, which reads the hint as a fourth channel. ``detail``: one convolution over the
-    photo's own pixels beside its first level, which is thin (16 channels). ``channels``: of the skips but the first.
-    """
-
-    def __init__(self, width: float, detail_channels: int, latent_channels: int) -> None:
-        super().__init__()
-        self.lite = EfficientNetLite(width, extra_channels=1)
-        self.detail = nn.Conv2d(16, detail_channels, 3, padding=1)
-        *levels, last = self.lite.channels
-        self.channels = (levels[0] + detail_channels, *levels[1:])
-        self.to_latent = Pointwise(last, latent_channels)
-
-    def forward(self, photo: Tensor, hint: Tensor | None = None) -> tuple[Tensor, Skips]:
-        if hint is None:
-            hint = torch.zeros_like(photo[:, :1])
-        shown = torch.cat([photo, hint.to(photo.dtype)], 1)
-        first, *others, last = self.lite(shown)
-        pixels = F.pixel_unshuffle(torch.cat([photo * 2 - 1, hint.to(photo.dtype)], 1), 2)
-        detail = F.silu(self.detail(pixels.to(self.detail.weight.dtype)))
-        # The photo stays as precise as it came, whatever the weights are in: the result is a change of it.
-        return self.to_latent(last), (photo, torch.cat([first, detail], 1), *others)
-
-
-class Gate(nn.Module):
-    """Lets through of a skip what the clean latent agrees with: the photo's skips hold its reflection too.
-
-    DAI's stage 3 is known to let reflections back in through the skips. One value in 0 .. 1 a channel and place.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = Pointwise(2 * channels, channels)
-
-    def forward(self, skip: Tensor, x: Tensor) -> Tensor:
-        return skip * torch.sigmoid(self.conv(torch.cat([skip, x], 1)))
-
-
-class Decoder(nn.Module):
-    """Clean latent and the photo's skips to tone maps (gain, offset), B x 6 x H x W, and the reflection, B x 3 x H x W.
-
-    ``skip_channels``, ``widths`` and ``depths`` (residual blocks): of the levels, 1/2 first.
-    """
-
-    def __init__(self, skip_channels: Sizes, widths: Sizes, depths: Sizes, latent_channels: int) -> None:
-        super().__init__()
-        upwards = (latent_channels, *reversed(widths))
-        self.bottom = residuals(latent_channels, 1)
-        self.up = nn.ModuleList(Up(a, b) for a, b in pairwise(upwards))
-        self.skips = nn.ModuleList(
-            Pointwise(a, b) for a, b in zip(reversed(skip_channels), reversed(widths), strict=True)
-        )
-        self.gates = nn.ModuleList(Gate(width) for width in reversed(widths))
-        self.blocks = nn.ModuleList(
-            residuals(width, depth) for width, depth in zip(reversed(widths), reversed(depths), strict=True)
-        )
-        self.head = zero_conv(widths[0], 24, 3)
-        self.reflection_head = zero_conv(widths[0], 12, 3)
-
-    def features(self, latent: Tensor, skips: Skips, by: Modulations | None = None) -> Tensor:
-        """The last level's features, at half the photo's size."""
-        x = self.bottom(modulated(latent, by, 0))
-        for level, photo in enumerate(reversed(skips[1:])):
-            x, skip = self.up[level](x), self.skips[level](photo)
-            x = modulated(x + self.gates[level](skip, x), by, level + 1)
-            x = self.blocks[level](x)
-        return x
-
-    def forward(self, latent: Tensor, skips: Skips, by: Modulations | None = None) -> Tensor:
-        return self.maps(self.features(latent, skips, by))
-
-    def maps(self, features: Tensor) -> Tensor:
-        return F.pixel_shuffle(self.head(features), 2)
-
-    def reflection(self, features: Tensor) -> Tensor:
-        """What the pane added, as a picture of its light."""
-        return F.pixel_shuffle(self.reflection_head(features), 2)
-
-
-class Local(nn.Module):
-    """Photo and coarse result at full resolution to what has still to be added to the result.
-
-    Its view is ``halo`` pixels to each side and it takes no mean over the picture, so tiles agree with the whole.
-    """
-
-    def __init__(self, widths: tuple[int, int], depth: int) -> None:
-        super().__init__()
-        a, b = widths
-        self.stem = nn.Conv2d(24, a, 3, padding=1)
-        self.before, self.down = stack(a, depth, context=False), Down(a, b)
-        self.inner, self.up = stack(b, depth, context=False), Up(b, a)
-        self.after, self.head = stack(a, depth, context=False), zero_conv(a, 12, 3)
-
-    @property
-    def idle(self) -> bool:
-        """Whether it was never trained: its last layer is zero, and so is all that it adds."""
-        return not any(bool(p.any()) for p in self.head.parameters())
-
-    def forward(self, photo: Tensor, coarse: Tensor) -> Tensor:
-        pixels = F.pixel_unshuffle(torch.cat([photo * 2 - 1, coarse - photo], 1), 2)
-        x = self.before(self.stem(pixels.to(self.stem.weight.dtype)))
-        x = self.after(x + self.up(self.inner(self.down(x))))
-        return F.pixel_shuffle(self.head(x), 2)
-
-
-def apply_tone(photo: Tensor, maps: Tensor) -> Tensor:
-    """``(1 + gain) * photo + offset``; ``maps`` is B x 6 x H x W, the gain's three channels first."""
-    gain, offset = maps.chunk(2, dim=1)
-    return photo * (1 + gain) + offset
-
-
-def share_tone(photo: Tensor, maps: Tensor, share: float) -> Tensor:
-    """``maps`` with a share of their change of the whole picture's tone.
-
-    That change is, for each channel, the gain and offset that bring the result back to the photo best (least
-    squares). Without it (0) the result keeps the photo's brightness and contrast.
-    """
-    if share == 1.0:
-        return maps
-    gain, offset = maps.float().chunk(2, dim=1)
-    result, shown = apply_tone(photo, maps).float().flatten(2), photo.float().flatten(2)
-    r, p = result - result.mean(2, keepdim=True), shown - shown.mean(2, keepdim=True)
-    back = (r * p).sum(2, keepdim=True) / (r**2).sum(2, keepdim=True).clamp(min=1e-6)
-    shift = shown.mean(2, keepdim=True) - back * result.mean(2, keepdim=True)
-    scale = (share + (1 - share) * back)[..., None]
-    gain, offset = (1 + gain) * scale - 1, offset * scale + ((1 - share) * shift)[..., None]
-    return torch.cat([gain, offset], 1).to(maps.dtype)
+from models.guidance import Guided
+from models.legacy import RenamedOptions
 
 
 def soften(hint: Tensor) -> Tensor:
@@ -169,20 +35,28 @@ def soften(hint: Tensor) -> Tensor:
     return hint
 
 
-class SmallDereflection(Guided, ModelMixin, ConfigMixin):
+class SmallDereflection(RenamedOptions, Guided, ModelMixin, ConfigMixin):
     """The embedded network; implements :class:`models.dereflection.interface.TiledNetwork`.
 
-    ``width``: factor on the channels of the encoder (1: EfficientNet-Lite0's own, which alone its published weights
-    fit). ``decoder_widths`` and ``decoder_depths``: of the levels at 1/2, 1/4, 1/8 and 1/16. ``working_size`` is the
-    longest side, in pixels, at which the whole photo is looked at. ``tokens`` are B x N x ``token_dim``; a learned null
-    token stands for "no guidance". A ``hint``, B x 1 x H x W in [0, 1], says where the reflection is (1) or that
-    nothing is known (0 all over, or None).
-    ``mirror``: average the whole photo's tone maps with those of its mirror image (a flip ensemble, Timofte et al.,
-    CVPR 2016); at working size that costs little. ``effect``: the share of the change that is applied in use, chosen
-    on held-out pairs (training.calibrate): on real photos a network is too sure of itself.
-    ``tone``: the share of the change of the whole picture's tone that is applied, chosen likewise: how dark the scene
-    is without its veil can hardly be told.
-    ``tags``: those it can be guided by (`models.guidance`); none: it was trained without.
+    Guidance ``tokens`` are B x N x ``token_dim``; a learned null token stands for "no guidance". A ``hint``,
+    B x 1 x H x W in [0, 1], is 1 where the reflection is; all 0, or None, means that nothing is known.
+
+    Args:
+        width: Factor on the encoder's channels; published weights fit 1, EfficientNet-Lite0's own.
+        detail_channels: Channels of the convolution over the photo's own pixels, beside the encoder's first level.
+        decoder_widths, decoder_depths: Channels and residual blocks of the levels at 1/2, 1/4, 1/8 and 1/16.
+        latent_channels, step_width: Channels of the latent and of the UNet.
+        local_widths, local_depth: Channels of the local network's two levels, and their gated blocks.
+        working_size: Longest side, in pixels, at which the whole photo is seen.
+        tile, overlap: Pixels of a tile's side, and shared with its neighbour.
+        flip_tta: Average the tone maps with those of the photo's mirror image (a flip ensemble, Timofte et al.,
+            CVPR 2016).
+        residual_scale: Factor on the predicted change of the photo. Chosen on held-out pairs (training.calibrate),
+            since a network trained on simulated glass changes real photos too much.
+        global_affine_weight: Weight, from 0 to 1, of the part of the change that is one affine function of the whole
+            picture (:func:`weight_global_affine`). Chosen likewise: how bright the scene is without its veil is
+            ambiguous.
+        tags: Names of the tags that can guide the network (`models.guidance`); empty: trained without guidance.
     """
 
     multiple = 32
@@ -207,9 +81,9 @@ class SmallDereflection(Guided, ModelMixin, ConfigMixin):
         working_size: int = 384,
         tile: int = 768,
         overlap: int = 16,
-        mirror: bool = False,
-        effect: float = 1.0,
-        tone: float = 1.0,
+        flip_tta: bool = False,
+        residual_scale: float = 1.0,
+        global_affine_weight: float = 1.0,
         tags: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
@@ -320,10 +194,10 @@ class SmallDereflection(Guided, ModelMixin, ConfigMixin):
             hint = pad_to(soften(F.interpolate(hint.float(), small, mode="bilinear", antialias=True)), self.multiple)
         padded = pad_to(photo, self.multiple)
         maps = self.tone_maps(padded, tokens, hint).to(photo.dtype)
-        if self.config.mirror:
+        if self.config.flip_tta:
             flipped = None if hint is None else hint.flip(-1)
             maps = (maps + self.tone_maps(padded.flip(-1), tokens, flipped).flip(-1)) / 2
-        return share_tone(photo, maps[..., : small[0], : small[1]], self.config.tone)
+        return weight_global_affine(photo, maps[..., : small[0], : small[1]], self.config.global_affine_weight)
 
     def restore_tiles(
         self, photos: Tensor, context: Tensor | None, boxes: Sequence[Box], tokens: Tensor | None = None
@@ -337,4 +211,4 @@ class SmallDereflection(Guided, ModelMixin, ConfigMixin):
             full = apply_tone(photos, maps)
         else:
             full = self.finish(*(pad_to(x, self.tile_multiple) for x in (photos, maps)))[..., :height, :width]
-        return photos + self.config.effect * (full - photos)
+        return photos + self.config.residual_scale * (full - photos)

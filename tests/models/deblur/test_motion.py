@@ -11,7 +11,8 @@ from models.deblur.windows import grid_size
 @pytest.fixture(scope="module")
 def estimator() -> MotionEstimator:
     torch.manual_seed(0)
-    estimator = MotionEstimator(128, (4, 4, 4), 8, 8, far=True, deep=True).eval().requires_grad_(False)
+    estimator = MotionEstimator(128, (4, 4, 4), 8, 8, long_range_features=True, deep_encoder=True)
+    estimator.eval().requires_grad_(False)
     for last in (estimator.coarse, estimator.fine):
         torch.nn.init.normal_(last.weight, std=0.3)
     return estimator

@@ -1,7 +1,7 @@
 import torch
 import torch.nn.functional as F
 
-from models.deblur.spectra import CHANNELS, FAR, SIZE, describe
+from models.deblur.spectra import CHANNELS, LONG_RANGE_CHANNELS, SIZE, spectral_maps
 
 
 def noisy_scene(seed: int = 0, side: int = 128) -> torch.Tensor:
@@ -14,10 +14,10 @@ def noisy_scene(seed: int = 0, side: int = 128) -> torch.Tensor:
 
 def test_maps_have_their_shape_and_are_finite_even_for_a_flat_window():
     for windows in (torch.rand(3, 3, 64, 64), torch.full((2, 3, 128, 128), 0.5)):
-        maps = describe(windows)
+        maps = spectral_maps(windows)
         assert maps.shape == (len(windows), CHANNELS, SIZE, SIZE) and maps.isfinite().all()
-        more = describe(windows, far=True)
-        assert more.shape == (len(windows), CHANNELS + FAR, SIZE, SIZE) and more.isfinite().all()
+        more = spectral_maps(windows, long_range=True)
+        assert more.shape == (len(windows), CHANNELS + LONG_RANGE_CHANNELS, SIZE, SIZE) and more.isfinite().all()
         assert torch.equal(more[:, :CHANNELS], maps)
 
 
@@ -28,11 +28,11 @@ def test_a_linear_blur_shows_its_direction():
     for turned in (False, True):
         scene = noisy_scene()
         blurred = F.conv2d(F.pad(scene, (7, 7, 0, 0), mode="reflect"), line, groups=3)
-        lags = describe(blurred.transpose(2, 3) if turned else blurred)[0, 0]
+        lags = spectral_maps(blurred.transpose(2, 3) if turned else blurred)[0, 0]
         lags = lags.T if turned else lags
         along, across = lags[middle, middle + 3 : middle + 9].mean(), lags[middle + 3 : middle + 9, middle].mean()
         assert along > across + 0.1
-    plain = describe(noisy_scene())[0, 0]
+    plain = spectral_maps(noisy_scene())[0, 0]
     assert abs(plain[middle, middle + 3 : middle + 9].mean() - plain[middle + 3 : middle + 9, middle].mean()) < 0.1
 
 
@@ -44,6 +44,6 @@ def test_blur_longer_than_the_near_lags_shows_in_the_far_ones():
     for seed in range(5):
         scene = noisy_scene(seed, 128 + length - 1)
         blurred = F.conv2d(scene, line, groups=3)[..., :128, :]
-        far = describe(blurred, far=True)[0, CHANNELS + 1]
+        far = spectral_maps(blurred, long_range=True)[0, CHANNELS + 1]
         found += int(far[middle, middle + 4 : middle + 15].argmin()) + 4 in (10, 11)
     assert found >= 4

@@ -27,7 +27,7 @@ def blurred(count: int = 2) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("parts", [["motion"], *(["prerestored", name] for name in EVERY), list(EVERY)])
 def test_every_parameter_but_those_named_unused_gets_a_gradient(parts):
     network = Deblur.tiny()
-    network.grow("deep")
+    network.grow("deep_motion_encoder")
     for parameter in network.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.05)
