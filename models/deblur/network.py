@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from models.blocks import Pointwise, zero_conv
 from models.deblur.bands import BANDS, bands
+from models.deblur.blind_deconvolution import Deconvolved, blind_deconvolve
 from models.deblur.motion import CELL, MotionEstimator, in_units
 from models.deblur.prior import PreReconstruction
-from models.deblur.undone import Undone, undo
 from models.deblur.wiener import WienerStep
 from models.guidance import Guided
 from models.legacy import RenamedOptions
@@ -41,7 +41,7 @@ class Prepared:
     features: list[Tensor]
     aligned: Tensor
     blur: dict[str, Tensor]
-    undone: Undone | None
+    deconvolved: Deconvolved | None
 
 
 class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
@@ -165,40 +165,54 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         elif part == "deep_motion_encoder":
             self.motion.deepen()
         elif part == "kernel":
-            self.prior.take_undone()
+            self.prior.add_deconvolved_inputs()
         else:
             self.lifts = zero_conv(_last(self.autoencoder.decoder.conv_out).in_channels, BANDS, 3).to(self.null_token)
         self.register_to_config(**{part: True})
 
-    def undo(self, photo: Tensor, region: Tensor | None = None, blur: dict[str, Tensor] | None = None) -> Undone | None:
-        """A whole photo as one kernel undoes it, found in its part ``region``; None for a network that asks for none.
-        ``blur``: that of the region, where it is known."""
+    def blind_deconvolve(
+        self, photo: Tensor, region: Tensor | None = None, blur: dict[str, Tensor] | None = None
+    ) -> Deconvolved | None:
+        """Deconvolve a whole photo with one blindly estimated kernel; None where ``config.kernel`` is off.
+
+        Args:
+            photo: B x 3 x H x W.
+            region: The part of the photo in which the kernel is estimated; the photo itself by default.
+            blur: The motion estimator's result for ``region``, where it is known.
+        """
         if not self.config.kernel:
             return None
         blur = blur or self.motion(photo if region is None else region)
-        return undo(photo, blur["spread"], region)
+        return blind_deconvolve(photo, blur["spread"], region)
 
-    def prepare(self, photo: Tensor, undone: Undone | None = None, tokens: Tensor | None = None) -> Prepared:
-        """The blur of a photo, the pre-reconstruction under it, and the aligned latent. ``undone``: where the photo is
-        part of another, that one's (:meth:`undo`), of the same part. ``tokens``: where tags guide the network."""
+    def prepare(self, photo: Tensor, deconvolved: Deconvolved | None = None, tokens: Tensor | None = None) -> Prepared:
+        """Estimate a photo's blur, and pre-reconstruct the photo and its aligned latent with it.
+
+        Args:
+            photo: B x 3 x H x W.
+            deconvolved: For a part of a larger photo: that photo's :meth:`blind_deconvolve`, cut to this part.
+            tokens: Guidance tokens, B x N x ``token_dim``.
+        """
         blur = self.motion(photo)
-        undone = undone or self.undo(photo, blur=blur)
+        deconvolved = deconvolved or self.blind_deconvolve(photo, blur=blur)
         # Its gradient costs as much as all the rest: where the Wiener step is not trained, none passes it.
         through = torch.is_grad_enabled() and any(p.requires_grad for p in self.wiener.parameters())
         with torch.set_grad_enabled(through):
             variants = self.wiener(photo, blur["double"], blur["radius"], blur["noise"])
-        shown = None if undone is None else undone.pictures.to(photo.dtype)
+        shown = None if deconvolved is None else deconvolved.pictures.to(photo.dtype)
         by = self.modulations(tokens)
         picture, aligned, features = self.prior(photo, variants.to(photo.dtype), blur["field"], shown, by)
         size = (photo.shape[-2] // self.compression, photo.shape[-1] // self.compression)
-        return Prepared(picture, features, F.adaptive_avg_pool2d(aligned, size), blur, undone)
+        return Prepared(picture, features, F.adaptive_avg_pool2d(aligned, size), blur, deconvolved)
 
     def encode(
-        self, photo: Tensor, undone: Undone | None = None, tokens: Tensor | None = None
+        self, photo: Tensor, deconvolved: Deconvolved | None = None, tokens: Tensor | None = None
     ) -> tuple[Tensor, Prepared]:
-        """Latent of the photo, aligned latent and motion (B x (2 latent + 3) x h x w); and what is known
-        (:meth:`prepare`)."""
-        known = self.prepare(photo, undone, tokens)
+        """Return the diffusion step's input, and what :meth:`prepare` returns.
+
+        The input, B x (2 latent + 3) x h x w, holds the photo's latent, the aligned latent and the motion field.
+        """
+        known = self.prepare(photo, deconvolved, tokens)
         latent = self.encode_latent(photo)
         motion = F.adaptive_avg_pool2d(in_units(known.blur["field"]), (latent.shape[-2], latent.shape[-1]))
         return torch.cat([latent, known.aligned, motion.to(latent.dtype)], 1), known

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from models.arrays import to_array
+from models.deblur.blind_deconvolution import REGION, Deconvolved, most_textured_region
 from models.deblur.guard import Guard, Tally
 from models.deblur.motion import CELL
 from models.deblur.network import SIDE, Deblur
-from models.deblur.undone import REGION, Undone, region_of
 from models.geometry import Box, pad_to, with_halo
 from models.tiles import Tile, TilePlan, run_tiled
 
@@ -43,20 +43,20 @@ class TiledRun:
         self.pictures: np.ndarray
         self.cells = np.zeros((-(-plan.height // CELL), -(-plan.width // CELL), 3), np.float32)
         self.tally = Tally()
-        self.undone: Undone | None = None
+        self.deconvolved: Deconvolved | None = None
         self.kernel: np.ndarray | None = None
 
     def go(self, diffuse: bool, progress: Callable[[int, int], None] | None) -> TiledRun:
         """Run every tile; without ``diffuse`` as far as the pre-reconstruction."""
-        # A photo that is one tile and one region is undone with what is known of it then.
+        # A photo of one tile and one region is deconvolved by `Deblur.prepare`, which knows its blur already.
         if self.network.config.kernel and (len(self.plan.tiles) > 1 or max(self.photo.shape[:2]) > REGION):
             whole = self.to_tensor(self.photo)
-            self.undone = self.network.undo(whole, region_of(whole))
+            self.deconvolved = self.network.blind_deconvolve(whole, most_textured_region(whole))
 
         def restore(_: np.ndarray, where: Tile) -> np.ndarray:
             box, inner = with_halo(where, HALO, self.plan.height, self.plan.width)
             part = self.photo[box.top : box.top + box.height, box.left : box.left + box.width]
-            pictures, field = self._restore(self.to_tensor(part), self._undone(box), diffuse)
+            pictures, field = self._restore(self.to_tensor(part), self._deconvolved(box), diffuse)
             self._keep(field, where, inner)
             return to_array(pictures)[inner]
 
@@ -64,18 +64,18 @@ class TiledRun:
         np.clip(self.pictures, 0, 1, out=self.pictures)  # blending weights sum to 1 but for rounding
         return self
 
-    def _undone(self, box: Box) -> Undone | None:
+    def _deconvolved(self, box: Box) -> Deconvolved | None:
         """The part over ``box``, as large as the network takes that part of the photo."""
-        if self.undone is None:
+        if self.deconvolved is None:
             return None
-        part = self.undone.pictures[..., box.top : box.top + box.height, box.left : box.left + box.width]
-        return Undone(self.undone.kernel, pad_to(part, self.network.multiple))
+        part = self.deconvolved.pictures[..., box.top : box.top + box.height, box.left : box.left + box.width]
+        return Deconvolved(self.deconvolved.kernel, pad_to(part, self.network.multiple))
 
-    def _restore(self, photo: Tensor, undone: Undone | None, diffuse: bool) -> tuple[Tensor, Tensor]:
+    def _restore(self, photo: Tensor, deconvolved: Deconvolved | None, diffuse: bool) -> tuple[Tensor, Tensor]:
         """One tile's pictures over channels, and its blur field."""
-        given = (photo, undone, self.tokens)
+        given = (photo, deconvolved, self.tokens)
         latent, known = self.network.encode(*given) if diffuse else (None, self.network.prepare(*given))
-        kernel = known.undone.kernel if known.undone else None
+        kernel = known.deconvolved.kernel if known.deconvolved else None
         if kernel is not None:
             self.kernel = kernel[0].cpu().numpy()
         guard = Guard(self.network.wiener, photo, known.blur, self.tally, kernel)

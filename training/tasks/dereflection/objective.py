@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from degradations.sample_rng import Draws
-from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.affine_maps import apply_tone
+from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.efficientnet_lite import EfficientNetLite
 from models.geometry import Box

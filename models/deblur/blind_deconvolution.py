@@ -13,35 +13,35 @@ from models.deblur.wiener import to_light, to_picture
 from models.deblur.windows import mirrored
 
 NOISE = (0.5, 3.0)  # over signal at 1 cycle a pixel: keen, and calm
-UNDONE = len(NOISE)  # pictures
+DECONVOLVED_PICTURES = len(NOISE)  # pictures
 REGION = 768  # px; sides of the part of a photo in which the kernel is looked for
 
 
 @dataclass
-class Undone:
-    """``kernel``: B x `SUPPORT` x `SUPPORT`; ``pictures``: B x 3 `UNDONE` x H x W, not clipped."""
+class Deconvolved:
+    """``kernel``: B x `SUPPORT` x `SUPPORT`; ``pictures``: B x 3 `DECONVOLVED_PICTURES` x H x W, not clipped."""
 
     kernel: Tensor
     pictures: Tensor
 
 
 @torch.no_grad()
-def undo(photo: Tensor, spread: Tensor, region: Tensor | None = None) -> Undone:
+def blind_deconvolve(photo: Tensor, spread: Tensor, region: Tensor | None = None) -> Deconvolved:
     """``photo``, B x 3 x H x W in [0, 1], under the kernel found in it, or in its part ``region``. ``spread``: the
     covariance of its blur, B x 2 x 2 in px², which bounds the kernel."""
     seen = photo if region is None else region
     with torch.autocast(photo.device.type, enabled=False):  # spectra are not for half precision
         light = _large_enough(to_light(seen.float()).mean(1))
         kernel = estimate_kernel(light, spread)
-    pictures = photo.new_empty(photo.shape[0], 3 * UNDONE, *photo.shape[-2:])
+    pictures = photo.new_empty(photo.shape[0], 3 * DECONVOLVED_PICTURES, *photo.shape[-2:])
     for channel in range(3):  # one by one: a large photo's spectra are larger
         light = to_light(photo[:, channel].float())
         for place, result in enumerate(deconvolve(light, kernel, NOISE)):
             pictures[:, 3 * place + channel] = to_picture(result)
-    return Undone(kernel, pictures)
+    return Deconvolved(kernel, pictures)
 
 
-def region_of(photo: Tensor) -> Tensor:
+def most_textured_region(photo: Tensor) -> Tensor:
     """The part of up to `REGION` px a side, of 1 x 3 x H x W, that shows most of a blur: where gradients are
     greatest."""
     gray = photo.mean(1, keepdim=True)
