@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from interface import work
-from models.hub import Catalog, describe
+from models.hub import Catalog, list_models
 from plugins import __version__
 from plugins.host.run import Host
 from plugins.registry import Loaded, Registry
@@ -42,7 +42,7 @@ class Service:
 
     def models(self) -> list[dict[str, Any]]:
         """For /models and the models page."""
-        return describe(self.catalog)
+        return list_models(self.catalog)
 
     def plugins(self) -> list[dict[str, Any]]:
         """For /plugins: the enabled with their parameters, the disabled with their reason."""

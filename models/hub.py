@@ -23,7 +23,7 @@ from models.integrity import (
     sha256,
 )
 
-__all__ = ["Catalog", "CatalogEntry", "LocalModel", "Part", "describe", "resolve", "resolve_for"]
+__all__ = ["Catalog", "CatalogEntry", "LocalModel", "Part", "list_models", "resolve", "resolve_for"]
 
 _fetching = Lock()
 
@@ -82,7 +82,7 @@ def resolve_for(task: str, requested: str | None = None, catalog: Catalog | None
         return replace(model, notes=(*model.notes, f"The embedded model '{model.id}' was used. {error}"))
 
 
-def describe(catalog: Catalog | None = None) -> list[dict[str, Any]]:
+def list_models(catalog: Catalog | None = None) -> list[dict[str, Any]]:
     """What /models and the models page show, JSON values only; nothing is downloaded.
 
     `where` is "embedded", "local", "cached", "not downloaded", "altered", or "missing" (the folder of an
@@ -119,7 +119,7 @@ def _measured(folder: Path | None) -> dict[str, Any]:
 
 
 def _where(entry: CatalogEntry) -> tuple[str, Path | None]:
-    """The state of a model for `describe`, and its folder if there is one."""
+    """The state of a model for `list_models`, and its folder if there is one."""
     try:
         folder = download.folder_of(entry) if entry.source == "hub" else entry.folder
     except ModelError:  # what the repository should ship of it is not there

@@ -12,8 +12,7 @@ BANDS = 3
 
 
 def bands(picture: Tensor) -> Tensor:
-    """B x C x H x W to B x BANDS x C x H x W: what it has at scales of about 1, 2 and 4 pixels (differences of
-    binomial means)."""
+    """Split B x C x H x W into B x BANDS x C x H x W: differences of binomial means at about 1, 2 and 4 pixels."""
     levels = [picture]
     for level in range(BANDS):
         levels.append(_binomial(_binomial(levels[-1], 2**level, -1), 2**level, -2))
@@ -21,8 +20,10 @@ def bands(picture: Tensor) -> Tensor:
 
 
 def _binomial(x: Tensor, step: int, dim: int) -> Tensor:
-    """The mean of five values ``step`` apart along ``dim``, weighted 1, 4, 6, 4, 1; sums, since a CPU is slow at
-    convolutions of single channels."""
+    """Return the mean of five values ``step`` apart along ``dim``, weighted 1, 4, 6, 4, 1.
+
+    Written as sums, since convolutions of single channels are slow on a CPU.
+    """
     beyond = (2 * step, 2 * step, 0, 0) if dim == -1 else (0, 0, 2 * step, 2 * step)
     wide, length = F.pad(x, beyond, mode="replicate"), x.shape[dim]
     a, b, c, d, e = (wide.narrow(dim, place * step, length) for place in range(5))

@@ -1,4 +1,4 @@
-"""A whole photo as one kernel undoes it, before it is cut into tiles: these share the kernel, and agree."""
+"""A whole photo deconvolved with one blindly estimated kernel, before it is cut into tiles, so that these agree."""
 
 from __future__ import annotations
 
@@ -26,13 +26,18 @@ class Deconvolved:
 
 
 @torch.no_grad()
-def blind_deconvolve(photo: Tensor, spread: Tensor, region: Tensor | None = None) -> Deconvolved:
-    """``photo``, B x 3 x H x W in [0, 1], under the kernel found in it, or in its part ``region``. ``spread``: the
-    covariance of its blur, B x 2 x 2 in px², which bounds the kernel."""
+def blind_deconvolve(photo: Tensor, covariance: Tensor, region: Tensor | None = None) -> Deconvolved:
+    """Estimate one kernel of a photo, and deconvolve the photo with it.
+
+    Args:
+        photo: B x 3 x H x W in [0, 1].
+        covariance: B x 2 x 2 in px²: covariance of the photo's blur, which bounds the kernel.
+        region: The part of the photo in which the kernel is estimated; the photo itself by default.
+    """
     seen = photo if region is None else region
     with torch.autocast(photo.device.type, enabled=False):  # spectra are not for half precision
         light = _large_enough(to_light(seen.float()).mean(1))
-        kernel = estimate_kernel(light, spread)
+        kernel = estimate_kernel(light, covariance)
     pictures = photo.new_empty(photo.shape[0], 3 * DECONVOLVED_PICTURES, *photo.shape[-2:])
     for channel in range(3):  # one by one: a large photo's spectra are larger
         light = to_light(photo[:, channel].float())
@@ -42,8 +47,7 @@ def blind_deconvolve(photo: Tensor, spread: Tensor, region: Tensor | None = None
 
 
 def most_textured_region(photo: Tensor) -> Tensor:
-    """The part of up to `REGION` px a side, of 1 x 3 x H x W, that shows most of a blur: where gradients are
-    greatest."""
+    """Return the part of a photo, 1 x 3 x H x W, of up to `REGION` px a side where gradients are greatest."""
     gray = photo.mean(1, keepdim=True)
     power = F.pad(gray.diff(dim=-1), (0, 1)).square() + F.pad(gray.diff(dim=-2), (0, 0, 0, 1)).square()
     step = REGION // 4
@@ -57,7 +61,7 @@ def most_textured_region(photo: Tensor) -> Tensor:
 
 
 def _large_enough(light: Tensor) -> Tensor:
-    """Mirrored beyond its edge where it is smaller than a kernel."""
+    """Mirror pictures beyond their edges where they are smaller than a kernel."""
     height, width = light.shape[-2:]
     y, x = (mirrored(side, 0, max(0, SUPPORT + 9 - side)).to(light.device) for side in (height, width))
     return light[:, y][..., x] if min(height, width) < SUPPORT + 9 else light

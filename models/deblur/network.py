@@ -1,11 +1,11 @@
-"""Deblurring, both tiers: pre-reconstruction, motion guidance, one step of a linear diffusion transformer.
+"""The deblurring network: pre-reconstruction, motion guidance, one step of a linear diffusion transformer.
 
-After GLOWDeblur (arXiv 2601.06525): a convolutional pre-reconstruction restores what can be restored faithfully and
-aligns what it knows with the latent space of a deep-compression autoencoder; the photo's latent, the aligned latent
-and the motion field, concatenated over channels, pass a linear diffusion transformer (SANA's, diffusers') under
-guidance tokens in one step; the decoder takes detail from the pre-reconstruction. What is ours: the estimated blur
-drives a Wiener step (`models.deblur.wiener`), and the decoder *adds to* the pre-reconstruction, so that compression
-does not cap fidelity. The tiers differ in configuration alone.
+After GLOWDeblur (arXiv 2601.06525). A convolutional pre-reconstruction restores the photo and aligns its features with
+the latent space of a deep-compression autoencoder. The photo's latent, the aligned latent and the motion field,
+concatenated over channels, pass a linear diffusion transformer (SANA, by diffusers) in one step under guidance tokens;
+the decoder takes detail from the pre-reconstruction. Unlike in the paper, the estimated blur drives a Wiener step
+(`models.deblur.wiener`), and the decoder's output is added to the pre-reconstruction, so that compression does not
+limit fidelity. The tiers differ in configuration alone.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from models.deblur.bands import BANDS, bands
 from models.deblur.blind_deconvolution import Deconvolved, blind_deconvolve
 from models.deblur.motion import CELL, MotionEstimator, in_units
 from models.deblur.prior import PreReconstruction
+from models.deblur.small_tier import SMALL_AUTOENCODER, SMALL_TRANSFORMER
 from models.deblur.wiener import WienerStep
 from models.guidance import Guided
 from models.legacy import RenamedOptions
@@ -35,7 +36,7 @@ MOTION = 3  # channels of the blur field
 
 @dataclass
 class Prepared:
-    """What is known before the diffusion step. ``blur``: what the motion estimator found; pictures are not clipped."""
+    """What is computed before the diffusion step. ``blur``: the motion estimator's result. Pictures are not clipped."""
 
     prerestored: Tensor
     features: list[Tensor]
@@ -131,7 +132,7 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
 
     @classmethod
     def tiny(cls) -> Deblur:
-        """A random-weight network of the same shape for tests."""
+        """Make a small network with random weights, for tests."""
         channels = (4, 8, 8, 8)
         return cls(
             (8, 8, 8),
@@ -154,12 +155,12 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
 
     @property
     def decodes(self) -> bool:
-        """Whether the decoder adds anything: new, its last layers are zero."""
+        """Whether the decoder adds anything; its last layers start at zero."""
         last = [_last(self.autoencoder.decoder.conv_out), *([self.lifts] if self.lifts else [])]
         return any(bool(p.any()) for layer in last for p in layer.parameters())
 
     def grow(self, part: str) -> None:
-        """Add one of ``grows`` to a network made without it; what it gives stays the same until it is trained."""
+        """Turn on one of ``grows`` in a network made without it; the output stays the same until the part is trained."""
         if part == "long_range_features":
             self.motion.add_long_range_features()
         elif part == "deep_motion_encoder":
@@ -183,7 +184,7 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         if not self.config.kernel:
             return None
         blur = blur or self.motion(photo if region is None else region)
-        return blind_deconvolve(photo, blur["spread"], region)
+        return blind_deconvolve(photo, blur["covariance"], region)
 
     def prepare(self, photo: Tensor, deconvolved: Deconvolved | None = None, tokens: Tensor | None = None) -> Prepared:
         """Estimate a photo's blur, and pre-reconstruct the photo and its aligned latent with it.
@@ -218,8 +219,10 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         return torch.cat([latent, known.aligned, motion.to(latent.dtype)], 1), known
 
     def step(self, latent: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """The one diffusion step, at timestep 0: what :meth:`encode` gave to the clean latent. It adds to the aligned
-        latent, and so starts as that."""
+        """Run the one diffusion step, at timestep 0: :meth:`encode`'s latent to the clean latent.
+
+        It adds to the aligned latent, and starts as the identity on that.
+        """
         if tokens is None:
             tokens = self.null_token.expand(latent.shape[0], -1, -1)
         time = torch.zeros(latent.shape[0], device=latent.device, dtype=torch.long)
@@ -227,7 +230,7 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         return latent[:, self.latent_channels : 2 * self.latent_channels] + added
 
     def decode(self, latent: Tensor, known: Prepared) -> Tensor:
-        """Clean latent to the picture: what the decoder adds to the pre-reconstruction, with detail from it."""
+        """Decode the clean latent with detail from the pre-reconstruction, and add the result to that."""
         x = self._decode_latent(latent, known.features)
         picture = known.prerestored + self.autoencoder.decoder.conv_out(x)
         if self.lifts is not None:
@@ -236,7 +239,7 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         return picture
 
     def encode_latent(self, picture: Tensor) -> Tensor:
-        """The autoencoder's latent of a picture, as the transformer takes it, B x latent x h x w."""
+        """Encode a picture to the autoencoder's scaled latent, B x latent x h x w."""
         encoder = self.autoencoder.encoder
         x = self._run(encoder.down_blocks, encoder.conv_in(picture * 2 - 1))
         latent = encoder.conv_out(x)
@@ -245,8 +248,7 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         return latent * self.scale
 
     def _decode_latent(self, latent: Tensor, features: list[Tensor]) -> Tensor:
-        """The autoencoder's decoder but for its last layer, with the prior's features added at their scales
-        (cross-latent decoding)."""
+        """Run the autoencoder's decoder but for its last layer, with the pre-reconstruction's features added."""
         decoder = self.autoencoder.decoder
         latent = latent / self.scale
         x = decoder.conv_in(latent)
@@ -260,7 +262,7 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         return cast(Tensor, decoder.conv_act(x))
 
     def _run(self, stages: Iterable[Any], x: Tensor) -> Tensor:
-        """Blocks in a row; under gradient checkpointing, which `AutoencoderDC` has not, each is recomputed."""
+        """Run blocks in a row; under gradient checkpointing, which `AutoencoderDC` lacks, each is recomputed."""
         for block in (block for blocks in stages for block in blocks):
             if self.gradient_checkpointing and torch.is_grad_enabled():
                 x = self._gradient_checkpointing_func(block, x)
@@ -269,14 +271,16 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         return x
 
     def wake_details(self) -> None:
-        """Before the decoder is trained: draw weights for the details, where they are all zero and the decoder still
-        adds nothing. With both at zero neither would learn."""
+        """Initialise the detail layers at random before the decoder is first trained.
+
+        Do nothing where they or the decoder are trained already. With both at zero neither would get a gradient.
+        """
         if not self.decodes and not any(bool(p.any()) for p in self.details.parameters()):
             for part in self.details.values():
                 cast(Pointwise, part).reset_parameters()
 
     def restore(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """``decode(step(encode(photo)))``."""
+        """Return ``decode(step(encode(photo)))``."""
         latent, known = self.encode(photo, tokens=tokens)
         return self.decode(self.step(latent, tokens), known)
 
@@ -284,27 +288,3 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
 def _last(module: nn.Module) -> nn.Conv2d:
     found = [m for m in module.modules() if isinstance(m, nn.Conv2d)]
     return found[-1]
-
-
-SMALL_AUTOENCODER: dict[str, Any] = {
-    "latent_channels": 32,
-    "encoder_block_out_channels": (16, 32, 64, 128, 128),
-    "decoder_block_out_channels": (16, 32, 64, 128, 128),
-    "encoder_layers_per_block": (0, 1, 1, 1, 1),
-    "decoder_layers_per_block": (0, 1, 1, 1, 1),
-    "encoder_block_types": "ResBlock",
-    "decoder_block_types": "ResBlock",
-    "encoder_qkv_multiscales": ((),) * 5,
-    "decoder_qkv_multiscales": ((),) * 5,
-}
-SMALL_TRANSFORMER: dict[str, Any] = {
-    "num_layers": 4,
-    "num_attention_heads": 8,
-    "attention_head_dim": 32,
-    "num_cross_attention_heads": 4,
-    "cross_attention_head_dim": 64,
-    "cross_attention_dim": 256,
-    "mlp_ratio": 2.5,
-    "patch_size": 1,
-    "sample_size": 32,
-}

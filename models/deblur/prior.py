@@ -1,4 +1,4 @@
-"""Pre-reconstruction and domain alignment: a faithful restoration, and what it knows as a latent (GLOWDeblur, 3.2)."""
+"""Pre-reconstruction and domain alignment: a faithful restoration, and its features as a latent (GLOWDeblur, 3.2)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MAPS = 5  # a share of each variant of the Wiener step, and what is added beside
 
 
 class PreReconstruction(nn.Module):
-    """Photo, its deconvolved variants and its blur field to the picture before any diffusion, and features.
+    """Maps a photo, its deconvolved variants and its blur field to a restored picture and features, without diffusion.
 
-    The picture is the photo plus shares, place by place, of what each variant would change, plus a residual: it
+    The picture is the photo plus, weighted for each pixel, the change that each variant makes, plus a residual; it
     starts as the photo. No mean is taken over the picture, so tiles agree with the whole.
     """
 

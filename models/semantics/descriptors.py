@@ -20,7 +20,7 @@ FAINT = 0.02  # descriptors below this norm are mostly noise
 CLIP = 0.2
 
 
-def describe(photo: Tensor) -> tuple[Tensor, Tensor]:
+def dense_sift(photo: Tensor) -> tuple[Tensor, Tensor]:
     """B x 3 x H x W in [0, 1] to shapes, B x N x 128, and colour and place, B x N x 5, of N patches.
 
     Sides are at least 16 px. Place is -0.5 .. 0.5 across and down.

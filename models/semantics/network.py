@@ -17,7 +17,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from models.semantics.descriptors import BESIDE, SHAPE, describe
+from models.semantics.descriptors import BESIDE, SHAPE, dense_sift
 from models.semantics.vocabulary import vocabulary
 
 FAINTEST = 1e-3  # least variance of a Gaussian
@@ -90,7 +90,7 @@ class TagNetwork(ModelMixin, ConfigMixin):
         found = []
         for size in self.config.sizes:
             photo = squeeze(photo, size)
-            shape, beside = describe(photo)
+            shape, beside = dense_sift(photo)
             found.append(
                 torch.cat([(shape - self.middle) @ self.projection, (beside - self.beside[0]) * self.beside[1]], 2)
             )
@@ -113,8 +113,8 @@ class TagNetwork(ModelMixin, ConfigMixin):
         first, second = given @ patches, given @ patches**2
         deviation, share = torch.exp(self.variances / 2), torch.exp(self.shares)[:, None]
         mean = (first - count * self.means) / deviation / share.sqrt()
-        spread = (second - 2 * self.means * first + count * self.means**2) / deviation**2 - count
-        both = torch.cat([mean.flatten(1), (spread / (2 * share).sqrt()).flatten(1)], 1) / patches.shape[1]
+        variance = (second - 2 * self.means * first + count * self.means**2) / deviation**2 - count
+        both = torch.cat([mean.flatten(1), (variance / (2 * share).sqrt()).flatten(1)], 1) / patches.shape[1]
         rooted = both.sign() * (both.abs() + 1e-12).sqrt()
         return F.normalize(rooted, dim=1) * math.sqrt(both.shape[1])
 
@@ -126,7 +126,7 @@ class TagNetwork(ModelMixin, ConfigMixin):
         for photo in photos.split(1):
             for size in self.config.sizes:
                 photo = squeeze(photo, size)
-                shape, beside = describe(photo)
+                shape, beside = dense_sift(photo)
                 chosen = torch.randint(shape.shape[1], (max(1, kept // len(self.config.sizes)),), generator=generator)
                 shapes.append(shape[0, chosen])
                 besides.append(beside[0, chosen])
@@ -150,5 +150,5 @@ class TagNetwork(ModelMixin, ConfigMixin):
             count = given.sum(0).clamp(min=1e-3)
             self.shares.copy_((count / count.sum()).log())
             self.means.copy_(given.T @ patches / count[:, None])
-            spread = given.T @ patches**2 / count[:, None] - self.means**2
-            self.variances.copy_(spread.clamp(min=FAINTEST).log())
+            variance = given.T @ patches**2 / count[:, None] - self.means**2
+            self.variances.copy_(variance.clamp(min=FAINTEST).log())

@@ -3,26 +3,26 @@ import torch
 
 from models.deblur.blind_deconvolution import DECONVOLVED_PICTURES, REGION, blind_deconvolve, most_textured_region
 
-SPREAD = torch.diag(torch.tensor([25.0 / 12, 0.0]))[None]  # of 5 px along x
+COVARIANCE = torch.diag(torch.tensor([25.0 / 12, 0.0]))[None]  # of 5 px along x
 
 
 @pytest.mark.parametrize("size", [(8, 8), (16, 700), (96, 64)])
 def test_it_has_the_size_of_the_photo_and_never_fails(size):
     photo = torch.rand(1, 3, *size)
-    done = blind_deconvolve(photo, SPREAD)
+    done = blind_deconvolve(photo, COVARIANCE)
     assert done.pictures.shape == (1, 3 * DECONVOLVED_PICTURES, *size) and done.pictures.isfinite().all()
 
 
 def test_half_precision_goes_through():
-    done = blind_deconvolve(torch.rand(1, 3, 64, 96).bfloat16(), SPREAD)
+    done = blind_deconvolve(torch.rand(1, 3, 64, 96).bfloat16(), COVARIANCE)
     assert done.pictures.dtype == torch.bfloat16 and done.kernel.dtype == torch.float32
 
 
 def test_autocast_leaves_the_spectra_alone():
     photo = torch.rand(1, 3, 64, 96)
     with torch.autocast("cpu", torch.bfloat16):
-        done = blind_deconvolve(photo, SPREAD)
-    assert torch.equal(done.kernel, blind_deconvolve(photo, SPREAD).kernel)
+        done = blind_deconvolve(photo, COVARIANCE)
+    assert torch.equal(done.kernel, blind_deconvolve(photo, COVARIANCE).kernel)
 
 
 def test_the_region_is_where_there_is_most_to_see():
@@ -39,5 +39,5 @@ def test_the_region_is_where_there_is_most_to_see():
 def test_a_region_tells_of_the_whole():
     photo = torch.rand(1, 3, 64, 200)
     part = photo[..., :128]
-    done = blind_deconvolve(photo, SPREAD, part)
-    assert torch.equal(done.kernel, blind_deconvolve(part, SPREAD).kernel) and done.pictures.shape[-1] == 200
+    done = blind_deconvolve(photo, COVARIANCE, part)
+    assert torch.equal(done.kernel, blind_deconvolve(part, COVARIANCE).kernel) and done.pictures.shape[-1] == 200

@@ -3,7 +3,8 @@ import torch
 
 from models.deblur import published
 from models.deblur.bands import BANDS, bands
-from models.deblur.network import SMALL_AUTOENCODER, Deblur
+from models.deblur.network import Deblur
+from models.deblur.small_tier import SMALL_AUTOENCODER
 
 
 def perturbed(*parts: str) -> Deblur:

@@ -129,4 +129,4 @@ def blur_field_error(blur: dict[str, Tensor], batch: Batch) -> Tensor:
     windows = F.avg_pool2d(F.pad(truth, (step,) * 4, mode="replicate"), 2 * step, stride=step)
     coarse = torch.cat([blur["double"].permute(0, 3, 1, 2), blur["radius"][:, None]], 1).float()
     wide = in_units(coarse - windows[..., :rows, :columns]).abs().mean((1, 2, 3))
-    return (fine + wide + SPREAD * spread_error(blur["spread"], motion, defocus)) * known
+    return (fine + wide + SPREAD * spread_error(blur["covariance"], motion, defocus)) * known
