@@ -101,10 +101,10 @@ def pipeline_of(subject: Subject, network: nn.Module) -> DereflectionPipeline:
     """Our pipeline as the app sets it up, but for the attention and the compiling that the subject asks for."""
     pipeline = DereflectionPipeline(network)
     if subject.network == "full" and subject.attention not in ("sdpa", "xformers", "auto"):
-        pipeline.settle("sdpa")
+        pipeline.prepare_for_inference("sdpa")
         use_attention(network, subject.attention)  # type: ignore[arg-type]
     else:
-        pipeline.settle(subject.attention)
+        pipeline.prepare_for_inference(subject.attention)
     if subject.compile:
         compile_blocks(network)
     return pipeline

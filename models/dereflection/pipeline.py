@@ -89,11 +89,11 @@ class DereflectionPipeline(GuidedPipeline):
                 f"{folder.name}/pipeline.json names the unknown network {kind!r}: small and full are known."
             )
         pipeline = cls(network.eval().requires_grad_(False).to(torch.device(device)))
-        pipeline.settle(attention)
+        pipeline.prepare_for_inference(attention)
         pipeline.text_model = str(config.get("text_encoder", ""))
         return pipeline
 
-    def settle(self, attention: str = "auto") -> None:
+    def prepare_for_inference(self, attention: str = "auto") -> None:
         """Set the network up to serve, as fast as this device allows; its weights must not change afterwards."""
         if isinstance(self.network, SmallDereflection):
             name = str(self.dtype).removeprefix("torch.")
@@ -260,8 +260,8 @@ class _Run:
         again = bool(self.plans)
         tiles = self.pipeline._plan(self.height, self.width, size, self.offset)
         self.plans.append(tiles)
-        told = {} if self.hint is None else {"hint": self.pipeline._to_tensor(self.hint[..., None])}
-        context = self.network.context(self.pipeline._to_tensor(self.photo), self.tokens, size, **told)
+        hint = {} if self.hint is None else {"hint": self.pipeline._to_tensor(self.hint[..., None])}
+        context = self.network.context(self.pipeline._to_tensor(self.photo), self.tokens, size, **hint)
 
         def restore(group: tuple[Tile, ...]) -> np.ndarray:
             places = [with_halo(tile, self.network.halo, self.height, self.width) for tile in group]

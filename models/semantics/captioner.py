@@ -12,7 +12,7 @@ from PIL import Image
 
 from models.errors import ModelError
 from models.runtime import torch_dtype
-from models.semantics.lending import lent
+from models.semantics.temporary_model import temporary_model
 
 PROMPT = "a photo of"
 MOST_WORDS = 30  # tokens of a caption
@@ -35,7 +35,7 @@ def caption(photo: np.ndarray, folder: Path, device: str = "cpu", dtype: str = "
             f"The model folder '{folder.name}' holds no captioner that transformers can load: restore it, or choose "
             "another model of the task caption."
         ) from error
-    with lent(speaker, speaker.model):
+    with temporary_model(speaker, speaker.model):
         kwargs = {"max_new_tokens": MOST_WORDS, "do_sample": False}
         said = speaker(images=image, text=PROMPT, generate_kwargs=kwargs)
     return " ".join(str(said[0]["generated_text"]).split())

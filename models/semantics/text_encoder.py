@@ -10,7 +10,7 @@ from torch import Tensor
 from models.errors import ModelError
 from models.loading import load_part
 from models.runtime import torch_dtype
-from models.semantics.lending import lent
+from models.semantics.temporary_model import temporary_model
 
 TASK = "text-encoder"  # in the catalog
 CLIP, GEMMA = "CLIPTextModel", "Gemma2Model"
@@ -46,7 +46,7 @@ class BaseTextEncoder:
                 "(SANA) are known."
             )
         model = load_part(kind, self.folder, "text_encoder", self.dtype).eval().to(self.device)
-        with lent(None, model):
+        with temporary_model(None, model):
             return self._tokens(model, tokenizer, text, kind is CLIPTextModel).clone()
 
     def _tokens(self, model: Any, tokenizer: Any, text: str, clip: bool) -> Tensor:

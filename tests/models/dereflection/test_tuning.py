@@ -176,8 +176,8 @@ def test_compiled_blocks_give_the_same_picture(network) -> None:
 def test_a_pipeline_is_compiled_when_that_is_asked_for(network, monkeypatch) -> None:
     compiled: list[object] = []
     monkeypatch.setattr("models.dereflection.pipeline.compile_blocks", compiled.append)
-    DereflectionPipeline(network).settle("sdpa")
+    DereflectionPipeline(network).prepare_for_inference("sdpa")
     assert compiled == []
     monkeypatch.setenv(compiling.SWITCH, "1")
-    DereflectionPipeline(network).settle("sdpa")
+    DereflectionPipeline(network).prepare_for_inference("sdpa")
     assert compiled == [network]

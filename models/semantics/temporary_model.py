@@ -11,7 +11,7 @@ import torch
 
 
 @contextmanager
-def lent(holder: Any, model: torch.nn.Module) -> Iterator[None]:
+def temporary_model(holder: Any, model: torch.nn.Module) -> Iterator[None]:
     """Within it ``model`` may be used; after it the model has no weights, and ``holder`` cannot be used any more."""
     try:
         with torch.inference_mode():
