@@ -83,7 +83,7 @@ def _fast(side: float) -> int:
 
 
 def response_of(kernel: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Return the kernel's transfer function at the frequencies of ``rfft2`` over ``size``, its centroid at the origin."""
+    """Return the transfer function of a kernel, its centroid at the origin, at the frequencies of ``rfft2``."""
     support = kernel.shape[-1]
     wide = F.pad(kernel, (0, size[1] - support, 0, size[0] - support))
     fy, fx = torch.fft.fftfreq(size[0]).to(kernel)[:, None], torch.fft.rfftfreq(size[1]).to(kernel)

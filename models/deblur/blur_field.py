@@ -15,7 +15,7 @@ VARIANCE_FLOOR_PX2 = 0.5  # px², added to a variance for its logarithm
 
 
 def double_angle(motion: Tensor) -> Tensor:
-    """Map motion vectors (dx, dy) in pixels, B x 2 x ..., to (L cos 2a, L sin 2a): equal for a vector and its opposite."""
+    """Map motion vectors (dx, dy) in pixels, B x 2 x ..., to (L cos 2a, L sin 2a), equal for opposite vectors."""
     dx, dy = motion.unbind(1)
     length = torch.sqrt(dx**2 + dy**2 + 1e-12)
     return torch.stack([(dx**2 - dy**2) / length, 2 * dx * dy / length], 1)

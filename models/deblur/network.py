@@ -160,7 +160,7 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         return any(bool(p.any()) for layer in last for p in layer.parameters())
 
     def grow(self, part: str) -> None:
-        """Turn on one of ``grows`` in a network made without it; the output stays the same until the part is trained."""
+        """Turn on one of ``grows`` in a network made without it; its output changes only by training."""
         if part == "long_range_features":
             self.motion.add_long_range_features()
         elif part == "deep_motion_encoder":
