@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-MARGIN = 0.97  # of the first way's time: another must be that fast, so that chance does not choose
+MAX_TIME_RATIO = 0.97  # of the first way's time: another must be that fast, so that chance does not choose
 
 
 def synchronize(device: str | torch.device) -> None:
@@ -48,7 +48,10 @@ class Fastest:
 
 
 def fastest(
-    ways: Mapping[str, Callable[[], Tensor]], device: str | torch.device, tolerance: float, margin: float = MARGIN
+    ways: Mapping[str, Callable[[], Tensor]],
+    device: str | torch.device,
+    tolerance: float,
+    margin: float = MAX_TIME_RATIO,
 ) -> Fastest:
     """The fastest of several ways to compute one tensor.
 

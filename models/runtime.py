@@ -127,7 +127,8 @@ def resolve_device(device: str | None = None) -> str:
 
 def resolve_dtype(device: str, dtype: str | None = None) -> str:
     """The name of the precision to run in: `dtype`, checked, or float32 on a CPU, bfloat16 on a GPU
-    that computes in it, float16 on an older GPU. Raises ModelError for one that does not run there."""
+    that computes in it, float16 on an older GPU. Raises ModelError for one that does not run there.
+    """
     if dtype in (None, "auto"):
         if not device.startswith("cuda"):
             return "float32"
@@ -280,7 +281,8 @@ def peak_memory_mb(device: str) -> float:
 
 def reset_peak(device: str) -> None:
     """Start a new measurement for `peak_memory_mb`. Where the system cannot (no Linux /proc), the CPU's
-    peak stays that of the whole process."""
+    peak stays that of the whole process.
+    """
     if device.startswith("cuda"):
         import torch
 

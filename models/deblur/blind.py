@@ -20,56 +20,58 @@ from torch import Tensor
 from models.deblur.blur_field import from_log_covariance, log_covariance
 from models.deblur.windows import mirrored
 
-SUPPORT = 55  # px; sides of a kernel
-RATIO = 2**0.5  # between scales
-SMALLEST = 5  # px; sides of the kernel at the coarsest scale
-TURNS, LAST = 3, 2  # at each scale; at the finest, where a third changes nothing that can be measured
-EDGE, EASE = 0.03, 0.8  # weight of an edge, for light of a deviation of CONTRAST; of that at each finer scale
-CONTRAST = 0.25
-SHARPEN, SHARPEST = 4.0, 1e3  # growth and limit of the splitting's weight
-RIDGE = 0.05  # of the mean power of the gradients
-SMOOTH = 0.01  # the same for a kernel's gradients, for each px² of variance of a blur across its narrow side
-FAINT = 0.08  # of the kernel's peak: what is less is noise
-ALONE, NEAR = 0.1, 1.5  # and what is alone: less around it, with a deviation of NEAR px, than ALONE of the most
-REACH, FLOOR = 3.5, 4.0  # deviations of the blur that was found, and px besides, that the kernel may extend
-RIM = 0.1  # of each side, faded out
+KERNEL_PX = 55  # side of a kernel
+SCALE_RATIO = 2**0.5  # between neighbouring scales
+MIN_KERNEL_PX = 5  # side of the kernel at the coarsest scale
+ITERATIONS, FINEST_ITERATIONS = 3, 2  # at each scale, and at the finest, where a third has no measurable effect
+LIGHT_STD = 0.25  # to which light is normalised
+EDGE_WEIGHT = 0.03  # of the L0 term at the coarsest scale, for light of that deviation
+EDGE_WEIGHT_DECAY = 0.8  # factor on it at each finer scale
+SPLITTING_GROWTH, MAX_SPLITTING_WEIGHT = 4.0, 1e3  # of the half-quadratic splitting
+KERNEL_RIDGE = 0.05  # times the mean power of the gradients
+KERNEL_SMOOTHNESS = 0.01  # the same on a kernel's gradients, for each px² of the blur's smaller variance
+MIN_RELATIVE_VALUE = 0.08  # times the kernel's peak; smaller values are noise
+MIN_RELATIVE_SUPPORT = 0.1  # times the maximum of the smoothed kernel; values with less around them are noise
+NEIGHBOURHOOD_SIGMA_PX = 1.5  # of that smoothing
+BOUND_SIGMAS, BOUND_MARGIN_PX = 3.5, 4.0  # extent of a kernel: deviations of the expected blur, and a margin
+TAPER_SHARE = 0.1  # of each side, faded out
 
 
 def estimate_kernel(light: Tensor, covariance: Tensor) -> Tensor:
     """Estimate the blur kernel of each picture.
 
     Args:
-        light: B x H x W, linear light, sides of `SUPPORT` or more.
+        light: B x H x W, linear light, sides of `KERNEL_PX` or more.
         covariance: B x 2 x 2 in px² (x, y): covariance of the expected blur, which bounds the kernel.
 
     Returns:
-        B x `SUPPORT` x `SUPPORT`, not negative, of sum 1, its centroid at the centre to a pixel.
+        B x `KERNEL_PX` x `KERNEL_PX`, not negative, of sum 1, its centroid at the centre to a pixel.
     """
     height, width = (prev_fast_len(side) for side in light.shape[-2:])
     top, left = (light.shape[-2] - height) // 2, (light.shape[-1] - width) // 2
     light = light[:, top : top + height, left : left + width]
     light = light - light.mean((1, 2), keepdim=True)
-    light = light / light.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-6) * CONTRAST
+    light = light / light.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-6) * LIGHT_STD
     covariance = covariance.nan_to_num(0.0, 0.0, 0.0).float()
     scales = [1.0]
-    while SUPPORT * scales[0] / RATIO >= SMALLEST:
-        scales.insert(0, scales[0] / RATIO)
+    while KERNEL_PX * scales[0] / SCALE_RATIO >= MIN_KERNEL_PX:
+        scales.insert(0, scales[0] / SCALE_RATIO)
     narrow = torch.linalg.eigvalsh(covariance)[:, :1, None].clamp(min=0)
-    kernel, edge, expected = None, EDGE, covariance
+    kernel, edge, expected = None, EDGE_WEIGHT, covariance
     for scale in scales:
         size = (_fast(height * scale), _fast(width * scale))
-        support = max(3, round(SUPPORT * scale) // 2 * 2 + 1)
+        support = max(3, round(KERNEL_PX * scale) // 2 * 2 + 1)
         photo = light if scale == 1 else _resized(light, size, antialias=True)
-        spectrum = torch.fft.rfft2(photo * rim(size, RIM).to(photo))
+        spectrum = torch.fft.rfft2(photo * taper(size, TAPER_SHARE).to(photo))
         bound = _bound(expected, scale, support)
         kernel = _unit(bound if kernel is None else _resized(kernel, (support, support)).clamp(min=0))
         derivatives = _derivatives(size, spectrum)
         laplacian = derivatives[0].abs() ** 2 + derivatives[1].abs() ** 2
-        ridge = RIDGE + SMOOTH * narrow * scale**2 * laplacian
-        for _ in range(TURNS if scale < 1 else LAST):
+        ridge = KERNEL_RIDGE + KERNEL_SMOOTHNESS * narrow * scale**2 * laplacian
+        for _ in range(ITERATIONS if scale < 1 else FINEST_ITERATIONS):
             edges = _edges(spectrum, kernel, size, edge, laplacian)
             kernel = _kernel(spectrum, edges, bound, ridge, size, derivatives)
-        edge *= EASE
+        edge *= EDGE_WEIGHT_DECAY
         found = _covariance(kernel) / scale**2
         expected = from_log_covariance((log_covariance(covariance) + log_covariance(found)) / 2)
     assert kernel is not None
@@ -92,7 +94,7 @@ def response_of(kernel: Tensor, size: tuple[int, ...]) -> Tensor:
     return torch.fft.rfft2(wide) * torch.complex(turn.cos(), turn.sin())
 
 
-def rim(size: tuple[int, ...], share: float) -> Tensor:
+def taper(size: tuple[int, ...], share: float) -> Tensor:
     """Return H x W weights, 1 inside and falling to 0 over ``share`` of each side (a Tukey window)."""
     lines = []
     for side in size[-2:]:
@@ -109,7 +111,7 @@ def deconvolve(light: Tensor, kernel: Tensor, noises: Sequence[float]) -> list[T
     as 1/f². Beyond its edge the picture is mirrored and faded out.
     """
     height, width = light.shape[-2:]
-    margin = SUPPORT + 9
+    margin = KERNEL_PX + 9
     size = tuple(next_fast_len(side + 2 * margin, real=True) for side in (height, width))
     y, x = (mirrored(side, margin, whole - side - margin) for side, whole in zip((height, width), size, strict=True))
     mean = light.mean((1, 2), keepdim=True)
@@ -139,13 +141,13 @@ def _edges(
     weight = 2 * edge
     while True:
         across, down = scene.roll(-1, 2) - scene, scene.roll(-1, 1) - scene
-        if weight >= SHARPEST:
+        if weight >= MAX_SPLITTING_WEIGHT:
             return across, down
         kept = across**2 + down**2 >= edge / weight
         across, down = across * kept, down * kept
         curl = torch.fft.rfft2(across.roll(1, 2) - across + down.roll(1, 1) - down)
         scene = torch.fft.irfft2((given + weight * curl) / (power + weight * laplacian), s=size)
-        weight *= SHARPEN
+        weight *= SPLITTING_GROWTH
 
 
 def _kernel(
@@ -175,11 +177,11 @@ def _kernel(
 def _cleared(kernel: Tensor) -> Tensor:
     """Remove faint values and isolated specks, which are noise; the sum is 1 again."""
     at = torch.arange(-4, 5, device=kernel.device, dtype=kernel.dtype)
-    line = torch.exp(-0.5 * (at / NEAR) ** 2)
+    line = torch.exp(-0.5 * (at / NEIGHBOURHOOD_SIGMA_PX) ** 2)
     around = F.conv2d(kernel[:, None], line.expand(1, 1, 1, -1), padding="same")
     around = F.conv2d(around, line[:, None].expand(1, 1, -1, 1), padding="same")[:, 0]
-    kernel = kernel * (around >= ALONE * around.amax((1, 2), keepdim=True))
-    return _unit(kernel * (kernel >= FAINT * kernel.amax((1, 2), keepdim=True)))
+    kernel = kernel * (around >= MIN_RELATIVE_SUPPORT * around.amax((1, 2), keepdim=True))
+    return _unit(kernel * (kernel >= MIN_RELATIVE_VALUE * kernel.amax((1, 2), keepdim=True)))
 
 
 def _centroid(kernel: Tensor) -> tuple[Tensor, Tensor]:
@@ -207,8 +209,8 @@ def _derivatives(size: tuple[int, ...], like: Tensor) -> tuple[Tensor, Tensor]:
 
 def _bound(covariance: Tensor, scale: float, support: int) -> Tensor:
     """Return Gaussians of the expected covariance, widened, their peak 1: B x support x support."""
-    round_part = torch.eye(2, device=covariance.device) * ((FLOOR * scale) ** 2 + 0.5)
-    inverse = torch.linalg.inv(covariance * (REACH * scale) ** 2 + round_part)
+    round_part = torch.eye(2, device=covariance.device) * ((BOUND_MARGIN_PX * scale) ** 2 + 0.5)
+    inverse = torch.linalg.inv(covariance * (BOUND_SIGMAS * scale) ** 2 + round_part)
     at = torch.arange(support, device=covariance.device, dtype=covariance.dtype) - support // 2
     places = torch.stack(torch.meshgrid(at, at, indexing="xy"), -1)
     return torch.exp(-0.5 * torch.einsum("yxi,bij,yxj->byx", places, inverse, places))

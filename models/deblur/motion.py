@@ -10,21 +10,21 @@ from torch import Tensor, nn
 
 from models.blocks import Down, Pointwise, ResidualBlock, residuals, widened, zero_conv
 from models.deblur.blur_field import double_angle, from_log_covariance, log_covariance, mean_covariance
-from models.deblur.spectra import CHANNELS, LONG_RANGE_CHANNELS, spectral_maps
+from models.deblur.spectra import LONG_RANGE_CHANNELS, SPECTRAL_CHANNELS, spectral_maps
 from models.deblur.windows import cut
 
-LENGTH, RADIUS = 10.0, 3.0  # pixels that an output of 1 stands for
-CELL = 8  # pixels of the photo a value of the fine field stands for
+LENGTH_UNIT_PX, RADIUS_UNIT_PX = 10.0, 3.0  # pixels that an output of 1 stands for
+CELL_PX = 8  # pixels of the photo a value of the fine field stands for
 
 
 def in_pixels(raw: Tensor) -> tuple[Tensor, Tensor]:
     """Map a network's raw output to the motion at twice its angle (B x 2 x ...) and the radius (B x ...), in pixels."""
-    return raw[:, :2] * LENGTH, F.softplus(raw[:, 2] - 2) * RADIUS
+    return raw[:, :2] * LENGTH_UNIT_PX, F.softplus(raw[:, 2] - 2) * RADIUS_UNIT_PX
 
 
 def in_units(field: Tensor) -> Tensor:
-    """Scale motion at twice its angle and radius, B x 3 x H x W in pixels, to units of `LENGTH` and `RADIUS`."""
-    return field * field.new_tensor([1 / LENGTH, 1 / LENGTH, 1 / RADIUS])[:, None, None]
+    """Scale motion at twice its angle and radius, B x 3 x H x W in pixels, to `LENGTH_UNIT_PX` and `RADIUS_UNIT_PX`."""
+    return field * field.new_tensor([1 / LENGTH_UNIT_PX, 1 / LENGTH_UNIT_PX, 1 / RADIUS_UNIT_PX])[:, None, None]
 
 
 class MotionEstimator(nn.Module):
@@ -55,7 +55,7 @@ class MotionEstimator(nn.Module):
         self.side, self.long_range_features = side, long_range_features
         self.widths, self.code = widths, code
         a, b, c = widths
-        channels = CHANNELS + LONG_RANGE_CHANNELS * long_range_features
+        channels = SPECTRAL_CHANNELS + LONG_RANGE_CHANNELS * long_range_features
         self.read = nn.Sequential(
             nn.Conv2d(channels, a, 3, padding=1), *residuals(a, 1), Down(a, b),
             *residuals(b, 1), Down(b, c), *residuals(c, 1), Down(c, c),
@@ -63,7 +63,7 @@ class MotionEstimator(nn.Module):
         self.sum_up = nn.Linear(16 * c, code)
         self.ask = nn.Sequential(*residuals(code, 1, context=False))
         self.coarse = Pointwise(code, 4)
-        self.look = nn.Conv2d(3 * CELL**2, fine, 3, padding=1)
+        self.look = nn.Conv2d(3 * CELL_PX**2, fine, 3, padding=1)
         self.told = Pointwise(code, fine)
         self.places = nn.Sequential(*residuals(fine, 2, context=False))
         self.fine = Pointwise(fine, 3)
@@ -122,8 +122,9 @@ class MotionEstimator(nn.Module):
         covariance = mean_covariance(double, radius).detach()
         if self.whole is not None:
             covariance = self.whole(covariance, code)
-        seen = self.look(F.pixel_unshuffle(photo * 2 - 1, CELL))
-        nodes = interpolate_nodes(torch.cat([raw[:, :3], self.told(code)], 1), self.side // 2 // CELL, seen.shape[-2:])
+        seen = self.look(F.pixel_unshuffle(photo * 2 - 1, CELL_PX))
+        nodes = torch.cat([raw[:, :3], self.told(code)], 1)
+        nodes = interpolate_nodes(nodes, self.side // 2 // CELL_PX, seen.shape[-2:])
         field = nodes[:, :3] + self.fine(self.places(seen + nodes[:, 3:]))
         motion, defocus = in_pixels(field)
         return {
@@ -168,4 +169,4 @@ def interpolate_nodes(nodes: Tensor, step: int, size: tuple[int, ...]) -> Tensor
 
 def field_of(motion: Tensor, defocus: Tensor) -> Tensor:
     """Pool a simulator's motion (B x 2 x H x W) and defocus (B x 1 x H x W), in pixels, to cells, B x 3 x H/8 x W/8."""
-    return F.avg_pool2d(torch.cat([double_angle(motion), defocus], 1), CELL)
+    return F.avg_pool2d(torch.cat([double_angle(motion), defocus], 1), CELL_PX)

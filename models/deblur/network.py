@@ -23,15 +23,15 @@ from torch import Tensor, nn
 from models.blocks import Pointwise, zero_conv
 from models.deblur.bands import BANDS, bands
 from models.deblur.blind_deconvolution import Deconvolved, blind_deconvolve
-from models.deblur.motion import CELL, MotionEstimator, in_units
+from models.deblur.motion import CELL_PX, MotionEstimator, in_units
 from models.deblur.prior import PreReconstruction
 from models.deblur.small_tier import SMALL_AUTOENCODER, SMALL_TRANSFORMER
 from models.deblur.wiener import WienerStep
 from models.guidance import Guided
 from models.legacy import RenamedOptions
 
-SIDE = 128  # of the windows in which a blur is taken for one
-MOTION = 3  # channels of the blur field
+WINDOW_PX = 128  # of the windows in which a blur is taken for one
+MOTION_CHANNELS = 3  # channels of the blur field
 
 
 @dataclass
@@ -93,18 +93,18 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         self.token_dim, self.latent_channels = token_dim, latent
         self.scale: float = coder.get("scaling_factor", 1.0)  # latents times this have a variance of about 1
         self.motion = MotionEstimator(
-            SIDE,
+            WINDOW_PX,
             tuple(motion_widths),  # type: ignore[arg-type]
             motion_code,
             motion_fine,
             long_range_features,
             deep_motion_encoder,
         )
-        self.wiener = WienerStep(extra, SIDE)
+        self.wiener = WienerStep(extra, WINDOW_PX)
         self.prior = PreReconstruction(tuple(widths), tuple(depths), extra, latent)
         self.autoencoder = AutoencoderDC(**coder)
         self.transformer = SanaTransformer2DModel(
-            in_channels=2 * latent + MOTION, out_channels=latent, caption_channels=token_dim, **step
+            in_channels=2 * latent + MOTION_CHANNELS, out_channels=latent, caption_channels=token_dim, **step
         )
         self.null_token = nn.Parameter(torch.zeros(1, 1, token_dim))
         self.modulated_channels = tuple(reversed(widths))
@@ -113,7 +113,7 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
             self.add_tags(tags)
         levels = self.autoencoder.decoder.up_blocks  # fine to coarse
         self.compression = 2 ** (len(levels) - 1)
-        self.multiple = max(CELL, 2 ** len(widths), self.compression)
+        self.multiple = max(CELL_PX, 2 ** len(widths), self.compression)
         # The prior's features, coarse to fine, meet the decoder at their own scales.
         scales = [2 ** (len(widths) - i) for i in range(len(widths))]
         inside = {2**i: c for i, c in enumerate(coder["decoder_block_out_channels"])}

@@ -13,7 +13,7 @@ from models.deblur.blind_deconvolution import DECONVOLVED_PICTURES
 from models.deblur.motion import in_units
 from models.guidance import Modulations, modulated
 
-MAPS = 5  # a share of each variant of the Wiener step, and what is added besides
+OUTPUT_MAPS = 5  # a share of each variant of the Wiener step, and what is added besides
 
 
 class PreReconstruction(nn.Module):
@@ -33,12 +33,13 @@ class PreReconstruction(nn.Module):
         self.up_blocks = nn.ModuleList(
             residuals(w, d, context=False) for w, d in zip(upwards[1:], depths[-2::-1], strict=True)
         )
-        self.head = zero_conv(widths[0], 4 * MAPS, 3)
+        self.head = zero_conv(widths[0], 4 * OUTPUT_MAPS, 3)
         self.align = Pointwise(widths[-1], latent)
 
     def add_deconvolved_inputs(self) -> None:
         """Widen the network to also mix in `DECONVOLVED_PICTURES` deconvolved pictures; the output stays the same until
-        the new weights are trained."""
+        the new weights are trained.
+        """
         self.stem = widened(self.stem, 4 * 3 * DECONVOLVED_PICTURES, 0)
         self.head = widened(self.head, 0, 4 * DECONVOLVED_PICTURES)
 
@@ -78,8 +79,8 @@ class PreReconstruction(nn.Module):
             x = blocks(modulated(up(x) + skip, by, level))
             features.append(x)
         maps = F.pixel_shuffle(self.head(x), 2)
-        picture = photo + maps[:, 2:MAPS]
-        shares = torch.cat([maps[:, :2], maps[:, MAPS:]], 1)
+        picture = photo + maps[:, 2:OUTPUT_MAPS]
+        shares = torch.cat([maps[:, :2], maps[:, OUTPUT_MAPS:]], 1)
         for share, change in zip(shares.split(1, 1), changes, strict=True):
             picture = picture + share * change.clamp(-1, 1)
         return picture, self.align(features[0]), features

@@ -130,7 +130,8 @@ class CrossLatentDecoder(AutoencoderKL):
 
 def encode_exactly(vae: AutoencoderKL, photo: Tensor) -> Tensor:
     """The mode of a VAE's posterior, B x 4 x h x w, as ``vae.encode`` gives it, but for photos that are more precise
-    than the weights: the first layer reads them unrounded."""
+    than the weights: the first layer reads them unrounded.
+    """
     encoder: Any = vae.encoder
     hidden = exact_conv(encoder.conv_in, photo).to(vae.dtype)
     for block in encoder.down_blocks:
@@ -142,7 +143,8 @@ def encode_exactly(vae: AutoencoderKL, photo: Tensor) -> Tensor:
 
 def exact_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """A convolution in float32 at least: the first, whose input is the photo, and the last, whose output is the
-    picture, of a network in half precision. The others see neither."""
+    picture, of a network in half precision. The others see neither.
+    """
     kind = x.device.type
     autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
     if autocast or x.dtype == conv.weight.dtype == torch.float32:

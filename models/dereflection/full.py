@@ -22,13 +22,13 @@ from torch import Tensor, nn
 from models.dereflection.cross_latent import CrossLatentDecoder, Gate, encode_exactly
 from models.dereflection.interface import Processing
 from models.dereflection.latent_controlnet import LatentControlNet
-from models.dereflection.overview import SIDE, agree, change_of, reduced
+from models.dereflection.overview import OVERVIEW_PX, agree, change_of, reduced
 from models.dereflection.zero_latent import ConstantStore, check_plain, finish
 from models.errors import ModelError
 from models.geometry import Box
 from models.loading import load_part
 
-PUBLISHED_SIDE = 768
+PUBLISHED_SIDE_PX = 768
 PARTS: dict[str, type[ModelMixin]] = {
     "vae": AutoencoderKL,
     "unet": UNet2DConditionModel,
@@ -37,7 +37,7 @@ PARTS: dict[str, type[ModelMixin]] = {
 }
 PROMPT_FILE, PROMPT_KEY = "prompt_embedding.safetensors", "prompt_embedding"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
-FUSED = ("to_qkv", "to_kv")  # projections that repeat others, for speed
+FUSED_PROJECTIONS = ("to_qkv", "to_kv")  # projections that repeat others, for speed
 
 
 class FullDereflection(nn.Module):
@@ -134,7 +134,8 @@ class FullDereflection(nn.Module):
         for name in PARTS:
             part = getattr(self, name)
             part.save_config(folder / name)
-            kept = {key: value for key, value in part.state_dict().items() if key.split(".")[-2] not in FUSED}
+            state = part.state_dict()
+            kept = {key: value for key, value in state.items() if key.split(".")[-2] not in FUSED_PROJECTIONS}
             weights = {key: _stored(value, wanted) for key, value in kept.items()}
             save_file(weights, folder / name / WEIGHTS_FILE, metadata={"format": "pt"})
         save_file({PROMPT_KEY: _stored(self.prompt_embedding, wanted)}, folder / PROMPT_FILE)
@@ -192,7 +193,7 @@ class FullDereflection(nn.Module):
         repeating the right and bottom edge. ``gate`` as in :meth:`decode`.
         """
         size = photo.shape[-2:]
-        if processing == "published" and max(size) < PUBLISHED_SIDE:
+        if processing == "published" and max(size) < PUBLISHED_SIDE_PX:
             photo = F.interpolate(photo, enlarged(size[0], size[1]), mode="bilinear", antialias=True)
         height, width = photo.shape[-2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
@@ -208,7 +209,7 @@ class FullDereflection(nn.Module):
         tile = tile or self.tile
         if max(photo.shape[-2:]) <= tile:
             return None
-        small = reduced(photo, min(SIDE, tile))
+        small = reduced(photo, min(OVERVIEW_PX, tile))
         return change_of(small, self.restore(small, tokens))
 
     def restore_tiles(
@@ -252,7 +253,7 @@ class FullDereflection(nn.Module):
         return tokens.to(self.prompt_embedding)
 
 
-def enlarged(height: int, width: int, longest: int = PUBLISHED_SIDE) -> tuple[int, int]:
+def enlarged(height: int, width: int, longest: int = PUBLISHED_SIDE_PX) -> tuple[int, int]:
     """Height and width with the longest side at ``longest``, the other rounded down, as in DAI's script."""
     return height * longest // max(height, width), width * longest // max(height, width)
 

@@ -18,7 +18,7 @@ from models.arrays import check_photo, to_array, to_tensor
 from models.colour import to_linear, to_srgb
 from models.compiling import asked_for, compile_blocks
 from models.dereflection.interface import Processing, TiledNetwork
-from models.dereflection.overview import SIDE
+from models.dereflection.overview import OVERVIEW_PX
 from models.dereflection.small import SmallDereflection
 from models.errors import MemoryShortError, ModelError
 from models.geometry import Box, with_halo
@@ -27,9 +27,9 @@ from models.loading import load_part, read_config, write_config
 from models.runtime import Runtime, apply_attention, heads_of, probe, torch_dtype
 from models.tiles import Tile, TilePlan, plan, run_tiled, with_shrinking
 
-SMALLEST_TILE = 64
-PUBLISHED_SIDE = 768
-BATCH_MB, MOST_TILES = 6000, 8  # of working memory, on a GPU
+MIN_TILE_PX = 64
+PUBLISHED_SIDE_PX = 768
+BATCH_MB, MAX_BATCH_TILES = 6000, 8  # of working memory, on a GPU
 
 
 @dataclass
@@ -133,9 +133,9 @@ class DereflectionPipeline(GuidedPipeline):
         each = max(tile.height * tile.width for tile in tiles) / 1e6
         seen = sum(tile.height * tile.width for tile in tiles) / 1e6
         if whole:
-            each = seen = seen * max(1.0, PUBLISHED_SIDE / max(height, width)) ** 2
+            each = seen = seen * max(1.0, PUBLISHED_SIDE_PX / max(height, width)) ** 2
         elif len(tiles) > 1 and not small:
-            seen += SIDE**2 / 1e6 * min(height, width) / max(height, width)
+            seen += OVERVIEW_PX**2 / 1e6 * min(height, width) / max(height, width)
         # Measured on two cores (benchmarks); a GPU is faster by far more than it matters here.
         seconds = 130 * seen
         if isinstance(self.network, SmallDereflection):
@@ -206,7 +206,7 @@ class DereflectionPipeline(GuidedPipeline):
         """The largest side of a tile at first; not much larger than the photo, or the first halvings would be idle."""
         network = cast(TiledNetwork, self.network)
         longest = max(height, width) + -max(height, width) % network.tile_multiple
-        return max(SMALLEST_TILE, min(tile or network.tile, longest))
+        return max(MIN_TILE_PX, min(tile or network.tile, longest))
 
     def _plan(self, height: int, width: int, tile: int, offset: tuple[int, int] = (0, 0)) -> TilePlan:
         network = cast(TiledNetwork, self.network)
@@ -216,7 +216,7 @@ class DereflectionPipeline(GuidedPipeline):
         """Tiles at a time: a CPU gains nothing from more than one, a GPU as long as they do not fill it."""
         if self.device.type == "cpu":
             return 1
-        return max(1, min(MOST_TILES, int(BATCH_MB / (self._megapixel_mb() * megapixels))))
+        return max(1, min(MAX_BATCH_TILES, int(BATCH_MB / (self._megapixel_mb() * megapixels))))
 
     def _megapixel_mb(self) -> float:
         return cast(TiledNetwork, self.network).megapixel_mb * self.dtype.itemsize / 4

@@ -29,7 +29,8 @@ from models.legacy import RenamedOptions
 
 def soften(hint: Tensor) -> Tensor:
     """A mask at working size, B x 1 x H x W, with edges as soft as those of the brush strokes that a network is trained
-    with: two means over 5 x 5 pixels."""
+    with: two means over 5 x 5 pixels.
+    """
     for _ in range(2):
         hint = F.avg_pool2d(F.pad(hint, (2, 2, 2, 2), mode="replicate"), 5, 1)
     return hint

@@ -26,7 +26,7 @@ from models.dereflection.full import FullDereflection
 from models.measure import fastest, seconds
 from models.runtime import Runtime, apply_attention, heads_of, on_zero_gpu, probe
 
-SIDE = 512  # px of the picture that is measured on
+MEASURED_SIDE_PX = 512  # px of the picture that is measured on
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 PLAIN, FUSED, XFORMERS = "sdpa", "sdpa, fused projections", "xformers"
 Layout = torch.memory_format
@@ -68,7 +68,8 @@ def tune(network: FullDereflection, attention: str = "auto", measure: bool | Non
         use_attention(network, backend)
         return Choice(runtime, False, layouts)
     with torch.inference_mode():
-        photo = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)).to(device)
+        generator = torch.Generator().manual_seed(0)
+        photo = torch.rand(1, 3, MEASURED_SIDE_PX, MEASURED_SIDE_PX, generator=generator).to(device)
         latent, skips = network.encode(photo)
         said = []
         if attention == "auto":
@@ -105,7 +106,7 @@ def tune(network: FullDereflection, attention: str = "auto", measure: bool | Non
         network.keep_constants()
     backend = XFORMERS if attention == XFORMERS else PLAIN
     runtime = Runtime(str(device), name, backend, "measured here; " + "; ".join(said))
-    return Choice(runtime, attention == FUSED, layouts, total / (SIDE**2 / 1e6))
+    return Choice(runtime, attention == FUSED, layouts, total / (MEASURED_SIDE_PX**2 / 1e6))
 
 
 def use_attention(network: FullDereflection, way: str) -> None:

@@ -15,8 +15,8 @@ from models.runtime import torch_dtype
 from models.semantics.temporary_model import temporary_model
 
 PROMPT = "a photo of"
-MOST_WORDS = 30  # tokens of a caption
-SEEN = 768  # px, the longest side handed to the captioner, which makes its own size of it
+MAX_NEW_TOKENS = 30  # tokens of a caption
+MAX_SIDE_PX = 768  # px, the longest side handed to the captioner, which makes its own size of it
 
 
 def caption(photo: np.ndarray, folder: Path, device: str = "cpu", dtype: str = "float32") -> str:
@@ -27,7 +27,7 @@ def caption(photo: np.ndarray, folder: Path, device: str = "cpu", dtype: str = "
     from transformers import pipeline
 
     image = Image.fromarray((np.clip(photo, 0, 1) * 255).round().astype(np.uint8))
-    image.thumbnail((SEEN, SEEN))
+    image.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
     try:
         speaker = pipeline("image-text-to-text", model=str(folder), device=device, dtype=torch_dtype(dtype))
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -36,6 +36,6 @@ def caption(photo: np.ndarray, folder: Path, device: str = "cpu", dtype: str = "
             "another model of the task caption."
         ) from error
     with temporary_model(speaker, speaker.model):
-        kwargs = {"max_new_tokens": MOST_WORDS, "do_sample": False}
+        kwargs = {"max_new_tokens": MAX_NEW_TOKENS, "do_sample": False}
         said = speaker(images=image, text=PROMPT, generate_kwargs=kwargs)
     return " ".join(str(said[0]["generated_text"]).split())

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-DIRECTIONS, CELL, SIDE = 8, 4, 4
-SHAPE = DIRECTIONS * SIDE * SIDE
-BESIDE = 5  # three of colour, two of place
-FAINT = 0.02  # descriptors below this norm are mostly noise
-CLIP = 0.2
+DIRECTIONS, CELL_PX, CELLS_ACROSS = 8, 4, 4
+SHAPE_DIM = DIRECTIONS * CELLS_ACROSS * CELLS_ACROSS
+COLOUR_PLACE_DIM = 5  # three of colour, two of place
+NORM_FLOOR = 0.02  # descriptors below this norm are mostly noise
+MAX_VALUE = 0.2
 
 
 def dense_sift(photo: Tensor) -> tuple[Tensor, Tensor]:
@@ -27,11 +27,11 @@ def dense_sift(photo: Tensor) -> tuple[Tensor, Tensor]:
     """
     cells = _directions(photo)
     batch = len(photo)
-    shape = F.unfold(cells, SIDE).transpose(1, 2)
-    shape = shape / (shape.norm(dim=2, keepdim=True) + FAINT)
-    shape = shape.clamp(max=CLIP)
+    shape = F.unfold(cells, CELLS_ACROSS).transpose(1, 2)
+    shape = shape / (shape.norm(dim=2, keepdim=True) + NORM_FLOOR)
+    shape = shape.clamp(max=MAX_VALUE)
     shape = (shape / (shape.norm(dim=2, keepdim=True) + 1e-3) + 1e-6).sqrt()
-    colour = F.avg_pool2d(photo, CELL * SIDE, CELL)
+    colour = F.avg_pool2d(photo, CELL_PX * CELLS_ACROSS, CELL_PX)
     rows, columns = colour.shape[-2:]
     down, across = (torch.linspace(-0.5, 0.5, n, device=photo.device, dtype=photo.dtype) for n in (rows, columns))
     place = torch.stack(torch.meshgrid(across, down, indexing="xy")).expand(batch, -1, -1, -1)
@@ -50,4 +50,4 @@ def _directions(photo: Tensor) -> Tensor:
     square = along * along
     energy = square * square * along / (across**2 + down**2 + 1e-8) ** 2
     # Twice the cell's width, as a pixel counts for its neighbours too.
-    return F.avg_pool2d(energy, 2 * CELL, CELL, CELL // 2, count_include_pad=False)
+    return F.avg_pool2d(energy, 2 * CELL_PX, CELL_PX, CELL_PX // 2, count_include_pad=False)

@@ -17,10 +17,10 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from models.semantics.descriptors import BESIDE, SHAPE, dense_sift
+from models.semantics.descriptors import COLOUR_PLACE_DIM, SHAPE_DIM, dense_sift
 from models.semantics.vocabulary import vocabulary
 
-FAINTEST = 1e-3  # least variance of a Gaussian
+MIN_VARIANCE = 1e-3  # least variance of a Gaussian
 
 
 def squeeze(photo: Tensor, size: int) -> Tensor:
@@ -55,9 +55,9 @@ class TagNetwork(ModelMixin, ConfigMixin):
         self.register_to_config(tags=tags)
         if any(size % self.multiple for size in sizes) or list(sizes) != sorted(sizes, reverse=True):
             raise ValueError(f"sizes must be multiples of {self.multiple}, the largest first; got {list(sizes)}.")
-        depth = axes + BESIDE
-        self.middle = nn.Parameter(torch.zeros(SHAPE))
-        self.projection = nn.Parameter(torch.eye(SHAPE, axes))
+        depth = axes + COLOUR_PLACE_DIM
+        self.middle = nn.Parameter(torch.zeros(SHAPE_DIM))
+        self.projection = nn.Parameter(torch.eye(SHAPE_DIM, axes))
         self.beside = nn.Parameter(torch.tensor([[0.45, 0.45, 0.45, 0.0, 0.0], [1.0, 1.0, 1.0, 0.7, 0.7]]))
         self.shares = nn.Parameter(torch.full((gaussians,), -math.log(gaussians)))  # logarithms
         self.means = nn.Parameter(torch.randn(gaussians, depth) * 0.1)
@@ -151,4 +151,4 @@ class TagNetwork(ModelMixin, ConfigMixin):
             self.shares.copy_((count / count.sum()).log())
             self.means.copy_(given.T @ patches / count[:, None])
             variance = given.T @ patches**2 / count[:, None] - self.means**2
-            self.variances.copy_(variance.clamp(min=FAINTEST).log())
+            self.variances.copy_(variance.clamp(min=MIN_VARIANCE).log())

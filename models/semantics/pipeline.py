@@ -15,7 +15,7 @@ from models.loading import load_part, read_config, write_config
 from models.runtime import torch_dtype
 from models.semantics.network import TagNetwork, squeeze
 
-SEEN = 4  # times the network's size: a larger photo is thinned out to about this first
+THINNED_SIDE_FACTOR = 4  # times the network's size: a larger photo is thinned out to about this first
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class SemanticsPipeline:
         """
         if photo.ndim != 3:
             return photo
-        down, across = (max(1, side // (SEEN * self.network.size)) for side in photo.shape[:2])
+        down, across = (max(1, side // (THINNED_SIDE_FACTOR * self.network.size)) for side in photo.shape[:2])
         if down == across == 1:
             return photo
         height, width = photo.shape[0] // down, photo.shape[1] // across

@@ -14,7 +14,7 @@ from models.semantics.temporary_model import temporary_model
 
 TASK = "text-encoder"  # in the catalog
 CLIP, GEMMA = "CLIPTextModel", "Gemma2Model"
-SANA_LENGTH = 300  # tokens, as SanaPipeline has it
+SANA_MAX_TOKENS = 300  # tokens, as SanaPipeline has it
 
 
 class BaseTextEncoder:
@@ -56,7 +56,7 @@ class BaseTextEncoder:
             tokens: Tensor = model(given.input_ids.to(self.device)).last_hidden_state
             return tokens
         words = text.lower().strip()  # as SANA was trained
-        given = tokenizer(words, truncation=True, max_length=SANA_LENGTH, return_tensors="pt").to(self.device)
+        given = tokenizer(words, truncation=True, max_length=SANA_MAX_TOKENS, return_tensors="pt").to(self.device)
         tokens = model(given.input_ids, attention_mask=given.attention_mask).last_hidden_state
         return tokens[given.attention_mask.bool()][None]
 

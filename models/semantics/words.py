@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from models.semantics.vocabulary import Vocabulary, fold, vocabulary
 
-LONGEST = 2000  # characters of a text that are read
-NAMED = 8  # unknown words that a note names
+MAX_TEXT_LENGTH = 2000  # characters of a text that are read
+MAX_UNKNOWN_NAMED = 8  # unknown words that a note names
 _SEPARATORS = re.compile(r"[,;/|\n\r\t·•+&#。、，；:!?()\[\]{}\"“”…]+|\.(?=\s|$)")
 _NOT = {"no", "not", "without", "non", "never", "except"}
 # What says nothing of what is shown. A negation holds up to the next separator or one of _ENDS.
@@ -44,17 +44,17 @@ def read_words(text: str) -> Reading:
 
     Words are parted by spaces, commas or other separators; of phrases the longest known one counts ("hot dog" is no
     dog); plurals, accents and case do not matter; "no dog", "without people" and "-dog" exclude. Of a text longer than
-    ``LONGEST`` characters the beginning is read. A tag both asked for and excluded is a contradiction: it is left out.
-    Every text has an answer; what was not understood is named in ``notes``.
+    ``MAX_TEXT_LENGTH`` characters the beginning is read. A tag both asked for and excluded is left out. Every text has
+    an answer; what was not understood is named in ``notes``.
     """
     known = vocabulary()
     asked: dict[str, None] = {}
     excluded: dict[str, None] = {}
     unknown: dict[str, str] = {}
     notes = []
-    if len(text) > LONGEST:
-        notes.append(f"Of the {len(text):,} characters of the guidance text, the first {LONGEST:,} were read.")
-        text = text[:LONGEST]
+    if len(text) > MAX_TEXT_LENGTH:
+        notes.append(f"Of the {len(text):,} characters of the guidance text, the first {MAX_TEXT_LENGTH:,} were read.")
+        text = text[:MAX_TEXT_LENGTH]
     for segment in _SEPARATORS.split(text):
         _read_segment(segment, known, asked, excluded, unknown)
     both = [tag for tag in asked if tag in excluded]
@@ -63,8 +63,9 @@ def read_words(text: str) -> Reading:
         notes.append(f"The guidance text both asks for and excludes {_list(both)}: left out, since that contradicts.")
     tags = tuple(tag for tag in asked if tag not in both)
     if unknown:
-        shown = [f"“{word if len(word) <= 30 else word[:29] + '…'}”" for word in list(unknown.values())[:NAMED]]
-        more = f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
+        named = list(unknown.values())[:MAX_UNKNOWN_NAMED]
+        shown = [f"“{word if len(word) <= 30 else word[:29] + '…'}”" for word in named]
+        more = f" and {len(unknown) - MAX_UNKNOWN_NAMED} more" if len(unknown) > MAX_UNKNOWN_NAMED else ""
         notes.append(f"Unknown to the guide (everyday English words), and not used: {', '.join(shown)}{more}.")
     if not tags and not text.strip():
         notes.append("The guidance text is empty: nothing was guided by it.")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.arrays import to_array
 from models.deblur.blind_deconvolution import DECONVOLVED_PICTURES
-from models.deblur.network import MOTION, Deblur, Prepared
+from models.deblur.network import MOTION_CHANNELS, Deblur, Prepared
 from models.deblur.pipeline import DeblurPipeline
 from training.evaluation.protocol import as_float, to_8bit
 
@@ -62,7 +62,7 @@ def restore_arms(pipeline: DeblurPipeline, photo: np.ndarray) -> dict[str, np.nd
 
     latent, known = network.encode(shown)
     blind = latent.clone()
-    blind[:, -MOTION:] = 0
+    blind[:, -MOTION_CHANNELS:] = 0
     arms = {"with": finish(latent, known), "step": finish(blind, known)}
     with still(network):
         arms["without"] = finish(*network.encode(shown))

@@ -2,9 +2,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.deblur.blind import SUPPORT, deconvolve, estimate_kernel, response_of
+from models.deblur.blind import KERNEL_PX, deconvolve, estimate_kernel, response_of
 
-HALF = SUPPORT // 2
+HALF = KERNEL_PX // 2
 
 
 def scene(height: int = 192, width: int = 224) -> torch.Tensor:
@@ -19,7 +19,7 @@ def scene(height: int = 192, width: int = 224) -> torch.Tensor:
 
 def hook() -> torch.Tensor:
     """A trajectory that turns a corner, which is no line; its centroid in the middle."""
-    kernel = torch.zeros(1, SUPPORT, SUPPORT)
+    kernel = torch.zeros(1, KERNEL_PX, KERNEL_PX)
     kernel[0, HALF - 6 : HALF + 3, HALF - 2] = 1
     kernel[0, HALF + 2, HALF - 1 : HALF + 7] = 1
     return kernel / kernel.sum()
@@ -32,7 +32,7 @@ def blurred(light: torch.Tensor, kernel: torch.Tensor, noise: float = 0.003) -> 
 
 
 def covariance(kernel: torch.Tensor) -> torch.Tensor:
-    at = torch.arange(SUPPORT) - HALF
+    at = torch.arange(KERNEL_PX) - HALF
     y, x = torch.meshgrid(at, at, indexing="ij")
     y, x = y - (kernel * y).sum(), x - (kernel * x).sum()
     return torch.stack([(kernel * a * b).sum() for a, b in ((x, x), (x, y), (y, x), (y, y))]).view(1, 2, 2)
@@ -72,7 +72,7 @@ def test_sides_that_are_prime_numbers_serve_as_well():
 
 
 def test_noise_leaves_no_specks():
-    y, x = torch.meshgrid(torch.arange(SUPPORT) - HALF, torch.arange(SUPPORT) - HALF, indexing="ij")
+    y, x = torch.meshgrid(torch.arange(KERNEL_PX) - HALF, torch.arange(KERNEL_PX) - HALF, indexing="ij")
     disc = (x**2 + y**2 <= 36).float()[None]
     found = estimate_kernel(blurred(scene(), disc / disc.sum(), noise=0.03), 2 * covariance(disc / disc.sum()))
     assert found[(x**2 + y**2 > 144)[None]].sum() < 0.02
@@ -106,7 +106,7 @@ def test_what_tells_nothing_gives_a_kernel_all_the_same(broken):
 
 
 def test_a_point_leaves_the_light_as_it_is():
-    point = torch.zeros(1, SUPPORT, SUPPORT)
+    point = torch.zeros(1, KERNEL_PX, KERNEL_PX)
     point[0, HALF + 3, HALF - 2] = 1  # wherever it lies: a kernel has no position of its own
     light = scene(100, 90)
     torch.testing.assert_close(deconvolve(light, point, [0.0])[0], light, atol=1e-3, rtol=0)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from models.deblur.blind_deconvolution import DECONVOLVED_PICTURES, REGION, blind_deconvolve, most_textured_region
+from models.deblur.blind_deconvolution import DECONVOLVED_PICTURES, REGION_PX, blind_deconvolve, most_textured_region
 
 COVARIANCE = torch.diag(torch.tensor([25.0 / 12, 0.0]))[None]  # of 5 px along x
 
@@ -29,10 +29,10 @@ def test_the_region_is_where_there_is_most_to_see():
     photo = torch.full((1, 3, 900, 2000), 0.5)
     photo[..., 150:750, 1100:1700] = torch.rand(1, 3, 600, 600)
     region = most_textured_region(photo)
-    assert region.shape == (1, 3, REGION, REGION)
+    assert region.shape == (1, 3, REGION_PX, REGION_PX)
     assert region.std() > 0.7 * photo[..., 150:750, 1100:1700].std()
     small = photo[..., :100, :1640]
-    assert most_textured_region(small).shape == (1, 3, 100, REGION)
+    assert most_textured_region(small).shape == (1, 3, 100, REGION_PX)
     assert torch.equal(most_textured_region(photo[..., :512, :512]), photo[..., :512, :512])
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from models.deblur.blur_field import double_angle, log_covariance, mean_covariance
-from models.deblur.motion import CELL, MotionEstimator, field_of, interpolate_nodes
+from models.deblur.motion import CELL_PX, MotionEstimator, field_of, interpolate_nodes
 from models.deblur.windows import grid_size
 
 
@@ -24,7 +24,7 @@ def test_each_window_and_each_cell_has_a_blur(estimator, size):
     grid = (2, grid_size(size[0], 128), grid_size(size[1], 128))
     assert found["double"].shape == (*grid, 2)
     assert found["radius"].shape == found["noise"].shape == grid
-    assert found["field"].shape == (2, 3, size[0] // CELL, size[1] // CELL)
+    assert found["field"].shape == (2, 3, size[0] // CELL_PX, size[1] // CELL_PX)
     assert (found["radius"] > 0).all() and (found["field"][:, 2] > 0).all()
     assert found["covariance"].shape == (2, 2, 2) and (torch.linalg.eigvalsh(found["covariance"]) > -1e-4).all()
 

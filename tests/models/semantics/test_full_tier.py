@@ -116,9 +116,9 @@ def test_clip_gives_all_its_places_as_stable_diffusion_sees_them(clip):
 
 def test_gemma_gives_the_words_alone(gemma):
     encode = BaseTextEncoder(gemma)
-    assert encode("Dog").shape[1] < encode("a photo of the dog on the beach").shape[1] <= text_encoder.SANA_LENGTH
+    assert encode("Dog").shape[1] < encode("a photo of the dog on the beach").shape[1] <= text_encoder.SANA_MAX_TOKENS
     assert torch.equal(encode("DOG"), encode("dog"))
-    assert encode("dog " * 900).shape[1] == text_encoder.SANA_LENGTH
+    assert encode("dog " * 900).shape[1] == text_encoder.SANA_MAX_TOKENS
 
 
 def test_a_text_encoder_is_freed_even_when_it_fails(clip, monkeypatch):

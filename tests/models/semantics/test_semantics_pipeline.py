@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.errors import ModelError
-from models.semantics.descriptors import BESIDE, SHAPE, dense_sift
+from models.semantics.descriptors import COLOUR_PLACE_DIM, SHAPE_DIM, dense_sift
 from models.semantics.network import TagNetwork
 from models.semantics.pipeline import SemanticsPipeline
 from models.semantics.vocabulary import vocabulary
@@ -22,7 +22,7 @@ def test_descriptors_do_not_mind_contrast_and_see_direction():
     stripes = torch.zeros(1, 3, 32, 32)
     stripes[..., ::8] = stripes[..., 1::8] = 0.8
     shape, beside = dense_sift(stripes)
-    assert shape.shape == (1, 25, SHAPE) and beside.shape == (1, 25, BESIDE)
+    assert shape.shape == (1, 25, SHAPE_DIM) and beside.shape == (1, 25, COLOUR_PLACE_DIM)
     faint, _ = dense_sift(stripes * 0.5 + 0.3)
     assert (faint - shape).abs().max() < 0.05
     turned, _ = dense_sift(stripes.transpose(2, 3).contiguous())

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from models.deblur.motion import field_of, in_units
 from models.deblur.network import Deblur
-from models.guidance import TAG_PARTS
+from models.guidance import TAG_PARAMETER_PREFIXES
 from training.core.distributed import Objective
 from training.core.losses import combine
 from training.data.sources import Batch
@@ -42,7 +42,8 @@ LATENT = STEPPED | {"autoencoder", "energy"}
 def unused(parts: Collection[str]) -> tuple[str, ...]:
     """Prefixes of the parameters that have no share in any of the parts."""
     if set(parts) == {"motion"}:
-        return ("wiener.", "prior.", "autoencoder.", "transformer.", "details.", "null_token", "lifts.") + TAG_PARTS
+        own = ("wiener.", "prior.", "autoencoder.", "transformer.", "details.", "null_token", "lifts.")
+        return own + TAG_PARAMETER_PREFIXES
     stepped = STEPPED & set(parts)
     names: tuple[str, ...] = () if stepped else ("transformer.", "null_token")
     names += () if "motion" in parts else ("motion.whole.",)  # no gradient passes the kernel that it bounds
