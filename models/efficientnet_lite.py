@@ -47,6 +47,7 @@ class InvertedResidual(nn.Module):
         self.project = nn.Conv2d(wide, outside, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Run the block on B x C x H x W."""
         y = x if self.expand is None else F.relu6(self.expand(x))
         if self.stride == 2:
             y = _pad_same(y, self.kernel)

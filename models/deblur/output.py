@@ -17,10 +17,14 @@ from models.deblur.motion import CELL_PX
 class DeblurOutput:
     """The result of a deblurring run.
 
-    Attributes: image, prerestored: H x W x 3 float32, sRGB in [0, 1]. cells: The blur of each cell of 8 px, ceil(H/8) x
-        ceil(W/8) x 3 float32: motion at twice its angle, and the radius of the defocus disc, in pixels. plan: The
-        tiles. notes: Sentences for the user. info: JSON: the detail setting and the guard's counts. kernel: The whole
-        photo's kernel, K x K float32 of sum 1; None where the network estimates none.
+    Attributes:
+        image, prerestored: H x W x 3 float32, sRGB in [0, 1].
+        cells: The blur of each cell of 8 px, ceil(H/8) x ceil(W/8) x 3 float32: motion at twice its angle, and the
+            radius of the defocus disc, in pixels.
+        plan: The tiles.
+        notes: Sentences for the user.
+        info: JSON: the detail setting and the guard's counts.
+        kernel: The whole photo's kernel, K x K float32 of sum 1; None where the network estimates none.
     """
 
     image: np.ndarray

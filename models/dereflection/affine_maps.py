@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def apply_tone(photo: Tensor, maps: Tensor) -> Tensor:
-    """``(1 + gain) * photo + offset``; ``maps`` is B x 6 x H x W, the gain's three channels first."""
+    """Return ``(1 + gain) * photo + offset``; ``maps`` is B x 6 x H x W, the gain's three channels first."""
     gain, offset = maps.chunk(2, dim=1)
     return photo * (1 + gain) + offset
 

@@ -1,12 +1,12 @@
-"""The small tier of dereflection: the whole photo first at low resolution, a light local network after.
+"""The small tier of dereflection: the whole photo at low resolution, then a light local network at full resolution.
 
 A pretrained encoder (EfficientNet-Lite0) gives latent and skips, a small ``UNet2DConditionModel`` takes one step on the
-photo's own latent under guidance tokens, and the decoder gives a *tone map per pixel*, gain and offset, that turns the
-photo into the transmission: ``T = (1 + gain) * I + offset``. Such maps are smooth where the reflection is, so
-they can be enlarged to any size and applied to the full photo, whose own detail they keep (the idea of the
-guided filter, He et al. 2010, and of HDRnet, Gharbi et al. 2017). A second head gives the reflection itself, which
-teaches the decoder to tell the two layers apart. A local network at full resolution then removes what is left.
-Everything that changes the photo starts at zero: untrained, the network is the identity.
+photo's own latent under guidance tokens, and the decoder gives an *affine map per pixel*, gain and offset, that turns
+the photo into the transmission: ``T = (1 + gain) * I + offset``. Such maps are smooth where the reflection is, so they
+can be enlarged to any size and applied to the full photo, whose detail they keep (the idea of the guided filter, He et
+al. 2010, and of HDRnet, Gharbi et al. 2017). A second head predicts the reflection itself, which trains the decoder to
+separate the two layers. A local network at full resolution then removes what is left. All layers that change the photo
+start at zero: untrained, the network is the identity.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from models.legacy import RenamedOptions
 
 
 def soften(hint: Tensor) -> Tensor:
-    """A mask at working size, B x 1 x H x W, with edges as soft as those of the brush strokes that a network is trained
-    with: two means over 5 x 5 pixels.
+    """Blur a mask at working size, B x 1 x H x W, by two means over 5 x 5 pixels.
+
+    Its edges become as soft as those of the brush strokes that networks are trained with.
     """
     for _ in range(2):
         hint = F.avg_pool2d(F.pad(hint, (2, 2, 2, 2), mode="replicate"), 5, 1)
@@ -121,7 +122,7 @@ class SmallDereflection(RenamedOptions, Guided, ModelMixin, ConfigMixin):
 
     @classmethod
     def tiny(cls) -> SmallDereflection:
-        """A random-weight network of the same shape for tests (about 80,000 numbers)."""
+        """Make a small network with random weights (about 80,000), for tests."""
         return cls(
             width=0.1,
             detail_channels=4,
@@ -137,40 +138,40 @@ class SmallDereflection(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         )
 
     def encode(self, photo: Tensor, hint: Tensor | None = None) -> tuple[Tensor, Skips]:
-        """Photo, B x 3 x H x W in [0, 1] with sides that are multiples of 32, to its latent and skips."""
+        """Encode a photo, B x 3 x H x W in [0, 1], sides multiples of 32, to its latent and skips."""
         return self.encoder(photo, hint)
 
     def step(self, latent: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """The one diffusion step: the UNet at timestep 0 adds to the photo's latent what makes it clean."""
+        """Run the one diffusion step: the UNet at timestep 0 adds to the photo's latent to make it clean."""
         if tokens is None:
             tokens = self.null_token.expand(latent.shape[0], -1, -1)
         tokens = tokens.to(latent.dtype)
         return latent + self.unet(latent, 0, encoder_hidden_states=tokens, return_dict=False)[0]
 
     def decode(self, latent: Tensor, skips: Skips, tokens: Tensor | None = None) -> Tensor:
-        """Clean latent to the picture at the size that was encoded."""
+        """Decode the clean latent to the picture at the encoded size."""
         return apply_tone(skips[0], self.decoder(latent, skips, self.modulations(tokens)))
 
     def restore(self, photo: Tensor, tokens: Tensor | None = None, hint: Tensor | None = None) -> Tensor:
-        """``decode(step(encode(photo)))`` at the size given; the local network has no part in it."""
+        """Return ``decode(step(encode(photo)))`` at the size given, without the local network."""
         latent, skips = self.encode(photo, hint)
         return self.decode(self.step(latent, tokens), skips, tokens)
 
     def separate(
         self, photo: Tensor, tokens: Tensor | None = None, hint: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The whole photo's tone maps, B x 6 x H x W, and its reflection, B x 3 x H x W, at the size given."""
+        """Return the whole photo's tone maps, B x 6 x H x W, and its reflection, B x 3 x H x W, at the size given."""
         latent, skips = self.encode(photo, hint)
         features = self.decoder.features(self.step(latent, tokens), skips, self.modulations(tokens))
         return self.decoder.maps(features), self.decoder.reflection(features)
 
     def tone_maps(self, photo: Tensor, tokens: Tensor | None = None, hint: Tensor | None = None) -> Tensor:
-        """The whole photo's tone maps, B x 6 x H x W, at the size given."""
+        """Return the whole photo's tone maps, B x 6 x H x W, at the size given."""
         latent, skips = self.encode(photo, hint)
         return self.decoder(self.step(latent, tokens), skips, self.modulations(tokens))
 
     def finish(self, photo: Tensor, maps: Tensor) -> Tensor:
-        """A full-resolution photo (or tile) and its enlarged tone maps to the result; sides multiples of 4."""
+        """Apply enlarged tone maps and the local network to a full-resolution photo or tile, sides multiples of 4."""
         coarse = apply_tone(photo, maps)
         return coarse + self.local(photo, coarse.clamp(0, 1))
 
@@ -181,9 +182,9 @@ class SmallDereflection(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         tile: int | None = None,
         hint: Tensor | None = None,
     ) -> Tensor:
-        """Look at the whole photo, 1 x 3 x H x W of any size: its tone maps, reduced to ``working_size``, float32.
+        """Return the tone maps of the whole photo, 1 x 3 x H x W of any size, reduced to ``working_size``, float32.
 
-        ``hint``: 1 x 1 x H x W. The result is the same whatever the ``tile``.
+        ``hint``: 1 x 1 x H x W. The result does not depend on ``tile``.
         """
         height, width = photo.shape[-2:]
         scale = min(1.0, self.config.working_size / max(height, width))
@@ -203,7 +204,7 @@ class SmallDereflection(RenamedOptions, Guided, ModelMixin, ConfigMixin):
     def restore_tiles(
         self, photos: Tensor, context: Tensor | None, boxes: Sequence[Box], tokens: Tensor | None = None
     ) -> Tensor:
-        """Tiles of the photo at full resolution, under the whole photo's tone maps."""
+        """Restore tiles of the photo at full resolution by the whole photo's tone maps."""
         if context is None:
             raise ValueError("the small network restores tiles under the context of the whole photo")
         height, width = photos.shape[-2:]

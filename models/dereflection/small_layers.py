@@ -17,10 +17,10 @@ Skips = tuple[Tensor, ...]
 
 
 class Encoder(nn.Module):
-    """Photo and hint to a latent at 1/32, and skips: the photo itself, then features at 1/2, 1/4, 1/8 and 1/16.
+    """Encodes photo and hint to a latent at 1/32, and skips: the photo, then features at 1/2, 1/4, 1/8 and 1/16.
 
-    ``lite``: the pretrained network, which reads the hint as a fourth channel. ``detail``: one convolution over the
-    photo's own pixels beside its first level, which is thin (16 channels). ``channels``: of the skips but the first.
+    ``lite`` is the pretrained network, which reads the hint as a fourth channel; ``detail`` a convolution over the
+    photo's own pixels beside its thin first level (16 channels). ``channels`` are those of the skips but the first.
     """
 
     def __init__(self, width: float, detail_channels: int, latent_channels: int) -> None:
@@ -32,6 +32,7 @@ class Encoder(nn.Module):
         self.to_latent = Pointwise(last, latent_channels)
 
     def forward(self, photo: Tensor, hint: Tensor | None = None) -> tuple[Tensor, Skips]:
+        """Return the latent, and the skips."""
         if hint is None:
             hint = torch.zeros_like(photo[:, :1])
         shown = torch.cat([photo, hint.to(photo.dtype)], 1)
@@ -43,9 +44,9 @@ class Encoder(nn.Module):
 
 
 class Gate(nn.Module):
-    """Lets through of a skip what the clean latent agrees with: the photo's skips hold its reflection too.
+    """Gates a skip by its agreement with the clean latent, since the photo's skips hold its reflection too.
 
-    DAI's stage 3 is known to let reflections back in through the skips. One value in 0 .. 1 a channel and place.
+    DAI's stage 3 is known to bring reflections back through the skips. One value in 0 .. 1 a channel and place.
     """
 
     def __init__(self, channels: int) -> None:
@@ -53,13 +54,14 @@ class Gate(nn.Module):
         self.conv = Pointwise(2 * channels, channels)
 
     def forward(self, skip: Tensor, x: Tensor) -> Tensor:
+        """Return ``skip`` times its gate."""
         return skip * torch.sigmoid(self.conv(torch.cat([skip, x], 1)))
 
 
 class Decoder(nn.Module):
-    """Clean latent and the photo's skips to tone maps (gain, offset), B x 6 x H x W, and the reflection, B x 3 x H x W.
+    """Decodes latent and skips to tone maps (gain, offset), B x 6 x H x W, and the reflection, B x 3 x H x W.
 
-    ``skip_channels``, ``widths`` and ``depths`` (residual blocks): of the levels, 1/2 first.
+    ``skip_channels``, ``widths`` and ``depths`` (residual blocks) are those of the levels, 1/2 first.
     """
 
     def __init__(self, skip_channels: Sizes, widths: Sizes, depths: Sizes, latent_channels: int) -> None:
@@ -78,7 +80,7 @@ class Decoder(nn.Module):
         self.reflection_head = zero_conv(widths[0], 12, 3)
 
     def features(self, latent: Tensor, skips: Skips, by: Modulations | None = None) -> Tensor:
-        """The last level's features, at half the photo's size."""
+        """Return the last level's features, at half the photo's size."""
         x = self.bottom(modulated(latent, by, 0))
         for level, photo in enumerate(reversed(skips[1:])):
             x, skip = self.up[level](x), self.skips[level](photo)
@@ -87,20 +89,23 @@ class Decoder(nn.Module):
         return x
 
     def forward(self, latent: Tensor, skips: Skips, by: Modulations | None = None) -> Tensor:
+        """Return the tone maps."""
         return self.maps(self.features(latent, skips, by))
 
     def maps(self, features: Tensor) -> Tensor:
+        """Map features to tone maps."""
         return F.pixel_shuffle(self.head(features), 2)
 
     def reflection(self, features: Tensor) -> Tensor:
-        """What the pane added, as a picture of its light."""
+        """Map features to the reflection, as a picture of its light."""
         return F.pixel_shuffle(self.reflection_head(features), 2)
 
 
 class Local(nn.Module):
-    """Photo and coarse result at full resolution to what has still to be added to the result.
+    """Predicts what is to be added to the coarse result, from that and the photo at full resolution.
 
-    Its view is ``halo`` pixels to each side and it takes no mean over the picture, so tiles agree with the whole.
+    Its receptive field is ``halo`` pixels to each side and it takes no mean over the picture, so tiles agree with the
+    whole.
     """
 
     def __init__(self, widths: tuple[int, int], depth: int) -> None:
@@ -113,10 +118,11 @@ class Local(nn.Module):
 
     @property
     def idle(self) -> bool:
-        """Whether it was never trained: its last layer is zero, and so is all that it adds."""
+        """Whether it was never trained: its last layer, and so all that it adds, is zero."""
         return not any(bool(p.any()) for p in self.head.parameters())
 
     def forward(self, photo: Tensor, coarse: Tensor) -> Tensor:
+        """Return the picture to add."""
         pixels = F.pixel_unshuffle(torch.cat([photo * 2 - 1, coarse - photo], 1), 2)
         x = self.before(self.stem(pixels.to(self.stem.weight.dtype)))
         x = self.after(x + self.up(self.inner(self.down(x))))

@@ -1,6 +1,6 @@
-"""The full tier's caption: transformers' image-to-text pipeline (BLIP, arXiv 2201.12086, and its kind).
+"""The full tier's captioner: transformers' image-to-text pipeline (BLIP, arXiv 2201.12086, and similar models).
 
-transformers 5 calls that pipeline "image-text-to-text": it goes on from the words it is given.
+transformers 5 calls that pipeline "image-text-to-text": it continues the text it is given.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ MAX_SIDE_PX = 768  # px, the longest side handed to the captioner, which makes i
 
 
 def caption(photo: np.ndarray, folder: Path, device: str = "cpu", dtype: str = "float32") -> str:
-    """One sentence on ``photo`` (H x W x 3, sRGB in [0, 1]); the model is loaded for it, and freed after.
+    """Describe ``photo`` (H x W x 3, sRGB in [0, 1]) in one sentence; the model is loaded for it, and freed after.
 
-    Deterministic (no sampling). ModelError where ``folder`` holds no model that makes text of a picture.
+    Deterministic (no sampling). Raises ModelError where ``folder`` holds no image-to-text model.
     """
     from transformers import pipeline
 

@@ -1,8 +1,8 @@
-"""What local patches look like: dense SIFT descriptors (Lowe, IJCV 2004) with colour and place, batched torch.
+"""Dense SIFT descriptors of local patches (Lowe, IJCV 2004) with colour and place, in batched torch.
 
-A descriptor is 4 x 4 cells of 4 x 4 pixels, each with the energy of gradients in eight directions, normalised so that
-contrast does not matter (a veil lowers it), clipped, normalised again, and rooted (Arandjelovic and Zisserman, CVPR
-2012). Neighbours are 4 pixels apart. Larger patches are those of smaller pictures.
+A descriptor is 4 x 4 cells of 4 x 4 pixels, each with the energy of gradients in eight directions, normalised for
+contrast (which a veil lowers), clipped, normalised again, and square-rooted (Arandjelovic and Zisserman, CVPR 2012).
+Patches are 4 pixels apart. Larger patches come from smaller pictures.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_VALUE = 0.2
 
 
 def dense_sift(photo: Tensor) -> tuple[Tensor, Tensor]:
-    """B x 3 x H x W in [0, 1] to shapes, B x N x 128, and colour and place, B x N x 5, of N patches.
+    """Return shapes, B x N x 128, and colour and place, B x N x 5, of N patches of B x 3 x H x W in [0, 1].
 
     Sides are at least 16 px. Place is -0.5 .. 0.5 across and down.
     """
@@ -39,7 +39,7 @@ def dense_sift(photo: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _directions(photo: Tensor) -> Tensor:
-    """Energy of gradients by direction, of the strongest colour, in overlapping cells: B x 8 x H/4 x W/4."""
+    """Return the energy of gradients by direction, of the strongest colour, in overlapping cells: B x 8 x H/4 x W/4."""
     padded = F.pad(photo, (1, 1, 1, 1), mode="replicate")
     across = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]
     down = padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]

@@ -1,4 +1,4 @@
-"""The full tier's embedding of words: the base model's own text encoder, CLIP for Stable Diffusion, Gemma for SANA."""
+"""The full tier's text encoder: the base model's own, CLIP for Stable Diffusion, Gemma for SANA."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SANA_MAX_TOKENS = 300  # tokens, as SanaPipeline has it
 
 
 class BaseTextEncoder:
-    """Words to the tokens that a base model's cross-attention was trained with: 1 x N x dim.
+    """Encodes text to the tokens that a base model's cross-attention was trained with: 1 x N x dim.
 
-    ``folder`` has ``text_encoder/`` and ``tokenizer/``, as diffusers keeps them. CLIP's are all 77, padding included,
-    as Stable Diffusion sees them; Gemma's are those of the words, which is what SANA's mask leaves. The model is
-    loaded for each call and freed after. ModelError where the folder holds neither.
+    ``folder`` has ``text_encoder/`` and ``tokenizer/``, as diffusers keeps them. CLIP gives all 77 tokens, padding
+    included, as Stable Diffusion uses them; Gemma those of the words, which is what SANA's mask leaves. The model is
+    loaded for each call and freed after. Raises ModelError where the folder holds neither.
     """
 
     def __init__(self, folder: Path, device: str = "cpu", dtype: str = "float32") -> None:
@@ -62,9 +62,9 @@ class BaseTextEncoder:
 
 
 class NamedTextEncoder:
-    """:class:`BaseTextEncoder` of an id in the catalog, which is looked up, and downloaded, when there is text.
+    """:class:`BaseTextEncoder` of an id in the catalog, which is resolved, and downloaded, on the first text.
 
-    Raises ModelError, then, where it cannot be had.
+    Raises ModelError then, where it is unavailable.
     """
 
     def __init__(self, model_id: str, device: str = "cpu", dtype: str = "float32") -> None:

@@ -1,4 +1,4 @@
-"""From what people type, or a captioner says, to tags: any case, several at once; what is unknown is named."""
+"""Tags that a typed text or a caption means: any case, several at once; unknown words are reported."""
 
 from __future__ import annotations
 
@@ -28,9 +28,13 @@ _IRREGULAR = {
 
 @dataclass(frozen=True)
 class Reading:
-    """``tags``: what was asked for, in the order first said. ``excluded``: what was said not to be there.
+    """The tags of a text.
 
-    ``unknown``: words that mean no tag, as they were typed. ``notes``: sentences for people and the run record.
+    Attributes:
+        tags: Requested tags, in the order of first mention.
+        excluded: Tags said not to be shown.
+        unknown: Words that mean no tag, as typed.
+        notes: Sentences for the user and the run record.
     """
 
     tags: tuple[str, ...] = ()
@@ -40,12 +44,12 @@ class Reading:
 
 
 def read_words(text: str) -> Reading:
-    """The tags a text means.
+    """Return the tags that a text means.
 
-    Words are parted by spaces, commas or other separators; of phrases the longest known one counts ("hot dog" is no
-    dog); plurals, accents and case do not matter; "no dog", "without people" and "-dog" exclude. Of a text longer than
-    ``MAX_TEXT_LENGTH`` characters the beginning is read. A tag both asked for and excluded is left out. Every text has
-    an answer; what was not understood is named in ``notes``.
+    Words are separated by spaces, commas or other separators; the longest known phrase counts ("hot dog" is no dog);
+    plurals, accents and case do not matter; "no dog", "without people" and "-dog" exclude. Of a text longer than
+    ``MAX_TEXT_LENGTH`` characters the beginning is read. A tag both requested and excluded is left out. Every text has
+    an answer; ``notes`` name what was not understood.
     """
     known = vocabulary()
     asked: dict[str, None] = {}
@@ -104,7 +108,7 @@ def _split(segment: str) -> list[str]:
 
 
 def _longest(words: list[tuple[str, str]], at: int, known: Vocabulary) -> tuple[int, tuple[str, ...]] | None:
-    """How many words from ``at`` on make the longest known phrase, and its tags."""
+    """Return the number of words from ``at`` on in the longest known phrase, and its tags."""
     for count in range(min(known.longest, len(words) - at), 0, -1):
         phrase = " ".join(word for word, _ in words[at : at + count])
         for form in _singulars(phrase):
@@ -114,7 +118,7 @@ def _longest(words: list[tuple[str, str]], at: int, known: Vocabulary) -> tuple[
 
 
 def _singulars(phrase: str) -> list[str]:
-    """The phrase, and what its last word may be the plural of."""
+    """Return the phrase, and the singulars that its last word may be the plural of."""
     head, _, last = phrase.rpartition(" ")
     forms = [last, _IRREGULAR.get(last, last)]
     if last.endswith("ies"):
