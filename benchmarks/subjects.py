@@ -17,7 +17,7 @@ from benchmarks.rate import count_operations
 from benchmarks.reference_dai import ReferenceDAI
 from benchmarks.restormer import Restormer
 from models.compiling import compile_blocks
-from models.dereflection.overview import SIDE
+from models.dereflection.overview import OVERVIEW_PX
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.sizes import random_network, stable_diffusion_2_1
 from models.dereflection.small import SmallDereflection
@@ -105,10 +105,10 @@ def pipeline_of(subject: Subject, network: nn.Module) -> DereflectionPipeline:
     """Return the pipeline as the app sets it up, with the subject's attention and compilation."""
     pipeline = DereflectionPipeline(network)
     if subject.network == "full" and subject.attention not in ("sdpa", "xformers", "auto"):
-        pipeline.settle("sdpa")
+        pipeline.prepare_for_inference("sdpa")
         use_attention(network, subject.attention)  # type: ignore[arg-type]
     else:
-        pipeline.settle(subject.attention)
+        pipeline.prepare_for_inference(subject.attention)
     if subject.compile:
         compile_blocks(network)
     return pipeline
@@ -151,7 +151,7 @@ def operations(subject: Subject, width: int, height: int) -> int:
     if subject.network == "small":
         total += _twice(lambda: network.context(_empty(height, width)))
     elif len(tiles) > 1:
-        scale = min(1.0, SIDE / max(width, height))
+        scale = min(1.0, OVERVIEW_PX / max(width, height))
         sizes[round(height * scale), round(width * scale)] += 1
     for size, count in sizes.items():
         total += count * _twice(partial(_tile_of, subject, network, size))

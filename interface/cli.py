@@ -50,11 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def listing(what: str, as_json: bool) -> int:
     """Print the models or the plugins; return the exit status."""
-    from models.hub import Catalog, describe
+    from models.hub import Catalog, list_models
     from plugins.registry import Registry
 
     catalog = Catalog.load()
-    rows = describe(catalog) if what == "models" else Registry.discover(catalog=catalog).describe()
+    rows = list_models(catalog) if what == "models" else Registry.discover(catalog=catalog).describe()
     if as_json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return 0

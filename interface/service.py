@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from interface import jobs
-from models.hub import Catalog, describe
+from models.hub import Catalog, list_models
 from plugins import __version__
 from plugins.host.run import Host
 from plugins.registry import Loaded, Registry
@@ -44,7 +44,7 @@ class Service:
 
     def models(self) -> list[dict[str, Any]]:
         """Return the rows of /models and of the models page."""
-        return describe(self.catalog)
+        return list_models(self.catalog)
 
     def plugins(self) -> list[dict[str, Any]]:
         """Return the rows of /plugins: enabled ones with parameters, disabled ones with the reason."""

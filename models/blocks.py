@@ -1,4 +1,4 @@
-"""The light building blocks of the small tiers: residual blocks, and gated ones after NAFNet (arXiv 2204.04676)."""
+"""Building blocks of the small networks: residual blocks, and gated ones after NAFNet (arXiv 2204.04676)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalisation over the channels of a B x C x H x W tensor, cheap in ``channels_last``."""
+    """Layer normalisation over the channels of a B x C x H x W tensor, fast in ``channels_last``."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -16,28 +16,33 @@ class ChannelNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise each pixel."""
         y = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, 1e-6)
         return y.permute(0, 3, 1, 2)
 
 
 class Pointwise(nn.Conv2d):
-    """A 1x1 convolution, computed as a matrix product over channels: on a CPU, in float32 and ``channels_last``,
-    PyTorch's own 1x1 convolution takes a slow path (a training step of the small network: 0.50 s against 0.42)."""
+    """A 1x1 convolution, computed as a matrix product over channels.
+
+    On a CPU, in float32 and ``channels_last``, PyTorch's own 1x1 convolution is slow (a training step of the small
+    network: 0.50 s against 0.42).
+    """
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__(inside, outside, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve B x C x H x W."""
         return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 class GatedBlock(nn.Module):
     """NAFNet's block: depthwise 3x3 with a product gate, then a gated pointwise feed-forward.
 
-    The published block attends to channels through a mean over the whole picture. ``context=False`` leaves
-    that out, so that the result at a pixel depends on its neighbourhood alone and tiles agree with the whole.
-    Input and output: B x C x H x W. Both branches start at their full size, and channel
-    attention near 1: the published start at zero costs thousands of steps, which short runs do not have.
+    The published block weighs channels by a mean over the whole picture. ``context=False`` leaves that out, so that the
+    result at a pixel depends on its neighbourhood alone and tiles agree with the whole. Input and output: B x C x H x
+    W. Both branches start at full scale, and channel weights near 1: the published start at zero costs thousands of
+    steps, too many for short runs.
     """
 
     def __init__(self, channels: int, expand: int = 2, context: bool = True) -> None:
@@ -55,6 +60,7 @@ class GatedBlock(nn.Module):
         self.scale2 = nn.Parameter(torch.ones(1, channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Add both branches to B x C x H x W."""
         a, b = self.depthwise(self.in1(self.norm1(x))).chunk(2, dim=1)
         y = a * b
         if self.attend is not None:
@@ -65,16 +71,15 @@ class GatedBlock(nn.Module):
 
 
 def stack(channels: int, count: int, context: bool = True) -> nn.Sequential:
-    """``count`` gated blocks in a row."""
+    """Chain ``count`` gated blocks."""
     return nn.Sequential(*(GatedBlock(channels, context=context) for _ in range(count)))
 
 
 class ResidualBlock(nn.Module):
     """Group norm and two 3x3 convolutions around a SiLU (after He et al., ECCV 2016), B x C x H x W to the same.
 
-    Its norm takes means over the picture (``context=False``: over the channels of each pixel alone, so that tiles
-    agree with the whole), and its dense convolutions run near a CPU's full rate: per hour of training it learns
-    more than gated blocks do.
+    The norm averages over the picture (``context=False``: over the channels of each pixel, so that tiles agree with the
+    whole). Dense convolutions run near a CPU's full rate, so that the block learns more per hour than a gated one.
     """
 
     def __init__(self, channels: int, context: bool = True) -> None:
@@ -85,34 +90,36 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Add the branch to B x C x H x W."""
         return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
 
 
 def residuals(channels: int, count: int, context: bool = True) -> nn.Sequential:
-    """``count`` residual blocks in a row."""
+    """Chain ``count`` residual blocks."""
     return nn.Sequential(*(ResidualBlock(channels, context) for _ in range(count)))
 
 
 class Down(nn.Conv2d):
-    """Halves height and width: a 2x2 convolution of stride 2."""
+    """A 2x2 convolution of stride 2, which halves height and width."""
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__(inside, outside, 2, stride=2)
 
 
 class Up(nn.Module):
-    """Doubles height and width: a pointwise convolution and a pixel shuffle."""
+    """A pointwise convolution and a pixel shuffle, which double height and width."""
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()
         self.conv = Pointwise(inside, outside * 4)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Enlarge B x C x H x W."""
         return F.pixel_shuffle(self.conv(x), 2)
 
 
 def zero_conv(inside: int, outside: int, size: int = 1) -> nn.Conv2d:
-    """A convolution that starts at zero, so that what it feeds starts as if it were not there."""
+    """Make a convolution with zero weights, so that adding its output changes nothing before it is trained."""
     conv = nn.Conv2d(inside, outside, size, padding=size // 2)
     nn.init.zeros_(conv.weight)
     if conv.bias is not None:
@@ -122,7 +129,7 @@ def zero_conv(inside: int, outside: int, size: int = 1) -> nn.Conv2d:
 
 @torch.no_grad()
 def widened(layer: nn.Conv2d, inside: int, outside: int) -> nn.Conv2d:
-    """The convolution with so many more channels in and out, their weights zero: the others give what they gave."""
+    """Copy a convolution with more input and output channels, whose weights are zero; the others keep theirs."""
     channels = layer.in_channels + inside, layer.out_channels + outside
     wider = nn.Conv2d(*channels, layer.kernel_size, layer.stride, layer.padding).to(layer.weight)  # type: ignore[arg-type]
     assert layer.bias is not None and wider.bias is not None

@@ -1,9 +1,9 @@
-"""torch.compile, block by block, for those who ask for it: LIMPID_COMPILE=1.
+"""Optional torch.compile, block by block, with LIMPID_COMPILE=1.
 
-Not by default: the first photo of a new size waits for the compiler. Not on ZeroGPU, where every run is a new process
-that would compile again. The blocks are compiled rather than the whole, since they repeat and what is between them is
-plain Python that changes from run to run; `mode="reduce-overhead"` (CUDA graphs) is not offered, because features of
-one block are kept while others run, in buffers that a graph would reuse (`models.dereflection.tuning` says more).
+Off by default: the first photo of a new size waits for the compiler. Not on ZeroGPU, where every run is a new process
+that would compile again. Blocks are compiled rather than whole networks, since they repeat, and the Python code between
+them changes from run to run. `mode="reduce-overhead"` (CUDA graphs) is not offered: features of one block are kept
+while others run, in buffers that a graph would reuse (see `models.dereflection.tuning`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ BLOCKS = ("down_blocks", "mid_block", "up_blocks")
 
 
 def asked_for() -> bool:
-    """True where LIMPID_COMPILE is set, and this is not a ZeroGPU Space."""
+    """Return True where LIMPID_COMPILE is set, and this is not a ZeroGPU Space."""
     return os.environ.get(SWITCH, "").lower() in ("1", "on", "true", "yes") and not on_zero_gpu()
 
 
 def compile_blocks(network: nn.Module, backend: str = "inductor") -> int:
-    """Have every down, mid and up block of the network's parts compiled when it first runs; returns how many.
+    """Mark every down, mid and up block of the network's parts to be compiled on first use; returns how many.
 
-    In place: names of weights stay. Shapes that change are compiled for once more, as variable ones.
+    In place: names of weights stay. Changed shapes are compiled once more, as dynamic ones.
     """
     count = 0
     for module in network.modules():

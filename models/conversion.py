@@ -1,4 +1,4 @@
-"""From parts as others published them to a model that loads like any of ours."""
+"""Conversion of published parts to a model in Limpid's layout."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ NEEDED = {".json", ".safetensors", ".txt"}
 
 
 def convert(name: str, folder: Path) -> dict[str, Any]:
-    """Run the converter of that name on ``folder``, in place; what it computed, for the record. Raises ModelError."""
+    """Run the converter of that name on ``folder``, in place, and return its record. Raises ModelError."""
     module, function = CONVERTERS[name].split(":")
     converter: Callable[[Path], dict[str, Any]] = getattr(import_module(module), function)
     return converter(folder)
 
 
 def convert_parts(name: str, parts: Path, out: Path) -> Path:
-    """Make a model in ``out`` from the folders in ``parts``, which stay as they are. Raises ModelError.
+    """Make a model in ``out`` from the folders in ``parts``, which stay unchanged. Raises ModelError.
 
-    Files are hard-linked where the disk allows it. ``out`` must not be there yet; a failure leaves none.
+    Files are hard-linked where the disk allows it. ``out`` must not exist yet; a failure leaves none.
     """
     if not parts.is_dir():
         raise ModelError(f"There is no folder {parts} with the parts.")

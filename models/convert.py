@@ -19,6 +19,7 @@ from models.hub import resolve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m models.convert", description="Fetch a published model and bring it into Limpid's layout."
     )

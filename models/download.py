@@ -1,7 +1,7 @@
-"""Putting a model from the Hub together in one local folder: whole, checked and recorded, or not at all.
+"""Download of a model from the Hub into one local folder: complete, checked and recorded, or not at all.
 
-Files come through huggingface_hub's own cache (resumable, shared with other programs); the model's folder
-holds hard links to them, made in a temporary folder that is renamed at the end.
+Files come through huggingface_hub's own cache (resumable, shared with other programs); the model's folder holds hard
+links to them, made in a temporary folder that is renamed at the end.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Unusable(Exception):
 
 
 def is_offline() -> bool:
-    """True when HF_HUB_OFFLINE says that nothing may be downloaded."""
+    """Return True when HF_HUB_OFFLINE forbids downloads."""
     from huggingface_hub import is_offline_mode
 
     # The library reads the variable once, when it is imported.
@@ -58,14 +58,14 @@ def folder_of(entry: CatalogEntry) -> Path:
 
 
 def revision_of(folder: Path) -> str:
-    """The commit recorded at the download, or one for each part ("unet=<12 digits>,vae=…") if they differ."""
+    """Return the commit recorded at the download, or one for each part ("unet=<12 digits>,vae=…") if they differ."""
     commits = {part["folder"]: part["revision"] for part in _record(folder)["parts"] if part["repo"]}
     different = set(commits.values())
     return different.pop() if len(different) == 1 else ",".join(f"{k}={v[:12]}" for k, v in commits.items())
 
 
 def is_untouched(folder: Path) -> bool:
-    """True while every file has its size and time of the download: a check that reads no weights."""
+    """Return True while every file has its size and time of the download: a check that reads no weights."""
     try:
         return {
             name: [path.stat().st_size, path.stat().st_mtime_ns]
@@ -145,7 +145,7 @@ def fetch(entry: CatalogEntry) -> tuple[Path, list[str]]:
 
 
 def _fetch_part(entry: CatalogEntry, part: Part, notes: list[str]) -> tuple[str, str, Files]:
-    """(repository, commit, files) of the first alternative that can be had."""
+    """Return (repository, commit, files) of the first available alternative."""
     reasons = []
     for alternative in part.repos:
         repo, _, own_revision = alternative.partition("@")
@@ -203,7 +203,7 @@ def _snapshot(entry: CatalogEntry, part: Part, repo: str, revision: str | None) 
 
 
 def _in_words(error: Exception) -> str:
-    """The library's errors run over many lines; these are the usual ones, gated before its base class."""
+    """Return one sentence for an error of the library, whose own messages run over many lines."""
     from huggingface_hub import errors
 
     for kind, text in (
@@ -218,7 +218,7 @@ def _in_words(error: Exception) -> str:
 
 
 def _matches_blob(path: Path) -> bool:
-    """The cache names a file after what the Hub says it is: SHA-256 if large, git's SHA-1 if small."""
+    """Check a file against its name in the cache: SHA-256 if large, git's SHA-1 if small."""
     blob = path.resolve()
     if re.fullmatch("[0-9a-f]{64}", blob.name):
         return sha256(blob) == blob.name
@@ -243,7 +243,7 @@ def _check_space(entry: CatalogEntry) -> None:
 
 
 def _shipped(entry: CatalogEntry, part: Part) -> Files:
-    """Files of a part that lies beside the catalog."""
+    """Return the files of a part beside the catalog."""
     assert part.path is not None
     source = entry.root / part.path
     if source.is_file():

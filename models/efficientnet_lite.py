@@ -23,7 +23,7 @@ STAGES = (
     (6, 320, 1, 1, 3),
 )
 STEM_CHANNELS = 32
-MEAN, DEVIATION = 0.498, 0.502  # of every channel, as the published weights expect
+MEAN, STD = 0.498, 0.502  # of every channel, as the published weights expect
 BATCH_NORM_EPSILON = 1e-3
 
 
@@ -47,6 +47,7 @@ class InvertedResidual(nn.Module):
         self.project = nn.Conv2d(wide, outside, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Run the block on B x C x H x W."""
         y = x if self.expand is None else F.relu6(self.expand(x))
         if self.stride == 2:
             y = _pad_same(y, self.kernel)
@@ -94,7 +95,7 @@ class EfficientNetLite(nn.Module):
 
     def normalise(self, picture: Tensor) -> Tensor:
         """Red, green and blue as the published weights expect them; what is beside them as it is."""
-        colour = (picture[:, :3] - MEAN) / DEVIATION
+        colour = (picture[:, :3] - MEAN) / STD
         if self.extra_channels:
             colour = torch.cat([colour, picture[:, 3:]], 1)
         return colour.to(self.stem.weight.dtype)
@@ -102,7 +103,8 @@ class EfficientNetLite(nn.Module):
     @torch.no_grad()
     def load_published(self, weights: Mapping[str, Tensor]) -> None:
         """Take the weights of the published classifier (names ``_conv_stem.weight``, ``_blocks.0._bn1.bias``, …), its
-        batch norms folded in. KeyError or RuntimeError, naming what does not fit, for other weights."""
+        batch norms folded in. KeyError or RuntimeError, naming what does not fit, for other weights.
+        """
         folded = {"stem": fold_batch_norm(weights, "_conv_stem", "_bn0")}
         for place, block in enumerate(self.blocks):
             at = f"_blocks.{place}."
@@ -118,7 +120,8 @@ class EfficientNetLite(nn.Module):
 
 def fold_batch_norm(weights: Mapping[str, Tensor], convolution: str, norm: str) -> dict[str, Tensor]:
     """Weight and bias of a convolution that gives what ``convolution`` and then ``norm``, with its running statistics,
-    give together."""
+    give together.
+    """
     scale = weights[f"{norm}.weight"] / torch.sqrt(weights[f"{norm}.running_var"] + BATCH_NORM_EPSILON)
     return {
         "weight": weights[f"{convolution}.weight"] * scale[:, None, None, None],

@@ -1,10 +1,10 @@
-"""The errors whose message is meant for people: one sentence saying what is wrong and what to do."""
+"""Errors whose message is for users: a sentence that says what is wrong and what to do."""
 
 from __future__ import annotations
 
 
 class LimpidError(Exception):
-    """Base of every error that may be shown as it is; its text is a sentence, never a traceback."""
+    """Base of all errors whose text may be shown to users as it is."""
 
 
 class ModelError(LimpidError):

@@ -1,4 +1,4 @@
-"""Padding, and the part of a small map that belongs to one tile of a large photo."""
+"""Padding, halos of tiles, and the part of a small map that belongs to one tile of a large photo."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Box(NamedTuple):
 
 
 def with_halo(tile: Tile, halo: int, height: int, width: int) -> tuple[Box, tuple[slice, slice]]:
-    """The tile and ``halo`` pixels around it, cut at the photo's edges; and where in that the tile lies."""
+    """Return the tile with ``halo`` pixels around it, cut at the photo's edges, and the tile's place in that."""
     top, left = max(0, tile.top - halo), max(0, tile.left - halo)
     bottom = min(height, tile.top + tile.height + halo)
     right = min(width, tile.left + tile.width + halo)
@@ -40,9 +40,9 @@ def pad_to(x: Tensor, multiple: int) -> Tensor:
 
 
 def enlarge_part(maps: Tensor, box: Box) -> Tensor:
-    """The part of 1 x C x h x w ``maps`` over ``box``, enlarged bilinearly to its size: 1 x C x box.height x box.width.
+    """Enlarge the part of 1 x C x h x w ``maps`` over ``box`` bilinearly to 1 x C x box.height x box.width.
 
-    Equal to enlarging the whole and cropping (pixel centres aligned, edges replicated), at a tile's memory.
+    Equal to enlarging the whole and cropping (pixel centres aligned, edges replicated), at the memory of a tile.
     """
 
     def centres(start: int, length: int, full: int) -> Tensor:

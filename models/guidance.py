@@ -1,4 +1,4 @@
-"""How a restorer is guided by what a photo shows: tags with scores, or text, to the tokens of its diffusion step."""
+"""Guidance of a restorer by what a photo shows: tags with scores, or text, become tokens of its diffusion step."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SLOTS = 4
+MAX_TAG_TOKENS = 4
 """Tokens a photo's tags become. A fixed number, or a sample would depend on the others of its batch."""
 
-TAG_PARTS = ("guide.", "modulation.")
+TAG_PARAMETER_PREFIXES = ("guide.", "modulation.")
 """Prefixes of what tags act by in a network's state."""
 
 TextEncoder = Callable[[str], Tensor]
@@ -21,9 +21,12 @@ TextEncoder = Callable[[str], Tensor]
 
 
 class TagTokens(nn.Module):
-    """A table of one vector a tag, ``names`` in order. It starts at zero, where every tag is the null token, and is
-    scaled by the root of ``dim`` (Vaswani et al., 2017): small tokens hardly teach the attention that reads them. From
-    each the mean of all is taken away, or what the photos of a stage have in common is learnt as what tags say."""
+    """A table of one learned vector a tag, ``names`` in order.
+
+    It starts at zero, where every tag equals the null token, and is scaled by the root of ``dim`` (Vaswani et al.,
+    2017), since small tokens hardly train the attention that reads them. The mean of all vectors is subtracted from
+    each, so that they do not learn what all photos of a stage have in common.
+    """
 
     def __init__(self, names: Sequence[str], dim: int) -> None:
         super().__init__()
@@ -33,19 +36,23 @@ class TagTokens(nn.Module):
         self.table = nn.Parameter(torch.zeros(len(self.names), dim))
 
     def forward(self, scores: Tensor, null: Tensor) -> Tensor:
-        """``scores``, B x tags in [0, 1], to B x `SLOTS` x dim (fewer where there are fewer tags): the strongest tags,
-        each the null token (1 x 1 x dim) plus score times scaled vector; slots without one are the null token."""
+        """Turn ``scores``, B x tags in [0, 1], into tokens, B x `MAX_TAG_TOKENS` x dim.
+
+        There are fewer tokens where there are fewer tags. Each of the strongest tags gives the null token (1 x 1 x dim)
+        plus its score times its scaled vector; unused places are the null token.
+        """
         values, places = scores.sort(dim=1, descending=True, stable=True)
-        values, places = values[:, :SLOTS], places[:, :SLOTS]
+        values, places = values[:, :MAX_TAG_TOKENS], places[:, :MAX_TAG_TOKENS]
         values = values * null.shape[-1] ** 0.5
         # A product instead of indexing, whose gradient is summed in no fixed order on a GPU.
         weights = F.one_hot(places, len(self.names)).to(null.dtype) * values[..., None].to(null.dtype)
         return null + weights @ (self.table - self.table.mean(0))
 
     def read(self, tags: Mapping[str, float]) -> tuple[Tensor, list[str], list[str]]:
-        """Names (any case) with scores to 1 x tags; then the names it does not know, and those beyond its slots.
+        """Turn names (any case) with scores into 1 x tags.
 
-        ValueError for a score that is no number.
+        Also returns the unknown names, and those beyond `MAX_TAG_TOKENS`. Raises ValueError for a score that is
+        not finite.
         """
         places = {name.casefold(): place for place, name in enumerate(self.names)}
         scores, unknown = torch.zeros(1, len(self.names)), []
@@ -57,14 +64,14 @@ class TagTokens(nn.Module):
             else:
                 scores[0, place] = max(float(scores[0, place]), min(max(score, 0.0), 1.0))
         order = scores[0].sort(descending=True, stable=True).indices.tolist()
-        return scores, unknown, [self.names[place] for place in order[SLOTS:] if scores[0, place] > 0]
+        return scores, unknown, [self.names[place] for place in order[MAX_TAG_TOKENS:] if scores[0, place] > 0]
 
 
 class Modulation(nn.Module):
-    """Scale and shift of features by what the tokens say beyond the null token (FiLM, Perez et al., AAAI 2018).
+    """Scale and shift of features by the difference of the tokens to the null token (FiLM, Perez et al., AAAI 2018).
 
-    Cross-attention is in the diffusion step, which the small networks hardly need: this is how guidance comes to the
-    layers that do the work. Without biases: no guidance, and tags whose vectors are zero, change nothing.
+    Cross-attention is in the diffusion step, which the small networks hardly need; this brings guidance to the other
+    layers. There are no biases: without guidance, and with tag vectors of zero, nothing changes.
     """
 
     def __init__(self, dim: int, channels: Sequence[int]) -> None:
@@ -72,7 +79,7 @@ class Modulation(nn.Module):
         self.levels = nn.ModuleList(nn.Linear(dim, 2 * count, bias=False) for count in channels)
 
     def forward(self, tokens: Tensor, null: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """``tokens``, B x N x dim, and the null token to each level's scale and shift, B x channels x 1 x 1."""
+        """Return each level's scale and shift, B x channels x 1 x 1, for ``tokens``, B x N x dim."""
         said = (tokens - null).to(null.dtype).sum(1)
         pairs = (level(said)[..., None, None].chunk(2, 1) for level in self.levels)
         return [(1 + scale, shift) for scale, shift in pairs]
@@ -82,7 +89,7 @@ Modulations = Sequence[tuple[Tensor, Tensor]]
 
 
 def modulated(x: Tensor, by: Modulations | None, level: int) -> Tensor:
-    """Features under the scale and shift of one level; None: as they are."""
+    """Apply the scale and shift of one level to features; None leaves them as they are."""
     if by is None:
         return x
     scale, shift = by[level]
@@ -100,16 +107,21 @@ else:
 
 
 class Guided(_Network):
-    """What networks share that tags may guide. ``guide`` and ``modulation`` are None in a checkpoint that was trained
-    without; ``modulated_channels``: of the features that the latter acts on, in order."""
+    """Base of networks that tags may guide.
+
+    ``guide`` and ``modulation`` are None in a checkpoint that was trained without guidance. ``modulated_channels`` are
+    the channels of the features that the modulation acts on, in order.
+    """
 
     guide: TagTokens | None
     modulation: Modulation | None
     modulated_channels: Sequence[int]
 
     def add_tags(self, names: Sequence[str]) -> None:
-        """Give the network a table for tags, and what they act by; until it is trained they change nothing. ValueError
-        where it has one."""
+        """Add a table for tags and a modulation to the network; its output stays the same until they are trained.
+
+        Raises ValueError where it has them already.
+        """
         if self.guide is not None:
             raise ValueError(f"this network has its tags already: {', '.join(self.guide.names)}")
         self.guide = TagTokens(names, self.token_dim).to(self.null_token)
@@ -117,13 +129,13 @@ class Guided(_Network):
         self.register_to_config(tags=tuple(names))
 
     def modulations(self, tokens: Tensor | None) -> Modulations | None:
-        """What tokens do to features; None without tokens, and for a network without tags."""
+        """Return the scales and shifts for tokens; None without tokens, and for a network without tags."""
         if tokens is None or self.modulation is None:
             return None
         return self.modulation(tokens, self.null_token)
 
     def tokens(self, scores: Tensor | None) -> Tensor | None:
-        """Scores, B x tags in [0, 1], to guidance tokens, B x N x token_dim; None stays None. All zero: no guidance."""
+        """Turn scores, B x tags in [0, 1], into tokens, B x N x token_dim; None stays None."""
         if scores is None:
             return None
         assert self.guide is not None
@@ -131,7 +143,7 @@ class Guided(_Network):
 
 
 class GuidedPipeline:
-    """What pipelines share that turn guidance into their network's tokens."""
+    """Base of pipelines that turn guidance into tokens of their network."""
 
     network: Any
     text_model: str = ""
@@ -141,8 +153,10 @@ class GuidedPipeline:
     """That encoder, set by who loads the pipeline."""
 
     def guidance_tokens(self, tags: Mapping[str, float], caption: str = "") -> tuple[Tensor | None, list[str]]:
-        """The tokens of names with scores in [0, 1] and of a caption (None: the network runs without), and sentences on
-        what had no part. ValueError for a score that is no number."""
+        """Return the tokens for tags (name -> score in [0, 1]) and a caption, and sentences on what was not used.
+
+        The tokens are None where nothing guides the network. Raises ValueError for a score that is not finite.
+        """
         if not tags and not caption.strip():
             return None, ["The guidance was empty; this ran without."]
         if self.text_model:
@@ -162,7 +176,8 @@ class GuidedPipeline:
             names = ", ".join(f"'{name}'" for name in unknown)
             notes.append(f"This model does not know {names}, which had no part; it knows {', '.join(guide.names)}.")
         if beyond:
-            notes.append(f"This model is guided by the {SLOTS} strongest tags; {', '.join(beyond)} had no part.")
+            count = MAX_TAG_TOKENS
+            notes.append(f"This model is guided by the {count} strongest tags; {', '.join(beyond)} had no part.")
         if not scores.any():
             return None, [*notes, "No tag was left to guide this model; it ran without."]
         return self.network.tokens(scores.to(self.network.null_token.device)), notes

@@ -1,4 +1,4 @@
-"""From a model's id to a local folder that is whole, checked and safe: embedded, cached or downloaded."""
+"""From a model's id to a complete, checked and safe local folder: embedded, cached or downloaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from models.integrity import (
     sha256,
 )
 
-__all__ = ["Catalog", "CatalogEntry", "LocalModel", "Part", "describe", "resolve", "resolve_for"]
+__all__ = ["Catalog", "CatalogEntry", "LocalModel", "Part", "list_models", "resolve", "resolve_for"]
 
 _fetching = Lock()
 
@@ -40,17 +40,17 @@ class LocalModel:
 
 
 def resolve(model_id: str, catalog: Catalog | None = None) -> LocalModel:
-    """The model of that id, checked against its SHA-256 hashes and downloaded first if need be.
+    """Return the model of that id, checked against its SHA-256 hashes and downloaded first if need be.
 
-    Raises ModelError when it is unknown, missing, unsafe or cannot be had (HF_HUB_OFFLINE is honoured), and
-    AlteredModelError, one of its kind, when its files are not the ones on record.
+    Raises ModelError when it is unknown, missing, unsafe or unavailable (HF_HUB_OFFLINE is honoured), and its subclass
+    AlteredModelError when its files are not the ones on record.
     """
     entry = (catalog or Catalog.load()).get(model_id)
     return _from_hub(entry) if entry.source == "hub" else _from_folder(entry)
 
 
 def locate(model: str) -> tuple[Path, str]:
-    """The folder and revision of a model named by a folder of its own or by its id in the catalog.
+    """Return the folder and revision of a model given as a folder of its own or as an id in the catalog.
 
     Raises ModelError for an id that `resolve` refuses.
     """
@@ -62,10 +62,10 @@ def locate(model: str) -> tuple[Path, str]:
 
 
 def resolve_for(task: str, requested: str | None = None, catalog: Catalog | None = None) -> LocalModel:
-    """The model to use for `task`: the one asked for, or the default.
+    """Return the model to use for `task`: the one requested, or the default.
 
-    What was asked for by id is used or is an error. A default that is altered or cannot be had gives way to
-    the embedded model, with a note. Raises ModelError when that one is altered too, or there is none.
+    A requested model is used or is an error. A default that is altered or unavailable is replaced by the embedded
+    model, with a note. Raises ModelError when that one is altered too, or there is none.
     """
     catalog = catalog or Catalog.load()
     if requested:
@@ -82,11 +82,11 @@ def resolve_for(task: str, requested: str | None = None, catalog: Catalog | None
         return replace(model, notes=(*model.notes, f"The embedded model '{model.id}' was used. {error}"))
 
 
-def describe(catalog: Catalog | None = None) -> list[dict[str, Any]]:
-    """What /models and the models page show, JSON values only; nothing is downloaded.
+def list_models(catalog: Catalog | None = None) -> list[dict[str, Any]]:
+    """Return what /models and the models page show, JSON values only; nothing is downloaded.
 
-    `where` is "embedded", "local", "cached", "not downloaded", "altered", or "missing" (the folder of an
-    embedded or local model is not there).
+    `where` is "embedded", "local", "cached", "not downloaded", "altered", or "missing" (the folder of an embedded or
+    local model does not exist).
     """
     rows = []
     for entry in (catalog or Catalog.load()).entries():
@@ -110,7 +110,7 @@ def describe(catalog: Catalog | None = None) -> list[dict[str, Any]]:
 
 
 def _measured(folder: Path | None) -> dict[str, Any]:
-    """The figures that training/publish.py wrote beside a model; {} where there are none to be read."""
+    """Read the figures that training/publish.py wrote beside a model; {} where there are none."""
     try:
         figures = json.loads((folder / "quality.json").read_text(encoding="utf-8")) if folder else None
     except (OSError, ValueError):
@@ -119,7 +119,7 @@ def _measured(folder: Path | None) -> dict[str, Any]:
 
 
 def _where(entry: CatalogEntry) -> tuple[str, Path | None]:
-    """The state of a model for `describe`, and its folder if there is one."""
+    """Return the state of a model for `list_models`, and its folder if there is one."""
     try:
         folder = download.folder_of(entry) if entry.source == "hub" else entry.folder
     except ModelError:  # what the repository should ship of it is not there
@@ -174,7 +174,7 @@ def _from_hub(entry: CatalogEntry) -> LocalModel:
 
 
 def _check_download(entry: CatalogEntry, folder: Path) -> str:
-    """Check a downloaded model against the catalog and what was recorded then; returns its revision."""
+    """Check a downloaded model against the catalog and its record; return its revision."""
     _refuse_unsafe(entry, folder)
     try:
         if not (folder / SUMS).is_file():
@@ -190,7 +190,7 @@ def _check_download(entry: CatalogEntry, folder: Path) -> str:
 
 
 def _refuse_unsafe(entry: CatalogEntry, folder: Path) -> None:
-    """`refuse_unsafe`, saying which model it is about."""
+    """Call `refuse_unsafe`, naming the model in the error."""
     try:
         refuse_unsafe(folder)
     except ModelError as error:

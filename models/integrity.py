@@ -1,4 +1,4 @@
-"""Are a model's files the ones on record, and are they safe to load? SHA256SUMS, safetensors only."""
+"""Checks of a model's files: SHA-256 as on record (SHA256SUMS), and safe to load (safetensors only)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ INDEX = ".safetensors.index.json"  # end of the name of the file that says which
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, lower-case hex; read again only when its size or modification time changed."""
+    """Return the SHA-256 of a file, lower-case hex; cached until its size or modification time changes."""
     stat = path.stat()
     return _sha256(_Key(path, (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)))
 
 
 class _Key:
-    """Compares by file identity, so that a renamed or hard-linked file is not read again."""
+    """Cache key that compares by file identity, so that a renamed or hard-linked file is not read again."""
 
     def __init__(self, path: Path, identity: tuple[int, ...]) -> None:
         self.path, self.identity = path, identity
@@ -44,35 +44,35 @@ def _sha256(key: _Key) -> str:
 
 
 def files_in(folder: Path) -> Iterator[tuple[str, Path]]:
-    """(relative path with forward slashes, path) of every file below `folder`, sorted."""
+    """Yield (relative path with forward slashes, path) of every file below `folder`, sorted."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             yield path.relative_to(folder).as_posix(), path
 
 
 def must_be_listed(relative: str) -> bool:
-    """True for what a pipeline loads, whatever else is in the folder: weights and configurations."""
+    """Return True for what a pipeline loads: weights and configurations."""
     path = PurePosixPath(relative)
     return path.suffix == ".safetensors" or path.name in CONFIGS
 
 
 def digest(sums: Mapping[str, str]) -> str:
-    """A short name for a model without a commit: "sha256:" and 12 digits over the hashes of its files."""
+    """Return a revision for a model without a commit: "sha256:" and 12 digits over the hashes of its files."""
     text = "".join(name + sums[name] for name in sorted(sums))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def fingerprint(folder: Path) -> str:
-    """`digest` of what a pipeline loads from `folder`: which weights and configurations these are."""
+    """Return the `digest` of what a pipeline loads from `folder`."""
     if (folder / SUMS).is_file():
         return digest(read_sums(folder / SUMS))
     return digest({name: sha256(path) for name, path in files_in(folder) if must_be_listed(name)})
 
 
 def read_sums(file: Path) -> dict[str, str]:
-    """The hashes of a SHA256SUMS file by relative path; `sha256sum -c` reads the same format.
+    """Read a SHA256SUMS file, in the format of `sha256sum -c`: relative path -> hash.
 
-    Raises ModelError for a line that is none, or a path that leaves the folder.
+    Raises ModelError for a malformed line, or a path that leaves the folder.
     """
     sums = {}
     for line in file.read_text(encoding="utf-8").splitlines():
@@ -102,10 +102,10 @@ def write_sums(folder: Path, everything: bool = False) -> Path:
 
 
 def find_alteration(folder: Path, expected: Mapping[str, str]) -> str | None:
-    """What differs from the record, as the end of a sentence ("… is missing"); None when nothing does.
+    """Return what differs from the record, as the end of a sentence ("… is missing"); None when nothing does.
 
-    Every file of `expected` must be there with its hash, and every weights or configuration file in the
-    folder must be expected.
+    Every file of `expected` must be there with its hash, and every weights or configuration file in the folder must be
+    expected.
     """
     for name, digest in expected.items():
         path = folder / name
@@ -120,7 +120,7 @@ def find_alteration(folder: Path, expected: Mapping[str, str]) -> str | None:
 
 
 def refuse_unsafe(folder: Path) -> None:
-    """Raise ModelError when a file could run code on loading, or is no safetensors in spite of its name."""
+    """Raise ModelError for a file that could run code on loading, or is no safetensors in spite of its name."""
     for name, path in files_in(folder):
         if path.suffix.lower() in UNSAFE_SUFFIXES:
             raise ModelError(
@@ -134,7 +134,7 @@ def refuse_unsafe(folder: Path) -> None:
 
 
 def _is_lfs_pointer(path: Path) -> bool:
-    """True for the stand-in that a clone without Git LFS leaves in place of a large file."""
+    """Return True for the pointer file that a clone without Git LFS has in place of a large file."""
     with path.open("rb") as file:
         return file.read(24) == b"version https://git-lfs."
 

@@ -1,4 +1,4 @@
-"""A pipeline's folder: its ``pipeline.json`` and its parts, with the sentences for what can be wrong with them."""
+"""A pipeline's folder: ``pipeline.json`` and parts, with messages for what can be wrong with them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONFIG = "pipeline.json"
 
 
 def read_config(folder: Path, task: str) -> dict[str, Any]:
-    """What ``pipeline.json`` says; ModelError where it is missing or cannot be read. ``task`` is for people."""
+    """Read ``pipeline.json``. Raises ModelError where it is missing or unreadable; ``task`` is for the message."""
     if not (folder / CONFIG).is_file():
         raise ModelError(f"{folder.name} is not a {task} pipeline: it has no {CONFIG}.")
     try:
@@ -33,7 +33,10 @@ def write_config(folder: Path, pipeline: type, **more: str) -> None:
 
 
 def load_part(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
-    """The part ``folder/name`` as ``kind``, of diffusers or transformers; ModelError where it is missing or unfit."""
+    """Load ``folder/name`` as ``kind``, a class of diffusers or transformers.
+
+    Raises ModelError where the part is missing, unreadable or does not fit its configuration.
+    """
     what = f"The part '{name}' of the model folder '{folder.name}'"
     cure = "restore the folder, or download, convert or export the model again"
     if not (folder / name / "config.json").is_file():

@@ -1,4 +1,4 @@
-"""How long calls take on a device, and which of several ways to the same result is the fastest there."""
+"""Timing of calls on a device, and the choice of the fastest of several ways to one result."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-MARGIN = 0.97  # of the first way's time: another must be that fast, so that chance does not choose
+MAX_TIME_RATIO = 0.97  # of the first way's time: another must be that fast, so that chance does not choose
 
 
 def synchronize(device: str | torch.device) -> None:
-    """Wait until a GPU has done what it was given; nothing on a CPU."""
+    """Wait until a GPU has finished; nothing on a CPU."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def seconds(call: Callable[[], object], device: str | torch.device, runs: int = 5, warmup: int = 2) -> float:
-    """The median of ``runs`` timed calls after ``warmup`` others."""
+    """Return the median time of ``runs`` calls after ``warmup`` others."""
     for _ in range(warmup):
         call()
     taken = []
@@ -35,7 +35,7 @@ def seconds(call: Callable[[], object], device: str | torch.device, runs: int = 
 
 @dataclass(frozen=True)
 class Fastest:
-    """The way chosen, the seconds of each that could be used, and why the others could not."""
+    """The way chosen, the seconds of each usable way, and why the others were left out."""
 
     name: str
     seconds: dict[str, float]
@@ -48,9 +48,12 @@ class Fastest:
 
 
 def fastest(
-    ways: Mapping[str, Callable[[], Tensor]], device: str | torch.device, tolerance: float, margin: float = MARGIN
+    ways: Mapping[str, Callable[[], Tensor]],
+    device: str | torch.device,
+    tolerance: float,
+    margin: float = MAX_TIME_RATIO,
 ) -> Fastest:
-    """The fastest of several ways to compute one tensor.
+    """Choose the fastest of several ways to compute one tensor.
 
     The first is the standard: another is chosen only if its result differs by at most ``tolerance`` (of the standard's
     root mean square) and it takes at most ``margin`` of the standard's time. A way that raises is left out.

@@ -1,4 +1,4 @@
-"""The pipelines that a folder may hold, by the class name in its ``pipeline.json``."""
+"""The known pipelines, by the class name in a folder's ``pipeline.json``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PIPELINES = {  # class named in pipeline.json -> module
 
 
 def pipeline_class(folder: Path) -> Any:
-    """Import the class that ``folder/pipeline.json`` names. ModelError where it names none that is known."""
+    """Import the class that ``folder/pipeline.json`` names. Raises ModelError where it names no known one."""
     try:
         name = json.loads((folder / "pipeline.json").read_text())["_class_name"]
     except (OSError, ValueError, KeyError) as error:

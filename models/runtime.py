@@ -1,4 +1,4 @@
-"""Device, precision, attention backend (probed, and reported), CPU threads, memory and seeding.
+"""Device, precision, attention backend (measured, and reported), CPU threads and memory.
 
 torch is imported on first use only: the app must answer before it is loaded.
 """
@@ -38,11 +38,10 @@ class Runtime:
 def probe(heads: Heads = HEADS, device: str | None = None, dtype: str | None = None) -> Runtime:
     """Choose device, precision and attention backend; the answer is computed once and kept.
 
-    `heads` lists the (number, channels) of the attention heads that will run: xformers is tried with exactly
-    those, for self- and cross-attention, and its results and its time are compared with those of PyTorch's SDPA;
-    where anything goes wrong, or it is no faster, SDPA is used and the reason kept. Also holds torch to the CPUs
-    this process may use.
-    Raises ModelError for a device that is not there or a precision that does not run on it.
+    `heads` lists the (number, channels) of the attention heads that will run: xformers is tried with exactly those, for
+    self- and cross-attention, and compared with PyTorch's SDPA in results and time. Where it fails or is no faster,
+    SDPA is used and the reason kept. Also limits torch to the CPUs this process may use. Raises ModelError for a device
+    that does not exist or a precision that does not run on it.
     """
     where = resolve_device(device)
     use_threads()
@@ -101,12 +100,12 @@ def _try_xformers(count: int, size: int, device: str, dtype: str) -> tuple[float
 
 
 def on_zero_gpu() -> bool:
-    """True on a ZeroGPU Space. Its main process computes on the CPU and calls it a GPU: nothing is timed there."""
+    """Return True on a ZeroGPU Space, whose main process emulates a GPU on the CPU: nothing is timed there."""
     return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 def resolve_device(device: str | None = None) -> str:
-    """`device`, checked, or the best one there is. Raises ModelError for one that is not there."""
+    """Return `device`, checked, or the best available. Raises ModelError for one that does not exist."""
     import torch
 
     if device in (None, "auto"):
@@ -126,8 +125,11 @@ def resolve_device(device: str | None = None) -> str:
 
 
 def resolve_dtype(device: str, dtype: str | None = None) -> str:
-    """The name of the precision to run in: `dtype`, checked, or float32 on a CPU, bfloat16 on a GPU
-    that computes in it, float16 on an older GPU. Raises ModelError for one that does not run there."""
+    """Return the name of the precision to run in: `dtype`, checked, or the device's default.
+
+    The default is float32 on a CPU, bfloat16 on a GPU that computes in it, float16 on an older GPU. Raises ModelError
+    for one that does not run there.
+    """
     if dtype in (None, "auto"):
         if not device.startswith("cuda"):
             return "float32"
@@ -143,7 +145,7 @@ def resolve_dtype(device: str, dtype: str | None = None) -> str:
 
 
 def torch_dtype(name: str) -> torch.dtype:
-    """The torch dtype of a name in DTYPES. Raises ModelError for another name."""
+    """Return the torch dtype of a name in DTYPES. Raises ModelError for another name."""
     import torch
 
     if name not in DTYPES:
@@ -200,7 +202,7 @@ def apply_cross_attention(transformer: Any, runtime: Runtime) -> None:
 
 
 def usable_cpus() -> int:
-    """CPUs this process may use: its affinity, and the container's quota where there is one."""
+    """Return the number of CPUs this process may use: its affinity, and the container's quota where there is one."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -212,7 +214,7 @@ def usable_cpus() -> int:
 
 
 def cpu_name() -> str:
-    """The processor's model name."""
+    """Return the processor's model name."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text().splitlines():
@@ -222,9 +224,9 @@ def cpu_name() -> str:
 
 
 def use_threads(count: int | None = None) -> int:
-    """Hold torch to `count` CPU threads (default: OMP_NUM_THREADS if set, else `usable_cpus()`).
+    """Limit torch to `count` CPU threads (default: OMP_NUM_THREADS, else `usable_cpus()`); returns the number.
 
-    Without this, torch in a container of 2 CPUs on a host of 64 starts 64 threads. Returns the number.
+    Without this, torch in a container of 2 CPUs on a host of 64 starts 64 threads.
     """
     import torch
 
@@ -237,7 +239,7 @@ def use_threads(count: int | None = None) -> int:
 
 
 def report() -> dict[str, Any]:
-    """What is live, for /health and the page's footer: JSON values only. Loads torch; probes once."""
+    """Return what is in use, for /health and the page's footer: JSON values only. Loads torch; probes once."""
     import torch
 
     runtime = probe()
@@ -258,7 +260,7 @@ def _version(package: str) -> str:
 
 
 def peak_memory_mb(device: str) -> float:
-    """Highest memory use since the last `reset_peak`, in MiB.
+    """Return the highest memory use since the last `reset_peak`, in MiB.
 
     GPU: what torch allocated there. CPU: resident memory of the whole process, Python and libraries included.
     """
@@ -279,8 +281,10 @@ def peak_memory_mb(device: str) -> float:
 
 
 def reset_peak(device: str) -> None:
-    """Start a new measurement for `peak_memory_mb`. Where the system cannot (no Linux /proc), the CPU's
-    peak stays that of the whole process."""
+    """Start a new measurement for `peak_memory_mb`.
+
+    Where the system cannot (no Linux /proc), the CPU's peak stays that of the whole process.
+    """
     if device.startswith("cuda"):
         import torch
 
@@ -290,10 +294,3 @@ def reset_peak(device: str) -> None:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
         pass
-
-
-def seeded(seed: int, device: str = "cpu") -> torch.Generator:
-    """A torch generator whose numbers depend on `seed` alone."""
-    import torch
-
-    return torch.Generator(device).manual_seed(seed)

@@ -1,6 +1,6 @@
-"""Cutting a picture into tiles and blending the results: plan, feather, shrink and try again.
+"""Tiling of a picture and blending of the results: plan, feathered weights, smaller tiles when memory is short.
 
-Evaluation uses this too, so that what is scored is what ships. Needs numpy only.
+Evaluation uses this too, so that the scored code is the shipped code. Needs numpy only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Tile:
-    """One rectangle of the picture in pixels, its overlap with the neighbours included."""
+    """One rectangle of the picture in pixels, including its overlap with the neighbours."""
 
     top: int
     left: int
@@ -69,7 +69,7 @@ class TilePlan:
         return _feather(self.rows, self.height), _feather(self.columns, self.width)
 
     def record(self) -> dict[str, Any]:
-        """The plan in a few JSON numbers, for the run record (DESIGN 6)."""
+        """Return the plan in a few JSON numbers, for the run record."""
         size = [max(h for _, h in self.rows), max(w for _, w in self.columns)]
         return {
             "tiles": len(self.tiles),
@@ -113,7 +113,7 @@ def plan(
 
 
 def _spans(length: int, tile: int, overlap: int, multiple: int, shift: int) -> list[Span]:
-    """Spans along one axis; `length` in px, `tile`, `overlap` and `shift` in cells of `multiple` px."""
+    """Return the spans along one axis; `length` in px, `tile`, `overlap` and `shift` in cells of `multiple` px."""
     total = -(-length // multiple) + shift  # a shifted grid covers `shift` more cells, which are cut off
     count = max(1, math.ceil((total - overlap) / (tile - overlap)))
     size = math.ceil((total + (count - 1) * overlap) / count)
@@ -129,7 +129,7 @@ def _spans(length: int, tile: int, overlap: int, multiple: int, shift: int) -> l
 
 
 def _feather(spans: tuple[Span, ...], length: int) -> dict[Span, np.ndarray]:
-    """1-D weights per span: raised-cosine ramps over the overlaps, summing to 1 at each of `length` px."""
+    """Return 1-D weights per span: raised-cosine ramps over the overlaps, summing to 1 at each of `length` px."""
     ramps = {}
     total = np.zeros(length)
     for index, (start, size) in enumerate(spans):
@@ -198,7 +198,7 @@ def run_tiled(
 
 
 def _groups(tiles: tuple[Tile, ...], batch: int) -> Iterator[tuple[Tile, ...]]:
-    """Consecutive tiles of one size, at most `batch` at a time."""
+    """Yield consecutive tiles of one size, at most `batch` at a time."""
     group: list[Tile] = []
     for tile in tiles:
         if group and (len(group) == batch or (tile.height, tile.width) != (group[0].height, group[0].width)):
@@ -215,7 +215,7 @@ def _array(result: Any) -> np.ndarray:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True for CUDA's, the CPU allocator's and numpy's ways of saying that memory is short."""
+    """Return True for CUDA's, the CPU allocator's and numpy's out-of-memory errors."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     text = str(error)
@@ -228,8 +228,8 @@ def with_shrinking(
 ) -> T:
     """Return `run(tile)`; when memory runs short, halve the tile (down to `minimum` px) and try again.
 
-    Pass no tile larger than the picture, or the first halvings change nothing. Each step is added to
-    `notes`. Raises MemoryShortError when the smallest tile does not fit either; other errors pass through.
+    Pass no tile larger than the picture, or the first halvings change nothing. Each halving is added to `notes`. Raises
+    MemoryShortError when the smallest tile does not fit either; other errors pass through.
     """
     while True:
         try:
@@ -253,7 +253,7 @@ def with_shrinking(
 
 
 def _release() -> None:
-    """Give cached GPU memory back, if torch is in use at all."""
+    """Free cached GPU memory, if torch is in use at all."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,10 +1,11 @@
 """Choose how a model is used: ``python -m training.calibrate --run runs/<name>/model --out DIR``.
 
 Trained on simulated glass, a network is too sure of itself on real photos, and takes away more than is there. This
-scores shares of its change (the network's ``effect``), shares of its change of the whole picture's tone (``tone``),
-and sizes at which it looks at the whole photo (``working_size``) through the code that ships, and writes the model
-with the best. Scored are the real pairs of the run's configuration that training held out; where there are none,
-simulated ones. Never test data. Sharp held-out photos are reported beside, and have no vote.
+scores shares of its change (the network's ``residual_scale``), shares of its change of the whole picture's tone
+(``global_affine_weight``), and sizes at which it looks at the whole photo (``working_size``) through the code that
+ships, and writes the model with the best. Scored are the real pairs of the run's configuration that training held
+out; where there are none, simulated ones. Never test data. Sharp held-out photos are reported beside, and have no
+vote.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
 from models.integrity import SUMS, find_alteration, read_sums, write_sums
+from models.legacy import rename_options
 from training.core.files import new_folder
 from training.data.pairs import match_pairs
 from training.data.photos import read_photo
@@ -32,8 +34,8 @@ from training.evaluation.metrics import tensor_aligned_psnr, tensor_psnr
 from training.tasks.dereflection.config import DataConfig, DereflectionRun
 from training.tasks.dereflection.dataset import Reflections
 
-EFFECTS = (0.4, 0.55, 0.7, 0.85, 1.0)
-TONES = (0.0, 0.5, 1.0)
+RESIDUAL_SCALES = (0.4, 0.55, 0.7, 0.85, 1.0)
+GLOBAL_AFFINE_WEIGHTS = (0.0, 0.5, 1.0)
 MEASURED_STEP_PX = 2  # PSNR is measured on every second pixel each way
 WORKING_SIZE_FACTORS = (0.75, 1.0, 1.5)  # times the working size the run was configured with
 SIDE_PX = 480  # shorter side of the pictures scored
@@ -72,7 +74,8 @@ def sharp_photos(data: DataConfig, seed: int) -> list[Tensor]:
 
 
 def score(pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]) -> list[dict[str, float]]:
-    """Score every setting: mean gains in dB over all pairs, and the PSNR of sharp photos to themselves."""
+    """Score every working size, global affine weight and residual scale: mean gains in dB over all pairs, and the PSNR
+    of sharp photos to themselves."""
     network = cast(SmallDereflection, pipeline.network)
     step, own = network.multiple, network.config.working_size
     sizes = sorted({max(step, round(own * factor / step) * step) for factor in WORKING_SIZE_FACTORS})
@@ -82,22 +85,24 @@ def score(pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: li
 def _score_at(
     size: int, pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]
 ) -> list[dict[str, float]]:
-    none, whole = (_changes(tone, size, pipeline, sets, sharp) for tone in (0.0, 1.0))
+    none, whole = (_changes(weight, size, pipeline, sets, sharp) for weight in (0.0, 1.0))
     rows = []
-    for tone in TONES:  # the maps, and so the change, are linear in it
+    for weight in GLOBAL_AFFINE_WEIGHTS:  # the maps, and so the change, are linear in it
         *done, harm = (
-            [(*pictures, a + tone * (b - a)) for (*pictures, a), (*_, b) in zip(*pair_of_sets, strict=True)]
+            [(*pictures, a + weight * (b - a)) for (*pictures, a), (*_, b) in zip(*pair_of_sets, strict=True)]
             for pair_of_sets in zip(none, whole, strict=True)
         )
-        rows += [{"working_size": size, "tone": tone, **row} for row in _score_effects(done, harm)]
+        rows += [{"working_size": size, "global_affine_weight": weight, **row} for row in _score_scales(done, harm)]
     return rows
 
 
 def _changes(
-    tone: float, size: int, pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]
+    weight: float, size: int, pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]
 ) -> list[list[tuple[Tensor, ...]]]:
     """Photo, target and change of every pair, by set; last, photo and change of every sharp photo."""
-    cast(SmallDereflection, pipeline.network).register_to_config(effect=1.0, working_size=size, tone=tone)
+    cast(SmallDereflection, pipeline.network).register_to_config(
+        residual_scale=1.0, working_size=size, global_affine_weight=weight
+    )
 
     def change(photo: Tensor) -> Tensor:
         restored = pipeline(photo.permute(1, 2, 0).numpy()).image
@@ -110,14 +115,14 @@ def _changes(
     return [*pairs, [thin(photo, change(photo)) for photo in sharp]]
 
 
-def _score_effects(done: list, harm: list) -> list[dict[str, float]]:
+def _score_scales(done: list, harm: list) -> list[dict[str, float]]:
     rows = []
-    for effect in EFFECTS:
-        row = {"effect": effect}
+    for scale in RESIDUAL_SCALES:
+        row = {"residual_scale": scale}
         for key, measure in (("psnr", tensor_psnr), ("aligned", tensor_aligned_psnr)):
-            gains = [measure(a + effect * d, b) - measure(a, b) for triples in done for a, b, d in triples]
+            gains = [measure(a + scale * d, b) - measure(a, b) for triples in done for a, b, d in triples]
             row[key] = round(float(np.mean(gains)), 3)
-        kept = [tensor_psnr(photo + effect * d, photo) for photo, d in harm]
+        kept = [tensor_psnr(photo + scale * d, photo) for photo, d in harm]
         rows.append(row | {"sharp": round(float(np.mean(kept)), 2), "sharp_least": round(min(kept), 2)})
     return rows
 
@@ -143,8 +148,8 @@ def calibrate(run: Path, out: Path) -> list[dict[str, float]]:
     with new_folder(out) as partial:
         shutil.copytree(run, partial, dirs_exist_ok=True)
         settings = partial / "network" / "config.json"
-        chosen = {key: best[key] for key in ("working_size", "effect", "tone")}
-        settings.write_text(json.dumps(json.loads(settings.read_text()) | chosen, indent=2) + "\n")
+        chosen = {key: best[key] for key in ("working_size", "residual_scale", "global_affine_weight")}
+        settings.write_text(json.dumps(rename_options(json.loads(settings.read_text())) | chosen, indent=2) + "\n")
         pairs = {name: len(pairs) for name, pairs in sets.items()}
         record["calibration"] = {**chosen, "pairs": pairs, "rows": rows}
         (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")

@@ -1,10 +1,10 @@
-"""The kernel of a photo that is blurred alike everywhere, found blindly: any shape, where the motion estimator knows
-lines and discs alone.
+"""Blind estimation of the kernel of a photo that is blurred alike everywhere, of any shape, and deconvolution with it.
 
-From coarse to fine, in turn: the scene under the kernel, by L0-regularised gradients (Xu, Zheng and Jia, CVPR 2013: few
-edges, but those sharp); then the kernel that leads from its gradients to the photo's, by least squares (Cho and Lee,
-SIGGRAPH Asia 2009). What is ours: the blur that the motion estimator found bounds the kernel, without which small
-blur comes out wide; what a coarser scale found has a half share in that bound.
+The motion estimator knows lines and discs alone. Here two steps alternate from coarse to fine scales: the scene's
+gradients under the kernel, by L0 regularisation, which keeps few but sharp edges (Xu, Zheng and Jia, CVPR 2013); and
+the kernel that maps those gradients to the photo's, by least squares (Cho and Lee, SIGGRAPH Asia 2009). Added here:
+the covariance of the blur that the motion estimator found bounds the kernel, or small blur is estimated too wide; at
+finer scales that bound is averaged with the covariance of the kernel so far.
 """
 
 from __future__ import annotations
@@ -17,67 +17,75 @@ import torch.nn.functional as F
 from scipy.fft import next_fast_len, prev_fast_len
 from torch import Tensor
 
-from models.deblur.blur_field import from_log, log_of
+from models.deblur.blur_field import from_log_covariance, log_covariance
 from models.deblur.windows import mirrored
 
-SUPPORT = 55  # px; sides of a kernel
-RATIO = 2**0.5  # between scales
-SMALLEST = 5  # px; sides of the kernel at the coarsest scale
-TURNS, LAST = 3, 2  # at each scale; at the finest, where a third changes nothing that can be measured
-EDGE, EASE = 0.03, 0.8  # weight of an edge, for light of a deviation of CONTRAST; of that at each finer scale
-CONTRAST = 0.25
-SHARPEN, SHARPEST = 4.0, 1e3  # growth and limit of the splitting's weight
-RIDGE = 0.05  # of the mean power of the gradients
-SMOOTH = 0.01  # the same for a kernel's gradients, for each px² of variance of a blur across its narrow side
-FAINT = 0.08  # of the kernel's peak: what is less is noise
-ALONE, NEAR = 0.1, 1.5  # and what is alone: less around it, with a deviation of NEAR px, than ALONE of the most
-REACH, FLOOR = 3.5, 4.0  # deviations of the blur that was found, and px besides, that the kernel may spread
-RIM = 0.1  # of each side, faded out
+KERNEL_PX = 55  # side of a kernel
+SCALE_RATIO = 2**0.5  # between neighbouring scales
+MIN_KERNEL_PX = 5  # side of the kernel at the coarsest scale
+ITERATIONS, FINEST_ITERATIONS = 3, 2  # at each scale, and at the finest, where a third has no measurable effect
+LIGHT_STD = 0.25  # to which light is normalised
+EDGE_WEIGHT = 0.03  # of the L0 term at the coarsest scale, for light of that deviation
+EDGE_WEIGHT_DECAY = 0.8  # factor on it at each finer scale
+SPLITTING_GROWTH, MAX_SPLITTING_WEIGHT = 4.0, 1e3  # of the half-quadratic splitting
+KERNEL_RIDGE = 0.05  # times the mean power of the gradients
+KERNEL_SMOOTHNESS = 0.01  # the same on a kernel's gradients, for each px² of the blur's smaller variance
+MIN_RELATIVE_VALUE = 0.08  # times the kernel's peak; smaller values are noise
+MIN_RELATIVE_SUPPORT = 0.1  # times the maximum of the smoothed kernel; values with less around them are noise
+NEIGHBOURHOOD_SIGMA_PX = 1.5  # of that smoothing
+BOUND_SIGMAS, BOUND_MARGIN_PX = 3.5, 4.0  # extent of a kernel: deviations of the expected blur, and a margin
+TAPER_SHARE = 0.1  # of each side, faded out
 
 
-def estimate_kernel(light: Tensor, spread: Tensor) -> Tensor:
-    """``light``, B x H x W, linear, sides of `SUPPORT` or more; ``spread``, B x 2 x 2, the covariance in px² (x, y) of
-    the blur that may be expected. Returns B x `SUPPORT` x `SUPPORT`, not negative, of sum 1, centred on its centroid
-    to a pixel."""
+def estimate_kernel(light: Tensor, covariance: Tensor) -> Tensor:
+    """Estimate the blur kernel of each picture.
+
+    Args:
+        light: B x H x W, linear light, sides of `KERNEL_PX` or more.
+        covariance: B x 2 x 2 in px² (x, y): covariance of the expected blur, which bounds the kernel.
+
+    Returns:
+        B x `KERNEL_PX` x `KERNEL_PX`, not negative, of sum 1, its centroid at the centre to a pixel.
+    """
     height, width = (prev_fast_len(side) for side in light.shape[-2:])
     top, left = (light.shape[-2] - height) // 2, (light.shape[-1] - width) // 2
     light = light[:, top : top + height, left : left + width]
     light = light - light.mean((1, 2), keepdim=True)
-    light = light / light.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-6) * CONTRAST
-    spread = spread.nan_to_num(0.0, 0.0, 0.0).float()
+    light = light / light.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-6) * LIGHT_STD
+    covariance = covariance.nan_to_num(0.0, 0.0, 0.0).float()
     scales = [1.0]
-    while SUPPORT * scales[0] / RATIO >= SMALLEST:
-        scales.insert(0, scales[0] / RATIO)
-    narrow = torch.linalg.eigvalsh(spread)[:, :1, None].clamp(min=0)
-    kernel, edge, expected = None, EDGE, spread
+    while KERNEL_PX * scales[0] / SCALE_RATIO >= MIN_KERNEL_PX:
+        scales.insert(0, scales[0] / SCALE_RATIO)
+    narrow = torch.linalg.eigvalsh(covariance)[:, :1, None].clamp(min=0)
+    kernel, edge, expected = None, EDGE_WEIGHT, covariance
     for scale in scales:
         size = (_fast(height * scale), _fast(width * scale))
-        support = max(3, round(SUPPORT * scale) // 2 * 2 + 1)
+        support = max(3, round(KERNEL_PX * scale) // 2 * 2 + 1)
         photo = light if scale == 1 else _resized(light, size, antialias=True)
-        spectrum = torch.fft.rfft2(photo * rim(size, RIM).to(photo))
+        spectrum = torch.fft.rfft2(photo * taper(size, TAPER_SHARE).to(photo))
         bound = _bound(expected, scale, support)
         kernel = _unit(bound if kernel is None else _resized(kernel, (support, support)).clamp(min=0))
         derivatives = _derivatives(size, spectrum)
         laplacian = derivatives[0].abs() ** 2 + derivatives[1].abs() ** 2
-        ridge = RIDGE + SMOOTH * narrow * scale**2 * laplacian
-        for _ in range(TURNS if scale < 1 else LAST):
+        ridge = KERNEL_RIDGE + KERNEL_SMOOTHNESS * narrow * scale**2 * laplacian
+        for _ in range(ITERATIONS if scale < 1 else FINEST_ITERATIONS):
             edges = _edges(spectrum, kernel, size, edge, laplacian)
             kernel = _kernel(spectrum, edges, bound, ridge, size, derivatives)
-        edge *= EASE
-        expected = from_log((log_of(spread) + log_of(_covariance(kernel) / scale**2)) / 2)
+        edge *= EDGE_WEIGHT_DECAY
+        found = _covariance(kernel) / scale**2
+        expected = from_log_covariance((log_covariance(covariance) + log_covariance(found)) / 2)
     assert kernel is not None
     return kernel
 
 
 def _fast(side: float) -> int:
-    """The number of pixels nearest to ``side`` without a prime factor above 11: others' transforms cost up to six
-    times as much."""
+    """Round ``side`` to the nearest number without a prime factor above 11; other FFTs take up to six times as long."""
     below, above = prev_fast_len(int(side)), next_fast_len(math.ceil(side))
     return below if side - below < above - side else above
 
 
 def response_of(kernel: Tensor, size: tuple[int, ...]) -> Tensor:
-    """The kernel's transfer function at the frequencies of ``rfft2`` over ``size``, its centroid at the origin."""
+    """Return the transfer function of a kernel, its centroid at the origin, at the frequencies of ``rfft2``."""
     support = kernel.shape[-1]
     wide = F.pad(kernel, (0, size[1] - support, 0, size[0] - support))
     fy, fx = torch.fft.fftfreq(size[0]).to(kernel)[:, None], torch.fft.rfftfreq(size[1]).to(kernel)
@@ -86,8 +94,8 @@ def response_of(kernel: Tensor, size: tuple[int, ...]) -> Tensor:
     return torch.fft.rfft2(wide) * torch.complex(turn.cos(), turn.sin())
 
 
-def rim(size: tuple[int, ...], share: float) -> Tensor:
-    """H x W weights, 1 inside and falling to 0 over ``share`` of each side (Tukey)."""
+def taper(size: tuple[int, ...], share: float) -> Tensor:
+    """Return H x W weights, 1 inside and falling to 0 over ``share`` of each side (a Tukey window)."""
     lines = []
     for side in size[-2:]:
         middle = (torch.arange(side) + 0.5) / side
@@ -97,11 +105,13 @@ def rim(size: tuple[int, ...], share: float) -> Tensor:
 
 
 def deconvolve(light: Tensor, kernel: Tensor, noises: Sequence[float]) -> list[Tensor]:
-    """``light``, B x H x W, under a Wiener filter of ``kernel`` for each of ``noises``: noise over signal at 1 cycle a
-    pixel, which grows as f² since a natural picture's spectrum falls as 1/f². Beyond its edge the picture is mirrored
-    and fades."""
+    """Deconvolve ``light``, B x H x W, with ``kernel`` by a Wiener filter for each of ``noises``.
+
+    A noise is the ratio of noise to signal at 1 cycle a pixel; it grows as f², since a natural picture's spectrum falls
+    as 1/f². Beyond its edge the picture is mirrored and faded out.
+    """
     height, width = light.shape[-2:]
-    margin = SUPPORT + 9
+    margin = KERNEL_PX + 9
     size = tuple(next_fast_len(side + 2 * margin, real=True) for side in (height, width))
     y, x = (mirrored(side, margin, whole - side - margin) for side, whole in zip((height, width), size, strict=True))
     mean = light.mean((1, 2), keepdim=True)
@@ -124,20 +134,20 @@ def deconvolve(light: Tensor, kernel: Tensor, noises: Sequence[float]) -> list[T
 def _edges(
     spectrum: Tensor, kernel: Tensor, size: tuple[int, ...], edge: float, laplacian: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Horizontal and vertical gradients of the scene with the fewest edges, by half-quadratic splitting."""
+    """Return horizontal and vertical gradients of the scene with the fewest edges, by half-quadratic splitting."""
     response = response_of(kernel, size)
     given, power = response.conj() * spectrum, response.abs() ** 2
     scene = torch.fft.irfft2(spectrum, s=size)
     weight = 2 * edge
     while True:
         across, down = scene.roll(-1, 2) - scene, scene.roll(-1, 1) - scene
-        if weight >= SHARPEST:
+        if weight >= MAX_SPLITTING_WEIGHT:
             return across, down
         kept = across**2 + down**2 >= edge / weight
         across, down = across * kept, down * kept
         curl = torch.fft.rfft2(across.roll(1, 2) - across + down.roll(1, 1) - down)
         scene = torch.fft.irfft2((given + weight * curl) / (power + weight * laplacian), s=size)
-        weight *= SHARPEN
+        weight *= SPLITTING_GROWTH
 
 
 def _kernel(
@@ -148,8 +158,10 @@ def _kernel(
     size: tuple[int, ...],
     derivatives: tuple[Tensor, Tensor],
 ) -> Tensor:
-    """The kernel that leads from the gradients ``edges`` to those of the photo, within ``bound``, centred. ``ridge``:
-    of each frequency, in units of the mean power of those gradients."""
+    """Estimate the centred kernel within ``bound`` that maps the gradients ``edges`` to those of the photo.
+
+    ``ridge`` regularises each frequency, in units of the mean power of the gradients.
+    """
     top, power = torch.zeros_like(spectrum), torch.zeros_like(spectrum.real)
     for gradient, derivative in zip(edges, derivatives, strict=True):
         scene = torch.fft.rfft2(gradient)
@@ -163,23 +175,23 @@ def _kernel(
 
 
 def _cleared(kernel: Tensor) -> Tensor:
-    """Without what is faint, and without specks, which noise makes; of sum 1."""
+    """Remove faint values and isolated specks, which are noise; the sum is 1 again."""
     at = torch.arange(-4, 5, device=kernel.device, dtype=kernel.dtype)
-    line = torch.exp(-0.5 * (at / NEAR) ** 2)
+    line = torch.exp(-0.5 * (at / NEIGHBOURHOOD_SIGMA_PX) ** 2)
     around = F.conv2d(kernel[:, None], line.expand(1, 1, 1, -1), padding="same")
     around = F.conv2d(around, line[:, None].expand(1, 1, -1, 1), padding="same")[:, 0]
-    kernel = kernel * (around >= ALONE * around.amax((1, 2), keepdim=True))
-    return _unit(kernel * (kernel >= FAINT * kernel.amax((1, 2), keepdim=True)))
+    kernel = kernel * (around >= MIN_RELATIVE_SUPPORT * around.amax((1, 2), keepdim=True))
+    return _unit(kernel * (kernel >= MIN_RELATIVE_VALUE * kernel.amax((1, 2), keepdim=True)))
 
 
 def _centroid(kernel: Tensor) -> tuple[Tensor, Tensor]:
-    """y and x from the middle, in pixels, B each, of kernels of sum 1."""
+    """Return y and x of the centroids from the centre in pixels, B each, of kernels of sum 1."""
     at = torch.arange(kernel.shape[-1], device=kernel.device, dtype=kernel.dtype) - kernel.shape[-1] // 2
     return (kernel.sum(2) * at).sum(1), (kernel.sum(1) * at).sum(1)
 
 
 def _covariance(kernel: Tensor) -> Tensor:
-    """Of kernels of sum 1, in their own pixels (x, y), B x 2 x 2."""
+    """Return the covariance of kernels of sum 1, in their own pixels (x, y), B x 2 x 2."""
     at = torch.arange(kernel.shape[-1], device=kernel.device, dtype=kernel.dtype)
     rows, columns = kernel.sum(2), kernel.sum(1)
     y, x = ((line * at).sum(1) for line in (rows, columns))
@@ -189,23 +201,23 @@ def _covariance(kernel: Tensor) -> Tensor:
 
 
 def _derivatives(size: tuple[int, ...], like: Tensor) -> tuple[Tensor, Tensor]:
-    """Transfer functions of the differences to the right and lower neighbours."""
+    """Return the transfer functions of the differences to the right and lower neighbours."""
     fy = 2 * torch.pi * torch.fft.fftfreq(size[0], device=like.device)[:, None]
     fx = 2 * torch.pi * torch.fft.rfftfreq(size[1], device=like.device)[None]
     return torch.complex(fx.cos() - 1, fx.sin()), torch.complex(fy.cos() - 1, fy.sin())
 
 
-def _bound(spread: Tensor, scale: float, support: int) -> Tensor:
-    """A Gaussian of the blur that may be expected, widened, its peak 1: B x support x support."""
-    round_part = torch.eye(2, device=spread.device) * ((FLOOR * scale) ** 2 + 0.5)
-    inverse = torch.linalg.inv(spread * (REACH * scale) ** 2 + round_part)
-    at = torch.arange(support, device=spread.device, dtype=spread.dtype) - support // 2
+def _bound(covariance: Tensor, scale: float, support: int) -> Tensor:
+    """Return Gaussians of the expected covariance, widened, their peak 1: B x support x support."""
+    round_part = torch.eye(2, device=covariance.device) * ((BOUND_MARGIN_PX * scale) ** 2 + 0.5)
+    inverse = torch.linalg.inv(covariance * (BOUND_SIGMAS * scale) ** 2 + round_part)
+    at = torch.arange(support, device=covariance.device, dtype=covariance.dtype) - support // 2
     places = torch.stack(torch.meshgrid(at, at, indexing="xy"), -1)
     return torch.exp(-0.5 * torch.einsum("yxi,bij,yxj->byx", places, inverse, places))
 
 
 def _unit(kernel: Tensor) -> Tensor:
-    """Of sum 1; a point where nothing is left."""
+    """Normalise kernels to sum 1; an empty kernel becomes a point."""
     total = kernel.sum((1, 2), keepdim=True)
     point = torch.zeros_like(kernel)
     point[:, kernel.shape[-1] // 2, kernel.shape[-1] // 2] = 1

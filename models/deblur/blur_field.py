@@ -1,9 +1,9 @@
-"""What a blur is at each place: an ellipse, and the transfer function it stands for.
+"""The blur at each place as an ellipse, and the transfer function of that ellipse.
 
-Four channels: the motion as a vector at twice its angle, ``L cos 2a`` and ``L sin 2a`` (sign-free: a blur has no
-direction of travel, and a vector and its opposite are one blur), its length ``L`` in pixels, and ``radius``, of the
-defocus disc, in pixels. The second moments of blur are those of a uniform line of length ``L`` and of such a disc:
-L²/12 along the motion and radius²/4 each way.
+Four channels describe it: the motion as a vector at twice its angle, ``L cos 2a`` and ``L sin 2a`` (opposite vectors
+are the same blur, and become equal), its length ``L`` in pixels, and ``radius`` of the defocus disc, in pixels. The
+second moments are those of a uniform line of length ``L`` and of such a disc: L²/12 along the motion and radius²/4 each
+way.
 """
 
 from __future__ import annotations
@@ -11,26 +11,28 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-LEAST = 0.5  # px², added to a variance for its logarithm
+VARIANCE_FLOOR_PX2 = 0.5  # px², added to a variance for its logarithm
 
 
 def double_angle(motion: Tensor) -> Tensor:
-    """B x 2 x ... vectors (dx, dy) in pixels to (L cos 2a, L sin 2a): the same for a vector and its opposite."""
+    """Map motion vectors (dx, dy) in pixels, B x 2 x ..., to (L cos 2a, L sin 2a), equal for opposite vectors."""
     dx, dy = motion.unbind(1)
     length = torch.sqrt(dx**2 + dy**2 + 1e-12)
     return torch.stack([(dx**2 - dy**2) / length, 2 * dx * dy / length], 1)
 
 
 def to_vector(double: Tensor) -> Tensor:
-    """The inverse of :func:`double_angle`, in the half-plane dx > 0 (or dx = 0 and dy >= 0)."""
+    """Invert :func:`double_angle`, into the half-plane dx > 0 (or dx = 0 and dy >= 0)."""
     c, s = double.unbind(1)
     length, angle = torch.sqrt(c**2 + s**2), torch.atan2(s, c) / 2
     return torch.stack([length * torch.cos(angle), length * torch.sin(angle)], 1)
 
 
-def spread_of(double: Tensor, radius: Tensor) -> Tensor:
-    """The mean covariance, B x 2 x 2 in px², of blur at places: ``double`` is B x rows x columns x 2,
-    ``radius`` B x rows x columns."""
+def mean_covariance(double: Tensor, radius: Tensor) -> Tensor:
+    """Return the mean covariance of a photo's blur over its windows, B x 2 x 2 in px².
+
+    ``double`` is B x rows x columns x 2, ``radius`` B x rows x columns.
+    """
     c, s = double.float().unbind(-1)
     length = torch.sqrt(c**2 + s**2 + 1e-12)
     round_part = length**2 / 24 + radius.float() ** 2 / 4
@@ -39,22 +41,24 @@ def spread_of(double: Tensor, radius: Tensor) -> Tensor:
     return torch.stack([part.mean((1, 2)) for part in parts], -1).unflatten(-1, (2, 2))
 
 
-def log_of(spread: Tensor) -> Tensor:
-    """A covariance, B x 2 x 2 in px², as its matrix logarithm [[u + v, w], [w, u - v]]: B x 3, any numbers. A variance
-    is taken for `LEAST` more than it is."""
-    half, differ = (spread[:, 0, 0] + spread[:, 1, 1]) / 2, (spread[:, 0, 0] - spread[:, 1, 1]) / 2
-    across = spread[:, 0, 1]
+def log_covariance(covariance: Tensor) -> Tensor:
+    """Map a covariance, B x 2 x 2 in px², to its matrix logarithm as B x 3 unbounded numbers.
+
+    They are (u, v, w) of the logarithm [[u + v, w], [w, u - v]]. `VARIANCE_FLOOR_PX2` is added to the variances first.
+    """
+    half, differ = (covariance[:, 0, 0] + covariance[:, 1, 1]) / 2, (covariance[:, 0, 0] - covariance[:, 1, 1]) / 2
+    across = covariance[:, 0, 1]
     size = torch.sqrt(differ**2 + across**2 + 1e-12)
-    large, small = torch.log(half + size + LEAST), torch.log((half - size).clamp(min=0) + LEAST)
+    large, small = (torch.log(v.clamp(min=0) + VARIANCE_FLOOR_PX2) for v in (half + size, half - size))
     length = (large - small) / 2
     return torch.stack([(large + small) / 2, length * differ / size, length * across / size], 1)
 
 
-def from_log(log: Tensor) -> Tensor:
-    """The inverse of :func:`log_of`; variances up to e^8 px²."""
+def from_log_covariance(log: Tensor) -> Tensor:
+    """Invert :func:`log_covariance`; variances are limited to e^8 px²."""
     u, v, w = log.unbind(1)
     size = torch.sqrt(v**2 + w**2 + 1e-12)
-    large, small = (torch.exp((u + sign * size).clamp(max=8)) - LEAST for sign in (1, -1))
+    large, small = (torch.exp((u + sign * size).clamp(max=8)) - VARIANCE_FLOOR_PX2 for sign in (1, -1))
     large, small = large.clamp(min=0), small.clamp(min=0)
     half, differ = (large + small) / 2, (large - small) / 2
     parts = [half + differ * v / size, differ * w / size, differ * w / size, half - differ * v / size]
@@ -62,11 +66,11 @@ def from_log(log: Tensor) -> Tensor:
 
 
 def transfer(double: Tensor, radius: Tensor, fy: Tensor, fx: Tensor, smooth: bool) -> Tensor:
-    """The blur's transfer function at frequencies in cycles a pixel; real, since an ellipse has no direction.
+    """Return the blur's transfer function at frequencies in cycles a pixel; real, since the blur is symmetric.
 
-    ``double`` is ... x 2, ``radius`` ...; the result has their leading shape and that of ``fy * fx``. With
-    ``smooth`` a Gaussian of the same second moments, which has no zeros and forgives a wrong length; else a line's
-    sinc times a disc's jinc.
+    ``double`` is ... x 2, ``radius`` ...; the result has their leading shape and that of ``fy * fx``. ``smooth`` gives
+    a Gaussian of the same second moments, which has no zeros and tolerates a wrong length; else a line's sinc times a
+    disc's jinc.
     """
     c, s = (x[..., None, None] for x in double.unbind(-1))
     length = torch.sqrt(c**2 + s**2 + 1e-12)
@@ -82,9 +86,9 @@ def transfer(double: Tensor, radius: Tensor, fy: Tensor, fx: Tensor, smooth: boo
 
 
 def jinc(at: Tensor) -> Tensor:
-    """``2 J1(x) / x``, a disc's transfer function, for x >= 0; rational, so that it has a gradient.
+    """Return ``2 J1(x) / x``, a disc's transfer function, for x >= 0, by rational functions, which have a gradient.
 
-    Abramowitz and Stegun, 9.4.4 and 9.4.6 (error under 1e-6).
+    Abramowitz and Stegun, 9.4.4 and 9.4.6 (error below 1e-6).
     """
     small, large = at.clamp(max=3.0), at.clamp(min=3.0)
     t = (small / 3) ** 2

@@ -1,12 +1,12 @@
-"""The ``detail`` dial: from the pre-reconstruction, the faithful end, to the diffusion output, the detailed end.
+"""The ``detail`` setting: from the pre-reconstruction (0, faithful) to the diffusion output (1, detailed).
 
-What the diffusion step changes is split into fine and coarse. The fine part comes in proportion, the coarse part
-with the square of the dial: along the way tones stay near the faithful end while detail already comes.
+The change that the diffusion step makes is split into a fine and a coarse part. The fine part is added in proportion to
+the setting, the coarse part to its square, so that tones stay near the pre-reconstruction while detail already appears.
 
-Mean gradient along ``p + t d`` is a convex function of t (a sum of norms of what is affine in t), so it never falls if
-it does not fall at 0. Where the diffusion output takes sharpness away, as much of the pre-reconstruction's own fine
-part is added as makes up for that at 0; by that rule, and but for the coarse part's curvature and for clipping,
-more of the dial is never less sharp.
+The mean gradient along ``p + t d`` is a convex function of t (a sum of norms of affine functions of t), so it never
+decreases if it does not at 0. Where the diffusion output loses sharpness, as much of the pre-reconstruction's own fine
+part is added as compensates at 0. So, but for the coarse part's curvature and for clipping, a higher setting is never
+less sharp.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from torch import Tensor
 from models.arrays import to_array, to_tensor
 from models.geometry import Box, enlarge_part
 
-SCALE = 8  # pixels; means over squares of this side, enlarged bilinearly, are near a Gaussian of sigma 4 px
-BAND = 512  # rows at a time: a large photo needs no further copies of itself
+COARSE_CELL_PX = 8  # pixels; means over squares of this side, enlarged bilinearly, are near a Gaussian of sigma 4 px
+BAND_ROWS = 512  # rows at a time: a large photo needs no further copies of itself
 
 
 def blend(prerestored: np.ndarray, diffusion: np.ndarray, detail: float) -> float:
-    """Turn ``diffusion`` into the picture at ``detail`` (0 to 1), in place; both H x W x 3 float32 in [0, 1].
+    """Turn ``diffusion`` into the picture at ``detail`` (0 to 1), in place; both are H x W x 3 float32 in [0, 1].
 
-    Returns the share of the pre-reconstruction's fine part that was added to hold its sharpness, 0 where none was
-    needed: at 1 the picture then is the diffusion output itself.
+    Returns the share of the pre-reconstruction's fine part that was added to keep its sharpness, 0 where none was
+    needed; the picture at 1 is then the diffusion output itself.
     """
     low, low_pre = _coarse(diffusion), _coarse(prerestored)
     low = low - low_pre
@@ -45,7 +45,7 @@ def blend(prerestored: np.ndarray, diffusion: np.ndarray, detail: float) -> floa
 
 
 def _held(prerestored: np.ndarray, diffusion: np.ndarray, low: Tensor, low_pre: Tensor) -> float:
-    """The share of the pre-reconstruction's fine part by which the mean gradient does not fall at 0."""
+    """Return the share of the pre-reconstruction's fine part with which the mean gradient does not fall at 0."""
     fine, all_of_it, own = 0.0, 0.0, 0.0
     for rows, box in _bands(*diffusion.shape[:2]):
         pre, change = _parts(prerestored, diffusion, rows)
@@ -60,24 +60,24 @@ def _held(prerestored: np.ndarray, diffusion: np.ndarray, low: Tensor, low_pre: 
 
 
 def mean_gradient(picture: np.ndarray) -> float:
-    """Sharpness: the mean length of the differences to the right and lower neighbours, over pixels and channels."""
+    """Return the mean length of the differences to the right and lower neighbours, a measure of sharpness."""
     return float(_gradient(to_tensor(picture)).square().sum(0).sqrt().mean())
 
 
 def _gradient(x: Tensor) -> Tensor:
-    """B x C x H x W to 2 x B x C x H x W: differences to the right and lower neighbour, 0 at the last."""
+    """Return the differences to the right and lower neighbour, 0 at the last: B x C x H x W to 2 x B x C x H x W."""
     return torch.stack([F.pad(x.diff(dim=-1), (0, 1)), F.pad(x.diff(dim=-2), (0, 0, 0, 1))])
 
 
 def _coarse(picture: np.ndarray) -> Tensor:
     height, width = picture.shape[:2]
-    small = (-(-height // SCALE), -(-width // SCALE))
+    small = (-(-height // COARSE_CELL_PX), -(-width // COARSE_CELL_PX))
     return F.interpolate(torch.from_numpy(picture).permute(2, 0, 1)[None], small, mode="area")
 
 
 def _bands(height: int, width: int) -> Iterator[tuple[slice, Box]]:
-    for top in range(0, height, BAND):
-        bottom = min(top + BAND, height)
+    for top in range(0, height, BAND_ROWS):
+        bottom = min(top + BAND_ROWS, height)
         yield slice(top, bottom), Box(top, 0, bottom - top, width, height, width)
 
 

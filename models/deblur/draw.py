@@ -1,4 +1,4 @@
-"""The blur of a photo as a picture: lines for motion, rings for defocus, over the photo grown pale."""
+"""A picture of a photo's blur: lines for motion, rings for defocus, over the lightened photo."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageDraw
 
-ACROSS = 24  # marks along the longer side
-CANVAS = 2048  # its pixels; marks are drawn at this size, whatever the photo's
-LEAST = 6.0  # pixels; where all blur is less, it is not drawn as if it were that much
-INSET = 5  # the kernel's side is a fifth of the shorter side
+MARKS_ACROSS = 24  # marks along the longer side
+CANVAS_PX = 2048  # its pixels; marks are drawn at this size, whatever the photo's
+MIN_DRAWN_BLUR_PX = 6.0  # pixels; where all blur is less, it is not drawn as if it were that much
+KERNEL_INSET_DIVISOR = 5  # the kernel's side is a fifth of the shorter side
 
 
 def draw_blur(photo: np.ndarray, cells: np.ndarray, kernel: np.ndarray | None = None) -> np.ndarray:
-    """H x W x 3 float32 in [0, 1]. ``photo``: of that kind; ``cells``: its blur, and ``kernel``, which is drawn white
-    on black in the lower left corner, as in `DeblurOutput`.
+    """Draw the blur of a photo, H x W x 3 float32 in [0, 1]; returns the same kind.
 
-    A line shows a motion's direction, its colour too (horizontal is red, vertical cyan); a ring, white, a defocus;
-    a dot no blur. All are magnified alike, so that the longest about fill the space between marks.
+    ``cells`` and ``kernel`` are as in `DeblurOutput`; the kernel is drawn white on black in the lower left corner. A
+    line has a motion's direction, which its colour shows too (horizontal is red, vertical cyan); a white ring is a
+    defocus; a dot is no blur. All are magnified by one factor, by which the longest about fill the space between marks.
     """
     height, width = photo.shape[:2]
-    scale = CANVAS / max(height, width)
+    scale = CANVAS_PX / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     marks = list(_marks(cells))
     lengths = [max(length, 2 * radius) for _, _, length, _, radius in marks]
-    space = CANVAS / ACROSS
-    magnify = 0.95 * space / max(float(np.percentile(lengths, 95)), LEAST)
+    space = CANVAS_PX / MARKS_ACROSS
+    magnify = 0.95 * space / max(float(np.percentile(lengths, 95)), MIN_DRAWN_BLUR_PX)
     ink = Image.new("RGBA", size)
     pen = ImageDraw.Draw(ink)
     for broad, colour in ((13, (0, 0, 0, 255)), (7, None)):  # a dark rim, that it shows on any photo
@@ -42,17 +42,17 @@ def draw_blur(photo: np.ndarray, cells: np.ndarray, kernel: np.ndarray | None = 
     gray = photo.mean(2, keepdims=True)
     pale = 0.45 + 0.5 * (0.3 * photo + 0.7 * gray)
     result: np.ndarray = pale * (1 - drawn[..., 3:]) + drawn[..., :3] * drawn[..., 3:]
-    if kernel is not None and min(height, width) >= 2 * INSET:
-        side = min(height, width) // INSET
+    if kernel is not None and min(height, width) >= 2 * KERNEL_INSET_DIVISOR:
+        side = min(height, width) // KERNEL_INSET_DIVISOR
         shown = Image.fromarray(np.sqrt(kernel / max(float(kernel.max()), 1e-12)).astype(np.float32))
         result[-side:, :side] = np.asarray(shown.resize((side, side), Image.Resampling.BOX))[..., None]
     return result.astype(np.float32)
 
 
 def _marks(cells: np.ndarray) -> Iterator[tuple[float, float, float, float, float]]:
-    """(x, y as shares of the sides, length, angle, radius) of the mean blur around each mark."""
+    """Yield (x, y as shares of the sides, length, angle, radius) of the mean blur around each mark."""
     rows, columns = cells.shape[:2]
-    step = max(1, round(max(rows, columns) / ACROSS))
+    step = max(1, round(max(rows, columns) / MARKS_ACROSS))
     for top in range(0, rows, step):
         for left in range(0, columns, step):
             block = cells[top : top + step, left : left + step]

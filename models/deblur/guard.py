@@ -1,9 +1,9 @@
-"""The guard: where a restoration cannot be right, what it was made from stands instead.
+"""The guard: where a restoration cannot be right, its input is kept.
 
-Three things are asked of each cell of 64 px, on a grid that tiles share: are all values finite; is the change one
-that undoing a blur can make; does the picture, blurred as the photo was found to be, window by window or by one kernel,
-give the photo again. The pre-reconstruction is held against the photo, and the diffusion output against what stands
-after that. A cell that fails gives way whole and fades out over its neighbours.
+Each cell of 64 px, on a grid that tiles share, is tested three ways: all values are finite; the change is one that
+deblurring can make; and the picture, blurred again by the estimated blur (of its windows, or one kernel), gives the
+photo. The pre-reconstruction is tested against the photo, and the diffusion output against the accepted picture. A
+cell that fails is replaced as a whole, and faded out over its neighbours.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from torch import Tensor
 from models.deblur.blind import response_of
 from models.deblur.wiener import WienerStep
 
-CELL = 64  # pixels; half a window of the blur
-DEPARTURE = 0.25
-"""Greatest root mean square of a change, over a cell. What takes lines of 41 px, discs of radius 10 and filmed camera
-shake off the Kodak photos changes no cell by more than 0.23."""
-FACTOR, MARGIN = 2.0, 0.02
-"""Re-blurred, a picture may be off the photo by FACTOR times what its reference is off (or the photo's noise, where
-that is more), and MARGIN, both root mean squares over a cell: 5 grey levels of 255 are what a blur estimated a little
-wrong, the camera's curve and JPEG come to."""
+GUARD_CELL_PX = 64  # half a window of the blur
+MAX_CHANGE_RMS = 0.25
+"""Largest root mean square of a change, over a cell. Restoring the Kodak photos from lines of 41 px, discs of radius 10
+and recorded camera shake changes no cell by more than 0.23."""
+REBLUR_FACTOR, REBLUR_MARGIN = 2.0, 0.02
+"""A re-blurred picture's error to the photo may be REBLUR_FACTOR times its reference's (or the photo's noise, where
+that is more) plus REBLUR_MARGIN, all root mean squares over a cell: a slightly wrong blur, the camera's curve and JPEG
+together make 5 grey levels of 255."""
 
 FAULTS = {
     "finite": "values were not finite",
@@ -36,13 +36,13 @@ FAULTS = {
 
 @dataclass
 class Tally:
-    """Over the tiles of a run: the cells seen, and those of them that failed, by picture and fault."""
+    """Counts over the tiles of a run: the cells, and those of them that failed, by picture and fault."""
 
     cells: int = 0
     failed: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def notes(self) -> list[str]:
-        """Sentences for the run record; none where nothing failed."""
+        """Return sentences on the failures, for the run record."""
         said = []
         for name, instead in (("diffusion output", "the pre-reconstruction"), ("pre-reconstruction", "the photo")):
             faults = {fault: self.failed[name, fault] for fault in FAULTS if self.failed[name, fault]}
@@ -53,15 +53,19 @@ class Tally:
         return said
 
     def record(self) -> dict[str, float]:
-        """Shares of the cells that failed, by picture and fault."""
+        """Return the shares of the cells that failed, by picture and fault."""
         return {f"{name}: {fault}": count / self.cells for (name, fault), count in sorted(self.failed.items()) if count}
 
 
 class Guard:
-    """For one tile: pictures are admitted in order, each held against what stands, at first the photo.
+    """Tests the pictures of one tile in order, each against the last accepted one, at first the photo.
 
-    ``photo``: 1 x 3 x H x W in [0, 1]; ``blur``: what the motion estimator found in it; ``kernel``: that of the whole
-    photo, where one was looked for (`models.deblur.blind`).
+    Args:
+        wiener: The step whose windows the blur belongs to.
+        photo: 1 x 3 x H x W in [0, 1].
+        blur: The motion estimator's result for it.
+        tally: Where cells and failures are counted.
+        kernel: The whole photo's kernel, where one was estimated (`models.deblur.blind`).
     """
 
     def __init__(
@@ -78,16 +82,19 @@ class Guard:
         tally.cells += self.noise.numel()
 
     def admit(self, name: str, picture: Tensor) -> Tensor:
-        """The picture in [0, 1], with what stands where it fails; that stands from now on. ``name``: for the tally."""
+        """Return the picture in [0, 1], with the last accepted picture where it fails, and accept that.
+
+        ``name`` is the picture's in the tally.
+        """
         finite = picture.isfinite().all(1, keepdim=True)
         picture = torch.where(finite, picture.float(), self.stands).clamp(0, 1)
         off = self._off(picture)
         # Written so that an estimate which is not finite fails what rests on it.
-        agrees = off <= FACTOR * torch.maximum(self.off, self.noise) + MARGIN
+        agrees = off <= REBLUR_FACTOR * torch.maximum(self.off, self.noise) + REBLUR_MARGIN
         failed = torch.zeros_like(self.noise, dtype=torch.bool)
         for fault, cells in (
-            ("finite", F.max_pool2d((~finite).float(), CELL, ceil_mode=True) > 0),
-            ("departure", cell_rms(picture - self.stands) > DEPARTURE),
+            ("finite", F.max_pool2d((~finite).float(), GUARD_CELL_PX, ceil_mode=True) > 0),
+            ("departure", cell_rms(picture - self.stands) > MAX_CHANGE_RMS),
             ("reblur", ~agrees.any(0)),
         ):
             self.tally.failed[name, fault] += int((cells & ~failed).sum())
@@ -99,32 +106,34 @@ class Guard:
         return picture
 
     def _off(self, picture: Tensor) -> Tensor:
-        """How far the picture is from the photo when blurred again: the root mean square over each cell, for each of
-        the blurs it may have."""
+        """Return the RMS error, over each cell and for each blur, of the picture blurred again to the photo."""
         again = (self.wiener.respond(gray(picture), response) for response in self.responses)
         return torch.stack([cell_rms(blurred.clamp(max=1) - self.photo) for blurred in again])
 
 
 def gray(picture: Tensor) -> Tensor:
-    """B x 3 x H x W to B x 1 x H x W, the mean over channels: a third of the work tells as much of a blur."""
+    """Return the mean over channels, B x 1 x H x W: it shows blur as well as all three, for a third of the work."""
     return picture.mean(1, keepdim=True)
 
 
 def cell_rms(x: Tensor) -> Tensor:
-    """B x C x H x W to the root mean square over channels and cells, B x 1 x rows x columns."""
-    return F.avg_pool2d(x.square().mean(1, keepdim=True), CELL, ceil_mode=True).sqrt()
+    """Return the root mean square over channels and cells of B x C x H x W, B x 1 x rows x columns."""
+    return F.avg_pool2d(x.square().mean(1, keepdim=True), GUARD_CELL_PX, ceil_mode=True).sqrt()
 
 
 def noise_level(photo: Tensor) -> Tensor:
-    """Standard deviation of the noise in each cell of a gray photo (Immerkaer, CVIU 1996), B x 1 x rows x columns;
-    fine texture counts as noise."""
+    """Return the standard deviation of the noise in each cell of a gray photo, B x 1 x rows x columns.
+
+    After Immerkaer, CVIU 1996; fine texture counts as noise.
+    """
     mask = photo.new_tensor([[1.0, -2, 1], [-2, 4, -2], [1, -2, 1]])[None, None]
     answer = F.conv2d(F.pad(photo, (1, 1, 1, 1), mode="replicate"), mask).abs()
-    return F.avg_pool2d(answer, CELL, ceil_mode=True) * (torch.pi / 2) ** 0.5 / 6
+    return F.avg_pool2d(answer, GUARD_CELL_PX, ceil_mode=True) * (torch.pi / 2) ** 0.5 / 6
 
 
 def fade(failed: Tensor, size: torch.Size) -> Tensor:
-    """1 over the cells that failed, falling to 0 over their neighbours: B x 1 x height x width."""
+    """Return 1 over the cells that failed, falling to 0 over their neighbours: B x 1 x height x width."""
     wide = F.max_pool2d(failed.float(), 3, stride=1, padding=1)
     rows, columns = wide.shape[-2:]
-    return F.interpolate(wide, (rows * CELL, columns * CELL), mode="bilinear")[..., : size[0], : size[1]]
+    enlarged = F.interpolate(wide, (rows * GUARD_CELL_PX, columns * GUARD_CELL_PX), mode="bilinear")
+    return enlarged[..., : size[0], : size[1]]

@@ -1,4 +1,4 @@
-"""The motion estimator: how each place of a photo is blurred, from its windows' spectra and from the picture."""
+"""The motion estimator: the blur at each place of a photo, from spectra of its windows and from the picture."""
 
 from __future__ import annotations
 
@@ -9,46 +9,61 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.blocks import Down, Pointwise, ResidualBlock, residuals, widened, zero_conv
-from models.deblur.blur_field import double_angle, from_log, log_of, spread_of
-from models.deblur.spectra import CHANNELS, FAR, describe
+from models.deblur.blur_field import double_angle, from_log_covariance, log_covariance, mean_covariance
+from models.deblur.spectra import LONG_RANGE_CHANNELS, SPECTRAL_CHANNELS, spectral_maps
 from models.deblur.windows import cut
 
-LENGTH, RADIUS = 10.0, 3.0  # pixels that an output of 1 stands for
-CELL = 8  # pixels of the photo a value of the fine field stands for
+LENGTH_UNIT_PX, RADIUS_UNIT_PX = 10.0, 3.0  # pixels that an output of 1 stands for
+CELL_PX = 8  # pixels of the photo a value of the fine field stands for
 
 
 def in_pixels(raw: Tensor) -> tuple[Tensor, Tensor]:
-    """Three channels of a network to a motion at twice its angle (B x 2 x ...) and a radius (B x ...), in pixels."""
-    return raw[:, :2] * LENGTH, F.softplus(raw[:, 2] - 2) * RADIUS
+    """Map a network's raw output to the motion at twice its angle (B x 2 x ...) and the radius (B x ...), in pixels."""
+    return raw[:, :2] * LENGTH_UNIT_PX, F.softplus(raw[:, 2] - 2) * RADIUS_UNIT_PX
 
 
 def in_units(field: Tensor) -> Tensor:
-    """Motion at twice its angle and radius in pixels, B x 3 x H x W, in units of `LENGTH` and `RADIUS`."""
-    return field * field.new_tensor([1 / LENGTH, 1 / LENGTH, 1 / RADIUS])[:, None, None]
+    """Scale motion at twice its angle and radius, B x 3 x H x W in pixels, to `LENGTH_UNIT_PX` and `RADIUS_UNIT_PX`."""
+    return field * field.new_tensor([1 / LENGTH_UNIT_PX, 1 / LENGTH_UNIT_PX, 1 / RADIUS_UNIT_PX])[:, None, None]
 
 
 class MotionEstimator(nn.Module):
-    """Photo, B x 3 x H x W, to the blur of each window and of each cell of 8 px.
+    """Estimates the blur of each window and of each cell of 8 px of a photo.
 
-    A window's blur is read off its spectrum, to which what the photo shows hardly matters; neighbours are asked;
-    then features of the picture itself say where one blur ends and another begins.
+    A window's blur is read from its spectrum, which depends little on what the photo shows, and refined by its
+    neighbours; features of the picture then locate the borders between blurs.
+
+    Args:
+        side: Side of a window in pixels.
+        widths: Channels of the spectrum encoder's three levels.
+        code: Channels of a window's code.
+        fine: Channels of the branch over cells.
+        long_range_features: Read spectral maps for longer blur too.
+        deep_encoder: Use the layers of :meth:`deepen`.
     """
 
     def __init__(
-        self, side: int, widths: tuple[int, int, int], code: int, fine: int, far: bool = False, deep: bool = False
+        self,
+        side: int,
+        widths: tuple[int, int, int],
+        code: int,
+        fine: int,
+        long_range_features: bool = False,
+        deep_encoder: bool = False,
     ) -> None:
         super().__init__()
-        self.side, self.far = side, far
+        self.side, self.long_range_features = side, long_range_features
         self.widths, self.code = widths, code
         a, b, c = widths
+        channels = SPECTRAL_CHANNELS + LONG_RANGE_CHANNELS * long_range_features
         self.read = nn.Sequential(
-            nn.Conv2d(CHANNELS + FAR * far, a, 3, padding=1), *residuals(a, 1), Down(a, b),
+            nn.Conv2d(channels, a, 3, padding=1), *residuals(a, 1), Down(a, b),
             *residuals(b, 1), Down(b, c), *residuals(c, 1), Down(c, c),
         )  # fmt: skip
         self.sum_up = nn.Linear(16 * c, code)
         self.ask = nn.Sequential(*residuals(code, 1, context=False))
         self.coarse = Pointwise(code, 4)
-        self.look = nn.Conv2d(3 * CELL**2, fine, 3, padding=1)
+        self.look = nn.Conv2d(3 * CELL_PX**2, fine, 3, padding=1)
         self.told = Pointwise(code, fine)
         self.places = nn.Sequential(*residuals(fine, 2, context=False))
         self.fine = Pointwise(fine, 3)
@@ -56,24 +71,27 @@ class MotionEstimator(nn.Module):
             for parameter in last.parameters():
                 nn.init.zeros_(parameter)
         self.more: nn.ModuleDict | None = None
-        self.whole: WholeSpread | None = None
-        if deep:
-            self.look_deeper()
+        self.whole: PhotoCovariance | None = None
+        if deep_encoder:
+            self.deepen()
 
-    def look_far(self) -> None:
-        """From now on read the maps of longer blur too; what was found without them is found still."""
-        self.read[0], self.far = widened(cast(nn.Conv2d, self.read[0]), FAR, 0), True
+    def add_long_range_features(self) -> None:
+        """Widen the first layer to read the maps of longer blur too; the output stays the same until it is trained."""
+        self.read[0] = widened(cast(nn.Conv2d, self.read[0]), LONG_RANGE_CHANNELS, 0)
+        self.long_range_features = True
 
-    def look_deeper(self) -> None:
-        """From now on read windows by more layers, ask neighbours twice as far off, and ask all windows together of the
-        photo's spread; what was found stays until these are trained."""
+    def deepen(self) -> None:
+        """Add layers to the spectrum encoder, a second exchange with neighbours, and :class:`PhotoCovariance`.
+
+        The output stays the same until they are trained.
+        """
         _, b, c = self.widths
         self.more = nn.ModuleDict({"3": residuals(b, 1), "5": residuals(c, 2), "ask": residuals(self.code, 1, False)})
         for block in self.more.modules():
             if isinstance(block, ResidualBlock):
                 block.conv2 = zero_conv(block.conv2.in_channels, block.conv2.out_channels, 3)
         self.more.to(self.sum_up.weight)
-        self.whole = WholeSpread(self.code).to(self.sum_up.weight)
+        self.whole = PhotoCovariance(self.code).to(self.sum_up.weight)
 
     def _read(self, x: Tensor) -> Tensor:
         for place, layer in enumerate(self.read):
@@ -83,12 +101,17 @@ class MotionEstimator(nn.Module):
         return x
 
     def forward(self, photo: Tensor) -> dict[str, Tensor]:
-        """``double`` (B x rows x columns x 2), ``radius`` and ``noise`` (B x rows x columns) of the windows; ``field``,
-        B x 3 x H/8 x W/8: motion at twice its angle and radius, in pixels; ``spread``, B x 2 x 2: the mean covariance
-        of the photo's blur (x, y), px². Sides: multiples of 8."""
+        """Estimate the blur of a photo, B x 3 x H x W, sides multiples of 8.
+
+        Returns:
+            ``double`` (B x rows x columns x 2), ``radius`` and ``noise`` (B x rows x columns): motion at twice its
+            angle and defocus in pixels, and logarithm of the noise ratio, of the windows. ``field``, B x 3 x H/8 x W/8:
+            motion at twice its angle and radius in pixels, of the cells. ``covariance``, B x 2 x 2: mean covariance of
+            the photo's blur (x, y) in px².
+        """
         windows = cut(photo, self.side)
         batch, rows, columns = windows.shape[:3]
-        read = self._read(describe(windows.flatten(0, 2), self.far).to(photo.dtype))
+        read = self._read(spectral_maps(windows.flatten(0, 2), self.long_range_features).to(photo.dtype))
         code = self.sum_up(read.flatten(1)).view(batch, rows, columns, -1).permute(0, 3, 1, 2)
         code = self.ask(code)
         if self.more is not None:
@@ -96,11 +119,12 @@ class MotionEstimator(nn.Module):
         raw = self.coarse(code)
         double, radius = in_pixels(raw)
         double = double.permute(0, 2, 3, 1)
-        spread = spread_of(double, radius).detach()
+        covariance = mean_covariance(double, radius).detach()
         if self.whole is not None:
-            spread = self.whole(spread, code)
-        seen = self.look(F.pixel_unshuffle(photo * 2 - 1, CELL))
-        nodes = spread_nodes(torch.cat([raw[:, :3], self.told(code)], 1), self.side // 2 // CELL, seen.shape[-2:])
+            covariance = self.whole(covariance, code)
+        seen = self.look(F.pixel_unshuffle(photo * 2 - 1, CELL_PX))
+        nodes = torch.cat([raw[:, :3], self.told(code)], 1)
+        nodes = interpolate_nodes(nodes, self.side // 2 // CELL_PX, seen.shape[-2:])
         field = nodes[:, :3] + self.fine(self.places(seen + nodes[:, 3:]))
         motion, defocus = in_pixels(field)
         return {
@@ -108,13 +132,15 @@ class MotionEstimator(nn.Module):
             "radius": radius,
             "noise": raw[:, 3],
             "field": torch.cat([motion, defocus[:, None]], 1),
-            "spread": spread,
+            "covariance": covariance,
         }
 
 
-class WholeSpread(nn.Module):
-    """What all windows together say of the mean covariance of a photo's blur: one alone often shows too little, and
-    the mean of what each found is off by what they have in common."""
+class PhotoCovariance(nn.Module):
+    """Refines the mean covariance of a photo's blur by pooling the codes of all windows.
+
+    One window often shows too little, and errors that windows have in common do not cancel in the mean of their blur.
+    """
 
     def __init__(self, code: int) -> None:
         super().__init__()
@@ -123,16 +149,16 @@ class WholeSpread(nn.Module):
         for parameter in self.change.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, spread: Tensor, code: Tensor) -> Tensor:
-        """``spread``: of the windows' own blur, B x 2 x 2; ``code``: B x C x rows x columns."""
+    def forward(self, covariance: Tensor, code: Tensor) -> Tensor:
+        """Refine ``covariance``, B x 2 x 2, the mean over windows, by ``code``, B x C x rows x columns."""
         value, weight = F.silu(self.value(code)).flatten(2), self.weight(code).flatten(2).softmax(-1)
         joint = torch.cat([value.mean(-1), (value * weight).sum(-1)], 1)
         change = self.change(F.silu(self.join(joint)))
-        return from_log(log_of(spread) + change.float())
+        return from_log_covariance(log_covariance(covariance) + change.float())
 
 
-def spread_nodes(nodes: Tensor, step: int, size: tuple[int, ...]) -> Tensor:
-    """B x C x rows x columns at multiples of ``step`` cells to B x C x height x width cells, bilinearly."""
+def interpolate_nodes(nodes: Tensor, step: int, size: tuple[int, ...]) -> Tensor:
+    """Interpolate B x C x rows x columns at multiples of ``step`` cells bilinearly to B x C x height x width cells."""
     height, width = size[-2:]
     wide = ((nodes.shape[-2] - 1) * step + 1, (nodes.shape[-1] - 1) * step + 1)
     fine = F.interpolate(nodes, wide, mode="bilinear", align_corners=True)
@@ -142,5 +168,5 @@ def spread_nodes(nodes: Tensor, step: int, size: tuple[int, ...]) -> Tensor:
 
 
 def field_of(motion: Tensor, defocus: Tensor) -> Tensor:
-    """A simulator's motion (B x 2 x H x W, pixels) and defocus (B x 1 x H x W) as cells, B x 3 x H/8 x W/8."""
-    return F.avg_pool2d(torch.cat([double_angle(motion), defocus], 1), CELL)
+    """Pool a simulator's motion (B x 2 x H x W) and defocus (B x 1 x H x W), in pixels, to cells, B x 3 x H/8 x W/8."""
+    return F.avg_pool2d(torch.cat([double_angle(motion), defocus], 1), CELL_PX)

@@ -1,18 +1,17 @@
-"""Deblurring, both tiers: pre-reconstruction, motion guidance, one step of a linear diffusion transformer.
+"""The deblurring network: pre-reconstruction, motion guidance, one step of a linear diffusion transformer.
 
-After GLOWDeblur (arXiv 2601.06525): a convolutional pre-reconstruction restores what can be restored faithfully and
-aligns what it knows with the latent space of a deep-compression autoencoder; the photo's latent, the aligned latent
-and the motion field, concatenated over channels, pass a linear diffusion transformer (SANA's, diffusers') under
-guidance tokens in one step; the decoder takes detail from the pre-reconstruction. What is ours: the estimated blur
-drives a Wiener step (`models.deblur.wiener`), and the decoder *adds to* the pre-reconstruction, so that compression
-does not cap fidelity. The tiers differ in configuration alone.
+After GLOWDeblur (arXiv 2601.06525). A convolutional pre-reconstruction restores the photo and aligns its features with
+the latent space of a deep-compression autoencoder. The photo's latent, the aligned latent and the motion field,
+concatenated over channels, pass a linear diffusion transformer (SANA, by diffusers) in one step under guidance tokens;
+the decoder takes detail from the pre-reconstruction. Unlike in the paper, the estimated blur drives a Wiener step
+(`models.deblur.wiener`), and the decoder's output is added to the pre-reconstruction, so that compression does not
+limit fidelity. The tiers differ in configuration alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -22,43 +21,51 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from models.blocks import Pointwise, zero_conv
-from models.deblur.motion import CELL, MotionEstimator, in_units
+from models.deblur.bands import BANDS, bands
+from models.deblur.blind_deconvolution import Deconvolved, blind_deconvolve
+from models.deblur.motion import CELL_PX, MotionEstimator, in_units
 from models.deblur.prior import PreReconstruction
-from models.deblur.undone import Undone, undo
+from models.deblur.small_tier import SMALL_AUTOENCODER, SMALL_TRANSFORMER
 from models.deblur.wiener import WienerStep
 from models.guidance import Guided
+from models.legacy import RenamedOptions
 
-SIDE = 128  # of the windows in which a blur is taken for one
-MOTION = 3  # channels of the blur field
-BANDS = 3
+WINDOW_PX = 128  # of the windows in which a blur is taken for one
+MOTION_CHANNELS = 3  # channels of the blur field
 
 
 @dataclass
 class Prepared:
-    """What is known before the diffusion step. ``blur``: what the motion estimator found; pictures are not clipped."""
+    """What is computed before the diffusion step. ``blur``: the motion estimator's result. Pictures are not clipped."""
 
     prerestored: Tensor
     features: list[Tensor]
     aligned: Tensor
     blur: dict[str, Tensor]
-    undone: Undone | None
+    deconvolved: Deconvolved | None
 
 
-class Deblur(Guided, ModelMixin, ConfigMixin):
-    """The network of both tiers; implements the interface of section 3 of the design.
+class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
+    """The deblurring network of both tiers. Pictures: B x 3 x H x W, sRGB in [0, 1], sides multiples of ``multiple``.
 
-    ``autoencoder_config`` and ``transformer_config`` are arguments of diffusers' ``AutoencoderDC`` and
-    ``SanaTransformer2DModel`` (but for its channels and its tokens' width, which follow). ``token_dim``: width of
-    guidance tokens; a learned null token stands for "no guidance". ``tags``: those it can be guided by
-    (`models.guidance`); none: it was trained without. ``far``: the motion estimator reads longer blur
-    (`models.deblur.spectra`). ``deep``: it reads by more layers. ``lift``: the decoder says besides, for each pixel, by
-    how much to raise what the pre-reconstruction has in each of some bands of scale. ``kernel``: the pre-reconstruction
-    is shown besides the photo as one kernel, found blindly, undoes it (`models.deblur.undone`). Pictures are
-    B x 3 x H x W, sRGB in [0, 1], sides multiples of ``multiple``.
+    Args:
+        widths, depths: Channels and residual blocks of the pre-reconstruction's levels, the finest first.
+        extra: Learned features that the Wiener step deconvolves besides the photo.
+        motion_widths, motion_code, motion_fine: Channels of the motion estimator.
+        autoencoder_config, transformer_config: Arguments of diffusers' ``AutoencoderDC`` and
+            ``SanaTransformer2DModel``; the latter's channels and token width follow from the rest.
+        token_dim: Width of guidance tokens. A learned null token stands for "no guidance".
+        tags: Names of the tags that can guide the network (`models.guidance`); empty: trained without guidance.
+        long_range_features: The motion estimator reads spectral maps for longer blur (`models.deblur.spectra`).
+        detail_gain: The decoder also predicts, for each pixel, a gain on each band of scale of the pre-reconstruction.
+        kernel: The pre-reconstruction also gets the photo deconvolved with one blindly estimated kernel
+            (`models.deblur.blind_deconvolution`).
+        deep_motion_encoder: The motion estimator has more layers.
     """
 
     config_name = "config.json"
-    grows = ("far", "lift", "kernel", "deep")  # what a warm start may add, see :meth:`grow`
+    grows = ("long_range_features", "detail_gain", "kernel", "deep_motion_encoder")
+    """Options that a warm start may turn on (:meth:`grow`)."""
     _supports_gradient_checkpointing = True
 
     @register_to_config
@@ -74,10 +81,10 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         transformer_config: dict[str, Any] | None = None,
         token_dim: int = 128,
         tags: tuple[str, ...] = (),
-        far: bool = False,
-        lift: bool = False,
+        long_range_features: bool = False,
+        detail_gain: bool = False,
         kernel: bool = False,
-        deep: bool = False,
+        deep_motion_encoder: bool = False,
     ) -> None:
         super().__init__()
         coder = SMALL_AUTOENCODER | (autoencoder_config or {})
@@ -85,12 +92,19 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         latent = coder["latent_channels"]
         self.token_dim, self.latent_channels = token_dim, latent
         self.scale: float = coder.get("scaling_factor", 1.0)  # latents times this have a variance of about 1
-        self.motion = MotionEstimator(SIDE, tuple(motion_widths), motion_code, motion_fine, far, deep)  # type: ignore[arg-type]
-        self.wiener = WienerStep(extra, SIDE)
+        self.motion = MotionEstimator(
+            WINDOW_PX,
+            tuple(motion_widths),  # type: ignore[arg-type]
+            motion_code,
+            motion_fine,
+            long_range_features,
+            deep_motion_encoder,
+        )
+        self.wiener = WienerStep(extra, WINDOW_PX)
         self.prior = PreReconstruction(tuple(widths), tuple(depths), extra, latent)
         self.autoencoder = AutoencoderDC(**coder)
         self.transformer = SanaTransformer2DModel(
-            in_channels=2 * latent + MOTION, out_channels=latent, caption_channels=token_dim, **step
+            in_channels=2 * latent + MOTION_CHANNELS, out_channels=latent, caption_channels=token_dim, **step
         )
         self.null_token = nn.Parameter(torch.zeros(1, 1, token_dim))
         self.modulated_channels = tuple(reversed(widths))
@@ -99,7 +113,7 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
             self.add_tags(tags)
         levels = self.autoencoder.decoder.up_blocks  # fine to coarse
         self.compression = 2 ** (len(levels) - 1)
-        self.multiple = max(CELL, 2 ** len(widths), self.compression)
+        self.multiple = max(CELL_PX, 2 ** len(widths), self.compression)
         # The prior's features, coarse to fine, meet the decoder at their own scales.
         scales = [2 ** (len(widths) - i) for i in range(len(widths))]
         inside = {2**i: c for i, c in enumerate(coder["decoder_block_out_channels"])}
@@ -108,8 +122,8 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
             {str(s): Pointwise(w, inside[s]) for s, w in zip(scales, reversed(widths), strict=True) if s in inside}
         )
         self.lifts: nn.Conv2d | None = None
-        if lift:
-            self.grow("lift")
+        if detail_gain:
+            self.grow("detail_gain")
         if kernel:
             self.grow("kernel")
         for last in (self.transformer.proj_out, *self.details.values(), _last(self.autoencoder.decoder.conv_out)):
@@ -118,7 +132,7 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
 
     @classmethod
     def tiny(cls) -> Deblur:
-        """A random-weight network of the same shape for tests."""
+        """Make a small network with random weights, for tests."""
         channels = (4, 8, 8, 8)
         return cls(
             (8, 8, 8),
@@ -141,58 +155,74 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
 
     @property
     def decodes(self) -> bool:
-        """Whether the decoder adds anything: new, its last layers are zero."""
+        """Whether the decoder adds anything; its last layers start at zero."""
         last = [_last(self.autoencoder.decoder.conv_out), *([self.lifts] if self.lifts else [])]
         return any(bool(p.any()) for layer in last for p in layer.parameters())
 
     def grow(self, part: str) -> None:
-        """Add one of ``grows`` to a network made without it; what it gives stays the same until it is trained."""
-        if part == "far":
-            self.motion.look_far()
-        elif part == "deep":
-            self.motion.look_deeper()
+        """Turn on one of ``grows`` in a network made without it; its output changes only by training."""
+        if part == "long_range_features":
+            self.motion.add_long_range_features()
+        elif part == "deep_motion_encoder":
+            self.motion.deepen()
         elif part == "kernel":
-            self.prior.take_undone()
+            self.prior.add_deconvolved_inputs()
         else:
             self.lifts = zero_conv(_last(self.autoencoder.decoder.conv_out).in_channels, BANDS, 3).to(self.null_token)
         self.register_to_config(**{part: True})
 
-    def undo(self, photo: Tensor, region: Tensor | None = None, blur: dict[str, Tensor] | None = None) -> Undone | None:
-        """A whole photo as one kernel undoes it, found in its part ``region``; None for a network that asks for none.
-        ``blur``: that of the region, where it is known."""
+    def blind_deconvolve(
+        self, photo: Tensor, region: Tensor | None = None, blur: dict[str, Tensor] | None = None
+    ) -> Deconvolved | None:
+        """Deconvolve a whole photo with one blindly estimated kernel; None where ``config.kernel`` is off.
+
+        Args:
+            photo: B x 3 x H x W.
+            region: The part of the photo in which the kernel is estimated; the photo itself by default.
+            blur: The motion estimator's result for ``region``, where it is known.
+        """
         if not self.config.kernel:
             return None
         blur = blur or self.motion(photo if region is None else region)
-        return undo(photo, blur["spread"], region)
+        return blind_deconvolve(photo, blur["covariance"], region)
 
-    def prepare(self, photo: Tensor, undone: Undone | None = None, tokens: Tensor | None = None) -> Prepared:
-        """The blur of a photo, the pre-reconstruction under it, and the aligned latent. ``undone``: where the photo is
-        part of another, that one's (:meth:`undo`), of the same part. ``tokens``: where tags guide the network."""
+    def prepare(self, photo: Tensor, deconvolved: Deconvolved | None = None, tokens: Tensor | None = None) -> Prepared:
+        """Estimate a photo's blur, and pre-reconstruct the photo and its aligned latent with it.
+
+        Args:
+            photo: B x 3 x H x W.
+            deconvolved: For a part of a larger photo: that photo's :meth:`blind_deconvolve`, cut to this part.
+            tokens: Guidance tokens, B x N x ``token_dim``.
+        """
         blur = self.motion(photo)
-        undone = undone or self.undo(photo, blur=blur)
+        deconvolved = deconvolved or self.blind_deconvolve(photo, blur=blur)
         # Its gradient costs as much as all the rest: where the Wiener step is not trained, none passes it.
         through = torch.is_grad_enabled() and any(p.requires_grad for p in self.wiener.parameters())
         with torch.set_grad_enabled(through):
             variants = self.wiener(photo, blur["double"], blur["radius"], blur["noise"])
-        shown = None if undone is None else undone.pictures.to(photo.dtype)
+        shown = None if deconvolved is None else deconvolved.pictures.to(photo.dtype)
         by = self.modulations(tokens)
         picture, aligned, features = self.prior(photo, variants.to(photo.dtype), blur["field"], shown, by)
         size = (photo.shape[-2] // self.compression, photo.shape[-1] // self.compression)
-        return Prepared(picture, features, F.adaptive_avg_pool2d(aligned, size), blur, undone)
+        return Prepared(picture, features, F.adaptive_avg_pool2d(aligned, size), blur, deconvolved)
 
     def encode(
-        self, photo: Tensor, undone: Undone | None = None, tokens: Tensor | None = None
+        self, photo: Tensor, deconvolved: Deconvolved | None = None, tokens: Tensor | None = None
     ) -> tuple[Tensor, Prepared]:
-        """Latent of the photo, aligned latent and motion (B x (2 latent + 3) x h x w); and what is known
-        (:meth:`prepare`)."""
-        known = self.prepare(photo, undone, tokens)
+        """Return the diffusion step's input, and what :meth:`prepare` returns.
+
+        The input, B x (2 latent + 3) x h x w, holds the photo's latent, the aligned latent and the motion field.
+        """
+        known = self.prepare(photo, deconvolved, tokens)
         latent = self.encode_latent(photo)
         motion = F.adaptive_avg_pool2d(in_units(known.blur["field"]), (latent.shape[-2], latent.shape[-1]))
         return torch.cat([latent, known.aligned, motion.to(latent.dtype)], 1), known
 
     def step(self, latent: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """The one diffusion step, at timestep 0: what :meth:`encode` gave to the clean latent. It adds to the aligned
-        latent, and so starts as that."""
+        """Run the one diffusion step, at timestep 0: :meth:`encode`'s latent to the clean latent.
+
+        It adds to the aligned latent, and starts as the identity on that.
+        """
         if tokens is None:
             tokens = self.null_token.expand(latent.shape[0], -1, -1)
         time = torch.zeros(latent.shape[0], device=latent.device, dtype=torch.long)
@@ -200,7 +230,7 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         return latent[:, self.latent_channels : 2 * self.latent_channels] + added
 
     def decode(self, latent: Tensor, known: Prepared) -> Tensor:
-        """Clean latent to the picture: what the decoder adds to the pre-reconstruction, with detail from it."""
+        """Decode the clean latent with detail from the pre-reconstruction, and add the result to that."""
         x = self._decode_latent(latent, known.features)
         picture = known.prerestored + self.autoencoder.decoder.conv_out(x)
         if self.lifts is not None:
@@ -209,7 +239,7 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         return picture
 
     def encode_latent(self, picture: Tensor) -> Tensor:
-        """The autoencoder's latent of a picture, as the transformer takes it, B x latent x h x w."""
+        """Encode a picture to the autoencoder's scaled latent, B x latent x h x w."""
         encoder = self.autoencoder.encoder
         x = self._run(encoder.down_blocks, encoder.conv_in(picture * 2 - 1))
         latent = encoder.conv_out(x)
@@ -218,8 +248,7 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         return latent * self.scale
 
     def _decode_latent(self, latent: Tensor, features: list[Tensor]) -> Tensor:
-        """The autoencoder's decoder but for its last layer, with the prior's features added at their scales
-        (cross-latent decoding)."""
+        """Run the autoencoder's decoder but for its last layer, with the pre-reconstruction's features added."""
         decoder = self.autoencoder.decoder
         latent = latent / self.scale
         x = decoder.conv_in(latent)
@@ -233,7 +262,7 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         return cast(Tensor, decoder.conv_act(x))
 
     def _run(self, stages: Iterable[Any], x: Tensor) -> Tensor:
-        """Blocks in a row; under gradient checkpointing, which `AutoencoderDC` has not, each is recomputed."""
+        """Run blocks in a row; under gradient checkpointing, which `AutoencoderDC` lacks, each is recomputed."""
         for block in (block for blocks in stages for block in blocks):
             if self.gradient_checkpointing and torch.is_grad_enabled():
                 x = self._gradient_checkpointing_func(block, x)
@@ -242,60 +271,20 @@ class Deblur(Guided, ModelMixin, ConfigMixin):
         return x
 
     def wake_details(self) -> None:
-        """Before the decoder is trained: draw weights for the details, where they are all zero and the decoder still
-        adds nothing. With both at zero neither would learn."""
+        """Initialise the detail layers at random before the decoder is first trained.
+
+        Do nothing where they or the decoder are trained already. With both at zero neither would get a gradient.
+        """
         if not self.decodes and not any(bool(p.any()) for p in self.details.parameters()):
             for part in self.details.values():
                 cast(Pointwise, part).reset_parameters()
 
     def restore(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """``decode(step(encode(photo)))``."""
+        """Return ``decode(step(encode(photo)))``."""
         latent, known = self.encode(photo, tokens=tokens)
         return self.decode(self.step(latent, tokens), known)
-
-
-def bands(picture: Tensor) -> Tensor:
-    """B x C x H x W to B x BANDS x C x H x W: what it has at scales of about 1, 2 and 4 pixels (differences of
-    binomial means)."""
-    levels = [picture]
-    for level in range(BANDS):
-        levels.append(_binomial(_binomial(levels[-1], 2**level, -1), 2**level, -2))
-    return torch.stack([a - b for a, b in pairwise(levels)], 1)
-
-
-def _binomial(x: Tensor, step: int, dim: int) -> Tensor:
-    """The mean of five values ``step`` apart along ``dim``, weighted 1, 4, 6, 4, 1; sums, since a CPU is slow at
-    convolutions of single channels."""
-    beyond = (2 * step, 2 * step, 0, 0) if dim == -1 else (0, 0, 2 * step, 2 * step)
-    wide, length = F.pad(x, beyond, mode="replicate"), x.shape[dim]
-    a, b, c, d, e = (wide.narrow(dim, place * step, length) for place in range(5))
-    return (a + e) / 16 + (b + d) / 4 + c * 0.375
 
 
 def _last(module: nn.Module) -> nn.Conv2d:
     found = [m for m in module.modules() if isinstance(m, nn.Conv2d)]
     return found[-1]
-
-
-SMALL_AUTOENCODER: dict[str, Any] = {
-    "latent_channels": 32,
-    "encoder_block_out_channels": (16, 32, 64, 128, 128),
-    "decoder_block_out_channels": (16, 32, 64, 128, 128),
-    "encoder_layers_per_block": (0, 1, 1, 1, 1),
-    "decoder_layers_per_block": (0, 1, 1, 1, 1),
-    "encoder_block_types": "ResBlock",
-    "decoder_block_types": "ResBlock",
-    "encoder_qkv_multiscales": ((),) * 5,
-    "decoder_qkv_multiscales": ((),) * 5,
-}
-SMALL_TRANSFORMER: dict[str, Any] = {
-    "num_layers": 4,
-    "num_attention_heads": 8,
-    "attention_head_dim": 32,
-    "num_cross_attention_heads": 4,
-    "cross_attention_head_dim": 64,
-    "cross_attention_dim": 256,
-    "mlp_ratio": 2.5,
-    "patch_size": 1,
-    "sample_size": 32,
-}

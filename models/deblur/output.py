@@ -10,15 +10,22 @@ import torch.nn.functional as F
 
 from models.arrays import to_array, to_tensor
 from models.deblur.blur_field import to_vector
-from models.deblur.motion import CELL
+from models.deblur.motion import CELL_PX
 
 
 @dataclass
 class DeblurOutput:
-    """``image`` and ``prerestored``: H x W x 3 float32, sRGB in [0, 1]. ``cells``: the blur of each cell of 8 px,
-    ceil(H/8) x ceil(W/8) x 3 float32: motion at twice its angle, and the defocus disc's radius, in pixels.
-    ``kernel``: that of the whole photo, K x K float32 of sum 1, or None where the network looks for none.
-    ``plan``: the tiles; ``notes``: sentences; ``info``: JSON, the dial and the guard's counts."""
+    """The result of a deblurring run.
+
+    Attributes:
+        image, prerestored: H x W x 3 float32, sRGB in [0, 1].
+        cells: The blur of each cell of 8 px, ceil(H/8) x ceil(W/8) x 3 float32: motion at twice its angle, and the
+            radius of the defocus disc, in pixels.
+        plan: The tiles.
+        notes: Sentences for the user.
+        info: JSON: the detail setting and the guard's counts.
+        kernel: The whole photo's kernel, K x K float32 of sum 1; None where the network estimates none.
+    """
 
     image: np.ndarray
     prerestored: np.ndarray
@@ -30,10 +37,12 @@ class DeblurOutput:
 
     @property
     def motion(self) -> np.ndarray:
-        """H x W x 2 float32, (dx, dy) in pixels: the length and direction of each pixel's smear, in the half-plane
-        dx >= 0 since a smear has no sign. Made when asked for."""
+        """The motion blur of each pixel, H x W x 2 float32, (dx, dy) in pixels; computed on access.
+
+        Vectors are in the half-plane dx >= 0, since a motion blur has no sign.
+        """
         height, width = self.image.shape[:2]
         # At twice the angle, where neighbours that differ in sign alone are equal.
         double = to_tensor(self.cells[..., :2])
-        fine = F.interpolate(double, scale_factor=CELL, mode="bilinear")[..., :height, :width]
+        fine = F.interpolate(double, scale_factor=CELL_PX, mode="bilinear")[..., :height, :width]
         return to_array(to_vector(fine))

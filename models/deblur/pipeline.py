@@ -1,4 +1,4 @@
-"""The deblurring pipeline: one blurred photo in, the restored picture and what it was made from out; both tiers."""
+"""The deblurring pipeline of both tiers: a blurred photo in; the restored picture and what led to it out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.arrays import check_photo, to_tensor
 from models.deblur.detail import blend
 from models.deblur.network import Deblur
 from models.deblur.output import DeblurOutput
-from models.deblur.tiling import GRID, HALO, OVERLAP, SMALLEST_TILE, TILE, TiledRun
+from models.deblur.tiling import GRID_PX, HALO_PX, MIN_TILE_PX, OVERLAP_PX, TILE_PX, TiledRun
 from models.deblur.wiener import GAMMA
 from models.errors import ModelError
 from models.geometry import pad_to
@@ -24,11 +24,11 @@ from models.loading import load_part, read_config, write_config
 from models.runtime import Runtime, apply_cross_attention, torch_dtype
 from models.tiles import plan, with_shrinking
 
-EMBEDDED = 13e6  # parameters; a network smaller than that may go into the repository, in files without LFS
+MAX_EMBEDDED_PARAMETERS = 13e6  # of a network that goes into the repository, in files without LFS
 
 
 class DeblurPipeline(GuidedPipeline):
-    """Takes the blur off a photo of any size in one step; deterministic."""
+    """Deblurs a photo of any size in one step; deterministic."""
 
     def __init__(self, network: Deblur, attention: str = "sdpa") -> None:
         self.network = network
@@ -45,7 +45,7 @@ class DeblurPipeline(GuidedPipeline):
     def from_pretrained(
         cls, folder: str | Path, device: str = "cpu", dtype: str = "float32", attention: str = "sdpa"
     ) -> DeblurPipeline:
-        """Load what :meth:`save_pretrained` wrote. ModelError where the folder is not such a pipeline."""
+        """Load what :meth:`save_pretrained` wrote. Raises ModelError where the folder is not such a pipeline."""
         folder = Path(folder)
         config = read_config(folder, "deblurring")
         name = config.get("_class_name")
@@ -61,23 +61,23 @@ class DeblurPipeline(GuidedPipeline):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         network = copy.deepcopy(self.network).to(torch_dtype(dtype))
-        small = sum(p.numel() for p in network.parameters()) < EMBEDDED
+        small = sum(p.numel() for p in network.parameters()) < MAX_EMBEDDED_PARAMETERS
         network.save_pretrained(folder / "network", max_shard_size="9MB" if small else "4GB")
         guidance = {"text_encoder": self.text_model} if self.text_model else {}
         write_config(folder, type(self), **guidance)
 
     def cost(self, height: int, width: int) -> dict[str, float]:
-        """A rough forecast for a photo of that size: seconds, memory in MB beside the weights, tiles."""
-        tiles = len(plan(height, width, TILE, OVERLAP, GRID).tiles)
+        """Estimate seconds, memory in MB beside the weights, and tiles for a photo of that size."""
+        tiles = len(plan(height, width, TILE_PX, OVERLAP_PX, GRID_PX).tiles)
         megapixels = height * width / 1e6
-        seen = megapixels if tiles == 1 else tiles * (TILE + 2 * HALO) ** 2 / 1e6
+        seen = megapixels if tiles == 1 else tiles * (TILE_PX + 2 * HALO_PX) ** 2 / 1e6
         size = sum(p.numel() for p in self.network.parameters()) / 1e6
         # The small network (10 M parameters) from its times on one busy core; the full one by its size.
         weight = max(1.0, size / 30)
         seconds = 0.1 + 4.0 * seen * weight
         if self.device.type != "cpu":
             seconds /= 50
-        working = min(seen, (TILE + 2 * HALO) ** 2 / 1e6) * 1200 * weight**0.5
+        working = min(seen, (TILE_PX + 2 * HALO_PX) ** 2 / 1e6) * 1200 * weight**0.5
         weights = size * next(self.network.parameters()).element_size()
         return {"seconds": seconds, "memory_mb": weights + working + 60 * megapixels, "tiles": tiles}
 
@@ -97,15 +97,21 @@ class DeblurPipeline(GuidedPipeline):
     ) -> DeblurOutput:
         """Restore ``photo``, H x W x 3 float32 in [0, 1], sRGB unless ``linear``.
 
-        ``detail``: 0 gives the pre-reconstruction (and leaves the diffusion step out), 1 the diffusion output, see
-        `models.deblur.detail`; a diffusion step that was not trained is passed over, and the notes say so.
-        ``linear``: the values of the photo, and so of the result, are in proportion to light, without the camera's
-        curve of sRGB; blur adds up light, and is not undone well where this is taken wrongly. ``tags`` (names with
-        scores in [0, 1]) and ``caption``: what the photo shows, where it is known; what of it the model does not take
-        is in the notes. ``tokens``: in their place, 1 x N x token_dim guidance tokens. ``tile``: largest
-        side of a tile in pixels (halved by itself where memory is short). ``progress(done, total)`` counts tiles; what
-        it raises ends the run. Raises ValueError for a photo of another shape or with values that are not finite, for
-        a ``detail`` outside [0, 1], and for a score that is no number.
+        Args:
+            photo: The blurred photo.
+            detail: 0 gives the pre-reconstruction, without the diffusion step; 1 the diffusion output; see
+                `models.deblur.detail`. An untrained diffusion step is skipped, with a note.
+            linear: The values of the photo, and so of the result, are proportional to light, without sRGB's curve. Blur
+                adds up light, so results are poor where this is set wrongly.
+            tags, caption: What the photo shows, tags with scores in [0, 1]. The notes name what the model does not use.
+            tokens: Guidance tokens, 1 x N x token_dim, in place of tags and caption.
+            tile: Largest side of a tile in pixels; halved where memory is short.
+            tile_offset: Shift of the grid of tiles in pixels, down and right.
+            progress: Called with the tiles done and their total; what it raises ends the run.
+
+        Raises:
+            ValueError: The photo has another shape or values that are not finite, ``detail`` is outside [0, 1], or a
+                score is not finite.
         """
         check_photo(photo)
         if not 0 <= detail <= 1:
@@ -123,12 +129,12 @@ class DeblurPipeline(GuidedPipeline):
         height, width = photo.shape[:2]
 
         def run(size: int) -> TiledRun:
-            tiles = plan(height, width, size, min(OVERLAP, size // 2), GRID, tile_offset)
+            tiles = plan(height, width, size, min(OVERLAP_PX, size // 2), GRID_PX, tile_offset)
             return TiledRun(self.network, self.to_tensor, photo, tiles, tokens).go(diffuse, progress)
 
         # A tile much larger than the photo would only make the first halvings useless when memory is short.
-        longest = max(height, width) + -max(height, width) % GRID
-        size = max(SMALLEST_TILE, min(tile or TILE, longest))
+        longest = max(height, width) + -max(height, width) % GRID_PX
+        size = max(MIN_TILE_PX, min(tile or TILE_PX, longest))
         done = with_shrinking(run, size, notes=notes)
         notes += done.tally.notes()
         info: dict[str, Any] = {"detail": detail, "linear": linear, "left_out": done.tally.record()}
@@ -141,5 +147,5 @@ class DeblurPipeline(GuidedPipeline):
         return DeblurOutput(image, prerestored, done.cells, done.plan.record(), notes, info, done.kernel)
 
     def to_tensor(self, pixels: np.ndarray) -> Tensor:
-        """A photo, H x W x 3, as the network takes it: sides padded to a multiple of what it needs."""
+        """Turn a photo, H x W x 3, into the network's input, its sides padded to multiples of ``multiple``."""
         return pad_to(to_tensor(pixels, self.device, self.dtype, self.layout), self.network.multiple)

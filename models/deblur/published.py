@@ -50,10 +50,10 @@ SANA_600M: dict[str, Any] = {
     "norm_eps": 1e-6,
     "interpolation_scale": None,
 }
-CAPTION = 2304  # width of SANA's tokens, those of Gemma 2 2B
+CAPTION_CHANNELS = 2304  # width of SANA's tokens, those of Gemma 2 2B
 
 # What is ours at that size: pre-reconstruction down to 1/32, where the latent is, and motion.
-OURS: dict[str, Any] = {
+FULL_TIER: dict[str, Any] = {
     "widths": (48, 96, 192, 384, 512),
     "depths": (1, 2, 2, 4, 4),
     "extra": 3,
@@ -61,18 +61,20 @@ OURS: dict[str, Any] = {
     "motion_code": 128,
     "motion_fine": 96,
 }
-FOLLOWING = ("in_channels", "out_channels", "caption_channels")  # of a transformer: what the network decides
+DERIVED_OPTIONS = ("in_channels", "out_channels", "caption_channels")  # of a transformer: what the network decides
 
 
 def full(**ours: Any) -> Deblur:
-    """The full network, its weights random; 0.95 B parameters. ``ours`` replaces entries of `OURS`."""
-    return Deblur(**OURS | ours, autoencoder_config=DC_AE, transformer_config=SANA_600M, token_dim=CAPTION)
+    """Make the full network with random weights, 0.95 B parameters; ``ours`` replaces entries of `FULL_TIER`."""
+    options = FULL_TIER | ours | {"autoencoder_config": DC_AE, "transformer_config": SANA_600M}
+    return Deblur(**options, token_dim=CAPTION_CHANNELS)
 
 
 def start(folder: Path, ours: dict[str, Any] | None = None) -> tuple[Deblur, dict[str, Any]]:
-    """The network made of ``folder``'s parts ``vae`` and ``transformer``, as published, and what :func:`adopt` did.
+    """Make the network from ``folder``'s published parts ``vae`` and ``transformer``.
 
-    ``ours`` replaces entries of `OURS`. Raises ModelError where a part is missing, cannot be read, or does not suit.
+    Also returns what :func:`adopt` did. ``ours`` replaces entries of `FULL_TIER`. Raises ModelError where a part is
+    missing, unreadable or does not fit.
     """
     autoencoder = load_part(AutoencoderDC, folder, "vae", torch.float32)
     transformer = load_part(SanaTransformer2DModel, folder, "transformer", torch.float32)
@@ -87,9 +89,9 @@ def start(folder: Path, ours: dict[str, Any] | None = None) -> tuple[Deblur, dic
     if step["guidance_embeds"]:
         raise ModelError(f"The transformer of '{folder.name}' wants a guidance scale (SANA-Sprint): give a plain one.")
     network = Deblur(
-        **OURS | (ours or {}),
+        **FULL_TIER | (ours or {}),
         autoencoder_config=coder,
-        transformer_config={k: v for k, v in step.items() if k not in FOLLOWING},
+        transformer_config={k: v for k, v in step.items() if k not in DERIVED_OPTIONS},
         token_dim=step["caption_channels"],
     )
     return network, adopt(network, autoencoder, transformer)
@@ -97,11 +99,11 @@ def start(folder: Path, ours: dict[str, Any] | None = None) -> tuple[Deblur, dic
 
 @torch.no_grad()
 def adopt(network: Deblur, autoencoder: nn.Module, transformer: nn.Module) -> dict[str, Any]:
-    """Take published weights into a new network. Returns what was done with them, by name.
+    """Copy published weights into a new network, and return by name what was done with them.
 
-    * The patch embedding reads more channels here: the published columns read the photo's latent, which at timestep 0
-      is where the latent to be denoised was; those for the aligned latent and the motion start at zero.
-    * The transformer's and the decoder's last layers stay at zero: here they add to the aligned latent and to the
+    * The patch embedding reads more channels here. The published columns read the photo's latent, which at timestep 0
+      is in the place of the latent to be denoised; those for the aligned latent and the motion start at zero. * The
+      transformer's and the decoder's last layers stay at zero: here they add to the aligned latent and to the
       pre-reconstruction, so that the network starts as the identity.
     """
     done: dict[str, Any] = {"copied": 0, "widened": [], "left_at_zero": []}

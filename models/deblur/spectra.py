@@ -12,18 +12,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHANNELS, FAR = 5, 3
-SIZE = 32  # of the maps below, whatever the window's side
+SPECTRAL_CHANNELS, LONG_RANGE_CHANNELS = 5, 3
+MAP_SIDE = 32  # of the maps below, whatever the window's side
 LUMA = (0.299, 0.587, 0.114)
 
 
-def describe(windows: Tensor, far: bool = False) -> Tensor:
-    """N x 3 x side x side windows in [0, 1] to N x CHANNELS x SIZE x SIZE maps around the zero lag or frequency.
+def spectral_maps(windows: Tensor, long_range: bool = False) -> Tensor:
+    """Compute maps that show the blur of windows, N x 3 x side x side in [0, 1].
 
-    Autocorrelations of the window whitened once and twice, the cepstrum, the log spectrum, and the distance from
-    the centre. ``side`` is a power of two, 64 or more. With ``far``, FAR more, for blur longer than the lags above
-    reach: the autocorrelation at every lag, the least of the cepstrum there (its peaks are thin), and the lowest
-    frequencies one by one, where such a blur has its zeros.
+    The maps, N x SPECTRAL_CHANNELS x MAP_SIDE x MAP_SIDE, are centred on the zero lag or frequency: autocorrelations of
+    the window whitened once and twice, the cepstrum, the log spectrum, and the squared distance from the centre.
+    ``side`` is a power of two, 64 or more.
+
+    ``long_range`` adds LONG_RANGE_CHANNELS maps for blur longer than the lags above reach: the autocorrelation at every
+    lag, the minimum of the cepstrum there (its peaks are thin), and the lowest frequencies at full resolution, where
+    such a blur has its zeros.
     """
     side = windows.shape[-1]
     weights = windows.new_tensor(LUMA)[:, None, None]
@@ -42,14 +45,14 @@ def describe(windows: Tensor, far: bool = False) -> Tensor:
     cepstrum = 4 * torch.fft.irfft2(log, s=(side, side))
     maps.append(_centre(cepstrum))
     full = torch.cat([log, log[..., 1 : side // 2].flip((-1, -2)).roll(1, -2)], -1)
-    maps.append(F.adaptive_avg_pool2d(_middle(full)[:, None], SIZE)[:, 0] / 4)
-    line = torch.linspace(-1, 1, SIZE, device=windows.device)
+    maps.append(F.adaptive_avg_pool2d(_middle(full)[:, None], MAP_SIDE)[:, 0] / 4)
+    line = torch.linspace(-1, 1, MAP_SIDE, device=windows.device)
     maps.append((line[:, None] ** 2 + line**2).expand_as(maps[0]))
-    if far:
+    if long_range:
         lags = torch.fft.irfft2(power * f * torch.exp(-((f / 0.15) ** 4)), s=(side, side))
-        lags = F.adaptive_avg_pool2d(_middle(lags)[:, None], SIZE)[:, 0]
+        lags = F.adaptive_avg_pool2d(_middle(lags)[:, None], MAP_SIDE)[:, 0]
         maps.append(lags / lags.amax((1, 2), keepdim=True).clamp(min=1e-9))
-        maps.append(-F.adaptive_max_pool2d(-_middle(cepstrum)[:, None], SIZE)[:, 0])
+        maps.append(-F.adaptive_max_pool2d(-_middle(cepstrum)[:, None], MAP_SIDE)[:, 0])
         maps.append(_centre(full) / 4)
     return torch.stack(maps, 1)
 
@@ -61,6 +64,6 @@ def _middle(lags: Tensor) -> Tensor:
 
 
 def _centre(lags: Tensor) -> Tensor:
-    """The SIZE x SIZE middle of maps whose zero lag is at the corner."""
-    half = SIZE // 2
-    return lags.roll((half, half), (1, 2))[:, :SIZE, :SIZE]
+    """The MAP_SIDE x MAP_SIDE middle of maps whose zero lag is at the corner."""
+    half = MAP_SIDE // 2
+    return lags.roll((half, half), (1, 2))[:, :MAP_SIDE, :MAP_SIDE]

@@ -1,4 +1,4 @@
-"""A photo through the networks tile by tile, each under its guard."""
+"""Deblurring of a photo tile by tile, each checked by a guard."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ import torch
 from torch import Tensor
 
 from models.arrays import to_array
+from models.deblur.blind_deconvolution import REGION_PX, Deconvolved, most_textured_region
 from models.deblur.guard import Guard, Tally
-from models.deblur.motion import CELL
-from models.deblur.network import SIDE, Deblur
-from models.deblur.undone import REGION, Undone, region_of
+from models.deblur.motion import CELL_PX
+from models.deblur.network import WINDOW_PX, Deblur
 from models.geometry import Box, pad_to, with_halo
 from models.tiles import Tile, TilePlan, run_tiled
 
-TILE, OVERLAP = 640, 64
-GRID = SIDE // 2  # tiles start at its multiples: their windows then are windows of the whole photo
-HALO = 64
+TILE_PX, OVERLAP_PX = 640, 64
+GRID_PX = WINDOW_PX // 2  # tiles start at its multiples: their windows then are windows of the whole photo
+HALO_PX = 64
 """Pixels around a tile that the networks see and nobody gets. With random weights that change a photo by 0.05 rms, two
 grids of 384 px agree to 58 dB or more (without a halo 42); attention over all tiles at once would add 0.1 dB."""
-SMALLEST_TILE = 2 * GRID
+MIN_TILE_PX = 2 * GRID_PX
 
 
 class TiledRun:
-    """All tiles of one photo. After :meth:`go`: ``pictures``, H x W x 3, or x 6 with the diffusion output, in [0, 1];
-    ``cells`` and ``kernel``, the blur (see `DeblurOutput`); ``tally`` of the guard.
+    """One run over all tiles of a photo.
 
-    ``to_tensor`` gives part of the photo as the network takes it, padded on the right and at the bottom.
+    :meth:`go` sets ``pictures``, H x W x 3, or x 6 with the diffusion output, in [0, 1]; ``cells`` and ``kernel``, the
+    blur (see `DeblurOutput`); and the guard's ``tally``. ``to_tensor`` turns part of the photo into the network's
+    input, padded on the right and at the bottom.
     """
 
     def __init__(
@@ -41,22 +42,22 @@ class TiledRun:
     ) -> None:
         self.network, self.to_tensor, self.photo, self.plan, self.tokens = network, to_tensor, photo, plan, tokens
         self.pictures: np.ndarray
-        self.cells = np.zeros((-(-plan.height // CELL), -(-plan.width // CELL), 3), np.float32)
+        self.cells = np.zeros((-(-plan.height // CELL_PX), -(-plan.width // CELL_PX), 3), np.float32)
         self.tally = Tally()
-        self.undone: Undone | None = None
+        self.deconvolved: Deconvolved | None = None
         self.kernel: np.ndarray | None = None
 
     def go(self, diffuse: bool, progress: Callable[[int, int], None] | None) -> TiledRun:
-        """Run every tile; without ``diffuse`` as far as the pre-reconstruction."""
-        # A photo that is one tile and one region is undone with what is known of it then.
-        if self.network.config.kernel and (len(self.plan.tiles) > 1 or max(self.photo.shape[:2]) > REGION):
+        """Run every tile; without ``diffuse`` only the pre-reconstruction."""
+        # A photo of one tile and one region is deconvolved by `Deblur.prepare`, which knows its blur already.
+        if self.network.config.kernel and (len(self.plan.tiles) > 1 or max(self.photo.shape[:2]) > REGION_PX):
             whole = self.to_tensor(self.photo)
-            self.undone = self.network.undo(whole, region_of(whole))
+            self.deconvolved = self.network.blind_deconvolve(whole, most_textured_region(whole))
 
         def restore(_: np.ndarray, where: Tile) -> np.ndarray:
-            box, inner = with_halo(where, HALO, self.plan.height, self.plan.width)
+            box, inner = with_halo(where, HALO_PX, self.plan.height, self.plan.width)
             part = self.photo[box.top : box.top + box.height, box.left : box.left + box.width]
-            pictures, field = self._restore(self.to_tensor(part), self._undone(box), diffuse)
+            pictures, field = self._restore(self.to_tensor(part), self._deconvolved(box), diffuse)
             self._keep(field, where, inner)
             return to_array(pictures)[inner]
 
@@ -64,18 +65,18 @@ class TiledRun:
         np.clip(self.pictures, 0, 1, out=self.pictures)  # blending weights sum to 1 but for rounding
         return self
 
-    def _undone(self, box: Box) -> Undone | None:
-        """The part over ``box``, as large as the network takes that part of the photo."""
-        if self.undone is None:
+    def _deconvolved(self, box: Box) -> Deconvolved | None:
+        """Cut the deconvolved photo to ``box``, padded as the network's input is."""
+        if self.deconvolved is None:
             return None
-        part = self.undone.pictures[..., box.top : box.top + box.height, box.left : box.left + box.width]
-        return Undone(self.undone.kernel, pad_to(part, self.network.multiple))
+        part = self.deconvolved.pictures[..., box.top : box.top + box.height, box.left : box.left + box.width]
+        return Deconvolved(self.deconvolved.kernel, pad_to(part, self.network.multiple))
 
-    def _restore(self, photo: Tensor, undone: Undone | None, diffuse: bool) -> tuple[Tensor, Tensor]:
-        """One tile's pictures over channels, and its blur field."""
-        given = (photo, undone, self.tokens)
+    def _restore(self, photo: Tensor, deconvolved: Deconvolved | None, diffuse: bool) -> tuple[Tensor, Tensor]:
+        """Return one tile's pictures, concatenated over channels, and its blur field."""
+        given = (photo, deconvolved, self.tokens)
         latent, known = self.network.encode(*given) if diffuse else (None, self.network.prepare(*given))
-        kernel = known.undone.kernel if known.undone else None
+        kernel = known.deconvolved.kernel if known.deconvolved else None
         if kernel is not None:
             self.kernel = kernel[0].cpu().numpy()
         guard = Guard(self.network.wiener, photo, known.blur, self.tally, kernel)
@@ -87,8 +88,8 @@ class TiledRun:
 
     def _keep(self, field: Tensor, where: Tile, inner: tuple[slice, slice]) -> None:
         """Blend a tile's blur into that of the photo, as its pixels are; tiles start at multiples of a cell."""
-        rows, columns = (slice(at.start // CELL, -(-at.stop // CELL)) for at in inner)
+        rows, columns = (slice(at.start // CELL_PX, -(-at.stop // CELL_PX)) for at in inner)
         part = np.nan_to_num(to_array(field)[rows, columns])
-        weights = self.plan.weights(where)[::CELL, ::CELL]
-        top, left = where.top // CELL, where.left // CELL
+        weights = self.plan.weights(where)[::CELL_PX, ::CELL_PX]
+        top, left = where.top // CELL_PX, where.left // CELL_PX
         self.cells[top : top + part.shape[0], left : left + part.shape[1]] += part * weights

@@ -1,7 +1,7 @@
-"""Overlapping windows of a picture on a fixed grid, and their blend back into one.
+"""Overlapping windows of a picture on a fixed grid, and their blend back into a picture.
 
-Windows lie at multiples of half their side from the picture's top left corner, so that windows of a tile which
-starts at such a multiple are windows of the whole picture too.
+Windows lie at multiples of half their side from the picture's top left corner, so windows of a tile that starts at such
+a multiple are windows of the whole picture too.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from torch import Tensor
 
 
 def grid_size(length: int, side: int) -> int:
-    """How many windows of ``side`` px, half a side apart, cover ``length`` px: every pixel lies in two of them."""
+    """Return how many windows of ``side`` px, half a side apart, cover ``length`` px, each pixel twice."""
     return -(-length // (side // 2)) + 1
 
 
 def mirrored(length: int, before: int, after: int) -> Tensor:
-    """Indices 0 .. length-1 for a row that goes on mirrored at both ends, as far as asked for (F.pad cannot)."""
+    """Return indices that extend a row of ``length`` by mirroring at both ends, any number of times (unlike F.pad)."""
     period = max(1, 2 * (length - 1))
     at = torch.arange(-before, length + after).remainder(period)
     return torch.minimum(at, period - at) if length > 1 else torch.zeros_like(at)
 
 
 def cut(picture: Tensor, side: int) -> Tensor:
-    """B x C x H x W to its windows, B x rows x columns x C x side x side, the picture mirrored beyond its edge.
+    """Cut B x C x H x W, mirrored beyond its edge, into windows, B x rows x columns x C x side x side.
 
     Window (i, j) is centred at (i, j) times half a side.
     """
@@ -37,18 +37,18 @@ def cut(picture: Tensor, side: int) -> Tensor:
 
 
 def fading(side: int, like: Tensor) -> Tensor:
-    """side x side weights by which overlapping windows fade into each other (Hann): they sum to one."""
+    """Return side x side weights (Hann) that sum to 1 over overlapping windows."""
     line = torch.hann_window(side, periodic=True, device=like.device, dtype=like.dtype)
     return line[:, None] * line
 
 
 def blend(windows: Tensor, height: int, width: int) -> Tensor:
-    """The inverse of :func:`cut`: B x rows x columns x C x side² to B x C x height x width, faded into each other."""
+    """Invert :func:`cut`: blend B x rows x columns x C x side x side into B x C x height x width."""
     return overlap_add(windows, height, width, fading(windows.shape[-1], windows))
 
 
 def overlap_add(windows: Tensor, height: int, width: int, weights: Tensor | None = None) -> Tensor:
-    """The sum of windows at their places, by their ``weights`` (side x side): of windows that were faded before."""
+    """Sum windows at their places, each weighted by ``weights`` (side x side) unless it was faded before."""
     batch, rows, columns, channels, side, _ = windows.shape
     step = side // 2
     whole = windows.new_zeros(batch, channels, rows + 1, step, columns + 1, step)

@@ -1,4 +1,4 @@
-"""The cross-latent decoder, ``vae_2``: a VAE decoder helped by skips from the photo (DESIGN 2.1)."""
+"""The cross-latent decoder, ``vae_2``: a VAE decoder with skips from the photo."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ class ZeroConv(nn.Module):
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve B x C x H x W."""
         return self.conv(x)
 
 
 class SkipGate(nn.Module):
-    """Lets through of a skip what the clean latent agrees with: the photo's skips hold its reflection too.
+    """Gates a skip by its agreement with the clean latent, since the photo's skips hold its reflection too.
 
-    DAI's stage 3 is known to let it back in through them. One value in 0 .. 1 a channel and place; starts at 1/2.
+    DAI's stage 3 is known to bring reflections back through them. One value in 0 .. 1 a channel and place; starts at
+    1/2.
     """
 
     def __init__(self, channels: int) -> None:
@@ -41,6 +43,7 @@ class SkipGate(nn.Module):
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
 
     def forward(self, skip: Tensor, hidden: Tensor) -> Tensor:
+        """Return ``skip`` times its gate."""
         return skip * torch.sigmoid(self.conv(torch.cat([skip, hidden], 1)))
 
 
@@ -81,7 +84,7 @@ class CrossLatentDecoder(AutoencoderKL):
 
     @classmethod
     def from_vae(cls, vae: AutoencoderKL, skip_gates: bool = False) -> CrossLatentDecoder:
-        """A copy of ``vae`` with skips at zero: where training of the decoder starts."""
+        """Copy ``vae`` with skips at zero: the start of the decoder's training."""
         made: Any = cls.from_config(vae.config, skip_gates=skip_gates)
         missing, unexpected = made.load_state_dict(vae.state_dict(), strict=False)
         left_over = [name for name in unexpected if not name.startswith(cls.unused_parts)]
@@ -90,7 +93,7 @@ class CrossLatentDecoder(AutoencoderKL):
         return made.to(next(vae.parameters())).train(vae.training)
 
     def encode(self, photo: Tensor) -> tuple[Tensor, ...]:
-        """The photo's skips, finest first, each at the size at which the decoder adds it.
+        """Return the photo's skips, finest first, each at the size at which the decoder adds it.
 
         ``photo``: B x 3 x H x W in [-1, 1], H and W multiples of 2 to the number of blocks less one.
         """
@@ -107,10 +110,10 @@ class CrossLatentDecoder(AutoencoderKL):
         return tuple(skips)
 
     def decode(self, latent: Tensor, skips: Sequence[Tensor], gate: Gate = 1.0) -> Tensor:
-        """A latent, already divided by the scaling factor, and skips to a picture, B x 3 x H x W in [-1, 1].
+        """Decode a latent, divided by the scaling factor, and skips to a picture, B x 3 x H x W in [-1, 1].
 
-        ``gate`` weighs the skips, against reflections that come back through them: 1 lets them pass, 0 gives
-        the plain VAE's decoding; or a map, B x 1 x H x W of any H and W (1 x 1: one number per picture).
+        ``gate`` weighs the skips, against reflections that return through them: 1 passes them, 0 gives the plain VAE's
+        decoding; or a map, B x 1 x H x W of any H and W (1 x 1: one number per picture).
         """
         decoder: Any = self.decoder
         hidden = latent if self.post_quant_conv is None else self.post_quant_conv(latent)
@@ -124,13 +127,15 @@ class CrossLatentDecoder(AutoencoderKL):
         return exact_conv(decoder.conv_out, decoder.conv_act(decoder.conv_norm_out(hidden)))
 
     def forward(self, photo: Tensor, latent: Tensor, gate: Gate = 1.0) -> Tensor:
-        """``decode(latent, encode(photo), gate)``."""
+        """Return ``decode(latent, encode(photo), gate)``."""
         return self.decode(latent, self.encode(photo), gate)
 
 
 def encode_exactly(vae: AutoencoderKL, photo: Tensor) -> Tensor:
-    """The mode of a VAE's posterior, B x 4 x h x w, as ``vae.encode`` gives it, but for photos that are more precise
-    than the weights: the first layer reads them unrounded."""
+    """Return the mode of a VAE's posterior, B x 4 x h x w, as ``vae.encode`` does, its first layer in float32.
+
+    Photos may be more precise than the weights, and are not rounded to these.
+    """
     encoder: Any = vae.encoder
     hidden = exact_conv(encoder.conv_in, photo).to(vae.dtype)
     for block in encoder.down_blocks:
@@ -141,8 +146,11 @@ def encode_exactly(vae: AutoencoderKL, photo: Tensor) -> Tensor:
 
 
 def exact_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A convolution in float32 at least: the first, whose input is the photo, and the last, whose output is the
-    picture, of a network in half precision. The others see neither."""
+    """Convolve in float32 at least.
+
+    For the first layer, whose input is the photo, and the last, whose output is the picture, of a network in half
+    precision.
+    """
     kind = x.device.type
     autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
     if autocast or x.dtype == conv.weight.dtype == torch.float32:
@@ -161,7 +169,7 @@ def _gated(skip: Tensor, gate: Gate) -> Tensor:
 
 
 def _run(owner: Any, block: nn.Module, hidden: Tensor) -> Tensor:
-    """Run a block, under gradient checkpointing where diffusers' switch on its owner asks for it."""
+    """Run a block, under gradient checkpointing where diffusers' switch on its owner is set."""
     if owner.gradient_checkpointing and torch.is_grad_enabled():
         return owner._gradient_checkpointing_func(block, hidden)
     return block(hidden)

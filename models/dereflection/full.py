@@ -1,8 +1,8 @@
-"""The full tier of dereflection: the networks of *Dereflection Any Image* (arXiv 2503.17347; DESIGN 2.1).
+"""The full tier of dereflection: the networks of *Dereflection Any Image* (arXiv 2503.17347).
 
-One deterministic step on Stable Diffusion's networks: the photo's latent enters a UNet that is given zeros
-through a ControlNet, the UNet's output is the clean latent, and a decoder with skips from the photo makes the
-picture. Written from the facts of the released inference code; its weights load as they were published.
+One deterministic step on Stable Diffusion's networks: the photo's latent enters, through a ControlNet, a UNet whose
+own input is zero; the UNet's output is the clean latent, and a decoder with skips from the photo makes the picture.
+Written from the released inference code; its weights load as they were published.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from torch import Tensor, nn
 from models.dereflection.cross_latent import CrossLatentDecoder, Gate, encode_exactly
 from models.dereflection.interface import Processing
 from models.dereflection.latent_controlnet import LatentControlNet
-from models.dereflection.overview import SIDE, agree, change_of, reduced
+from models.dereflection.overview import OVERVIEW_PX, agree, change_of, reduced
 from models.dereflection.zero_latent import ConstantStore, check_plain, finish
 from models.errors import ModelError
 from models.geometry import Box
 from models.loading import load_part
 
-PUBLISHED_SIDE = 768
+PUBLISHED_SIDE_PX = 768
 PARTS: dict[str, type[ModelMixin]] = {
     "vae": AutoencoderKL,
     "unet": UNet2DConditionModel,
@@ -37,7 +37,7 @@ PARTS: dict[str, type[ModelMixin]] = {
 }
 PROMPT_FILE, PROMPT_KEY = "prompt_embedding.safetensors", "prompt_embedding"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
-FUSED = ("to_qkv", "to_kv")  # projections that repeat others, for speed
+FUSED_PROJECTIONS = ("to_qkv", "to_kv")  # projections that repeat others, for speed
 
 
 class FullDereflection(nn.Module):
@@ -83,13 +83,13 @@ class FullDereflection(nn.Module):
     def from_stable_diffusion(
         cls, vae: AutoencoderKL, unet: UNet2DConditionModel, prompt_embedding: Tensor, skip_gates: bool = False
     ) -> FullDereflection:
-        """Where training starts: ControlNet copied from the UNet, decoder from the VAE with skips at zero."""
+        """Make the start of training: ControlNet copied from the UNet, decoder from the VAE with skips at zero."""
         controlnet, vae_2 = LatentControlNet.from_unet(unet), CrossLatentDecoder.from_vae(vae, skip_gates)
         return cls(vae, unet, controlnet.to(unet.conv_in.weight), vae_2, prompt_embedding)
 
     @classmethod
     def tiny(cls, seed: int = 0) -> FullDereflection:
-        """Stable Diffusion 2.1's shape with few channels and random weights (730,000 numbers), for tests."""
+        """Make a network of Stable Diffusion 2.1's shape with few channels and random weights (730,000), for tests."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             vae = AutoencoderKL(
@@ -128,13 +128,14 @@ class FullDereflection(nn.Module):
         return cls(**parts, prompt_embedding=prompt.clone()).eval()
 
     def save_pretrained(self, folder: str | Path, dtype: torch.dtype | str | None = None) -> None:
-        """Write what :meth:`from_pretrained` reads, in ``dtype``, or bit for bit as it is by default."""
+        """Write what :meth:`from_pretrained` reads, in ``dtype``, or bit for bit by default."""
         folder = Path(folder)
         wanted = None if dtype is None else _dtype(dtype)
         for name in PARTS:
             part = getattr(self, name)
             part.save_config(folder / name)
-            kept = {key: value for key, value in part.state_dict().items() if key.split(".")[-2] not in FUSED}
+            state = part.state_dict()
+            kept = {key: value for key, value in state.items() if key.split(".")[-2] not in FUSED_PROJECTIONS}
             weights = {key: _stored(value, wanted) for key, value in kept.items()}
             save_file(weights, folder / name / WEIGHTS_FILE, metadata={"format": "pt"})
         save_file({PROMPT_KEY: _stored(self.prompt_embedding, wanted)}, folder / PROMPT_FILE)
@@ -142,7 +143,7 @@ class FullDereflection(nn.Module):
     # The interface
 
     def encode(self, photo: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Photo to its latent, B x 4 x H/8 x W/8 in the UNet's scale, and the decoder's skips."""
+        """Encode a photo to its latent, B x 4 x H/8 x W/8 in the UNet's scale, and the decoder's skips."""
         if photo.ndim != 4 or photo.shape[1] != 3 or any(side % self.multiple for side in photo.shape[-2:]):
             raise ValueError(
                 f"The photo has the shape {tuple(photo.shape)}; give B x 3 x H x W with sides that are"
@@ -154,7 +155,7 @@ class FullDereflection(nn.Module):
         return latent.contiguous(), self.vae_2.encode(picture)
 
     def step(self, latent: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """The one diffusion step: the photo's latent to the clean latent, both B x 4 x h x w."""
+        """Run the one diffusion step: the photo's latent to the clean latent, both B x 4 x h x w."""
         tokens = self._tokens(tokens)
         batch = latent.shape[0]
         everyone = tokens.expand(batch, -1, -1)
@@ -172,7 +173,7 @@ class FullDereflection(nn.Module):
         )[0]
 
     def decode(self, latent: Tensor, skips: tuple[Tensor, ...], gate: Gate = 1.0) -> Tensor:
-        """Clean latent and skips to the picture, about [0, 1]; ``gate`` as in :class:`CrossLatentDecoder`."""
+        """Decode clean latent and skips to the picture, about [0, 1]; ``gate`` as in :class:`CrossLatentDecoder`."""
         picture = self.vae_2.decode(latent / self.vae_2.config["scaling_factor"], skips, gate)
         return (picture.to(torch.promote_types(picture.dtype, torch.float32)) + 1) / 2
 
@@ -184,15 +185,15 @@ class FullDereflection(nn.Module):
         gate: Gate = 1.0,
         processing: Processing = "native",
     ) -> Tensor:
-        """Photo of any size to the restored picture of the same size.
+        """Restore a photo of any size.
 
-        ``processing="published"`` enlarges photos whose longest side is under 768 px to 768 first, as the
-        authors' command line does (bilinear; antialiased on the way in, not on the way out); "native", and
-        either for larger photos, works on the photo's own pixels. Sides are padded to multiples of 8 by
-        repeating the right and bottom edge. ``gate`` as in :meth:`decode`.
+        ``processing="published"`` first enlarges photos whose longest side is under 768 px to 768, as the authors'
+        command line does (bilinear; antialiased on the way in, not on the way out); "native", and either for larger
+        photos, works on the photo's own pixels. Sides are padded to multiples of 8 by repeating the right and bottom
+        edge. ``gate`` as in :meth:`decode`.
         """
         size = photo.shape[-2:]
-        if processing == "published" and max(size) < PUBLISHED_SIDE:
+        if processing == "published" and max(size) < PUBLISHED_SIDE_PX:
             photo = F.interpolate(photo, enlarged(size[0], size[1]), mode="bilinear", antialias=True)
         height, width = photo.shape[-2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
@@ -201,38 +202,39 @@ class FullDereflection(nn.Module):
         return picture if picture.shape[-2:] == size else F.interpolate(picture, size, mode="bilinear")
 
     def context(self, photo: Tensor, tokens: Tensor | None = None, tile: int | None = None) -> Tensor | None:
-        """What restoring changes in the whole photo, 1 x 3 x H x W, at low resolution (`models.dereflection.overview`).
+        """Return the change of the whole photo at low resolution, 1 x 3 x H x W (`models.dereflection.overview`).
 
-        None for a photo that one ``tile`` holds: nothing is unseen there.
+        None for a photo that fits one ``tile``, which sees all of it.
         """
         tile = tile or self.tile
         if max(photo.shape[-2:]) <= tile:
             return None
-        small = reduced(photo, min(SIDE, tile))
+        small = reduced(photo, min(OVERVIEW_PX, tile))
         return change_of(small, self.restore(small, tokens))
 
     def restore_tiles(
         self, photos: Tensor, context: Tensor | None, boxes: Sequence[Box], tokens: Tensor | None = None
     ) -> Tensor:
-        """``restore`` of B tiles of one size; with a ``context``, their low frequencies are the whole photo's."""
+        """Restore B tiles of one size; with a ``context``, their low frequencies are the whole photo's."""
         restored = self.restore(photos, tokens)
         return restored if context is None else agree(restored, photos, context, list(boxes))
 
     def forward(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """``restore(photo, tokens)``, so that wrappers for several devices see the whole computation."""
+        """Return ``restore(photo, tokens)``, so that wrappers for several devices see the whole computation."""
         return self.restore(photo, tokens)
 
     # Constants
 
     def keep_constants(self, on: bool = True) -> None:
-        """Keep the UNet's photo-independent features from now on, by size and prompt, for use without gradients.
+        """Cache the UNet's photo-independent features, by size and prompt, for use without gradients.
 
-        For serving: while it is on, weights must not change in place. Moving or casting the network clears
-        what is kept; training mode turns it off.
+        For serving: while it is on, weights must not change in place. Moving or casting the network clears the cache;
+        training mode turns it off.
         """
         self._constants = ConstantStore() if on else None
 
     def train(self, mode: bool = True) -> FullDereflection:
+        """Set the training mode, as in PyTorch; it turns the cache of constants off."""
         if mode:
             self.keep_constants(False)
         return super().train(mode)
@@ -252,8 +254,8 @@ class FullDereflection(nn.Module):
         return tokens.to(self.prompt_embedding)
 
 
-def enlarged(height: int, width: int, longest: int = PUBLISHED_SIDE) -> tuple[int, int]:
-    """Height and width with the longest side at ``longest``, the other rounded down, as in DAI's script."""
+def enlarged(height: int, width: int, longest: int = PUBLISHED_SIDE_PX) -> tuple[int, int]:
+    """Return height and width with the longest side at ``longest``, the other rounded down, as in DAI's script."""
     return height * longest // max(height, width), width * longest // max(height, width)
 
 

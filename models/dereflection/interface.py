@@ -1,4 +1,4 @@
-"""What the small and the full tier have in common; the pipeline is written against this alone (DESIGN 3)."""
+"""The interface of both tiers' networks, which is all that the pipeline uses."""
 
 from __future__ import annotations
 
@@ -23,26 +23,36 @@ class RestorationNetwork(Protocol):
     multiple: int
     token_dim: int
 
-    def encode(self, photo: Tensor) -> tuple[Tensor, Any]: ...
+    def encode(self, photo: Tensor) -> tuple[Tensor, Any]:
+        """Encode a photo to its latent and skips."""
+        ...
 
-    def step(self, latent: Tensor, tokens: Tensor | None = None) -> Tensor: ...
+    def step(self, latent: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """Run the one diffusion step: latent to clean latent."""
+        ...
 
-    def decode(self, latent: Tensor, skips: Any) -> Tensor: ...
+    def decode(self, latent: Tensor, skips: Any) -> Tensor:
+        """Decode clean latent and skips to the picture."""
+        ...
 
-    def restore(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor: ...
+    def restore(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """Run all three."""
+        ...
 
 
 class TiledNetwork(RestorationNetwork, Protocol):
-    """What the pipeline calls. Photos and tiles are float32, whatever the weights are in, of any size; networks pad
-    and cast them as they need.
+    """A network as the pipeline calls it.
 
-    ``context`` looks at the whole photo once, before it is restored in tiles of up to ``tile`` pixels (None where a
-    network has no such pass, or the one tile is the whole photo); ``restore_tiles`` gives B tiles of the result, B x 3
-    x h x w, ``boxes`` saying where in the whole photo they lie. ``tile`` and ``overlap`` are the default plan in
-    pixels. The pipeline gives every tile ``halo`` pixels more of the photo on each side and cuts them off the result;
-    tiles start at multiples of ``tile_multiple``. ``megapixel_mb``: working memory in float32, MB for a megapixel of
-    tiles. ``processings``: the ways to process a photo there are, the default first. ``takes_hint``: whether
-    ``context`` has a further argument ``hint``, 1 x 1 x H x W in [0, 1], which says where the reflection is.
+    Photos and tiles are float32, whatever the weights are in, of any size; networks pad and cast them as needed.
+
+    Attributes:
+        tile, overlap: The default plan in pixels.
+        halo: Pixels of the photo that every tile gets more on each side, and that are cut off the result.
+        tile_multiple: Tiles start at its multiples.
+        megapixel_mb: Working memory in float32, MB for a megapixel of tiles.
+        takes_hint: Whether :meth:`context` has a further argument ``hint``, 1 x 1 x H x W in [0, 1]: where the
+            reflection is.
+        processings: The ways to process a photo, the default first.
     """
 
     tile: int
@@ -53,8 +63,15 @@ class TiledNetwork(RestorationNetwork, Protocol):
     takes_hint: bool
     processings: tuple[Processing, ...]
 
-    def context(self, photo: Tensor, tokens: Tensor | None = None, tile: int | None = None) -> Tensor | None: ...
+    def context(self, photo: Tensor, tokens: Tensor | None = None, tile: int | None = None) -> Tensor | None:
+        """Look at the whole photo once, before it is restored in tiles of up to ``tile`` pixels.
+
+        None where a network has no such pass, or the one tile is the whole photo.
+        """
+        ...
 
     def restore_tiles(
         self, photos: Tensor, context: Tensor | None, boxes: Sequence[Box], tokens: Tensor | None = None
-    ) -> Tensor: ...
+    ) -> Tensor:
+        """Restore B tiles, B x 3 x h x w; ``boxes`` are their places in the whole photo."""
+        ...

@@ -1,4 +1,4 @@
-"""A ControlNet that reads the photo's latent, as *Dereflection Any Image* uses it (DESIGN 2.1)."""
+"""A ControlNet whose condition is the photo's latent, as in *Dereflection Any Image*."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class LatentControlNet(ControlNetModel):
             delattr(self, part)
 
     def forward(self, latent: Tensor, timestep: int, encoder_hidden_states: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Features to add to a UNet of the same shape.
+        """Return features to add to a UNet of the same shape.
 
         ``latent``: B x ``in_channels`` x h x w, in the UNet's scale. ``encoder_hidden_states``: B x N x
-        ``cross_attention_dim``. Returns the features of ``conv_in`` and of every down-block layer, in the
-        order in which the UNet makes its own, and the mid block's feature.
+        ``cross_attention_dim``. Returns the features of ``conv_in`` and of every down-block layer, in the UNet's order,
+        and the mid block's feature.
         """
         steps = torch.full((latent.shape[0],), timestep, device=latent.device)
         embedding = self.time_embedding(self.time_proj(steps).to(latent.dtype))
@@ -42,10 +42,10 @@ class LatentControlNet(ControlNetModel):
 
 
 def down_and_mid(network: Any, latent: Tensor, embedding: Tensor, tokens: Tensor) -> tuple[list[Tensor], Tensor]:
-    """What a UNet or its copy, a ControlNet, makes of a latent on the way down.
+    """Run the down path and mid block of a UNet, or of a ControlNet, its copy.
 
-    The features of ``conv_in`` and of every down-block layer, in the order in which the way up wants them from its
-    end, and the mid block's. ``embedding``: the timestep's, B x C; ``tokens``: B x N x ``cross_attention_dim``.
+    Returns the features of ``conv_in`` and of every down-block layer, which the up path consumes from the end, and the
+    mid block's. ``embedding``: the timestep's, B x C; ``tokens``: B x N x ``cross_attention_dim``.
     """
     hidden = network.conv_in(latent)
     features = [hidden]

@@ -1,8 +1,8 @@
-"""The whole photo at low resolution, so that tiles agree with it and with each other.
+"""One pass over the whole photo at low resolution, so that tiles agree with it and with each other.
 
-A tile sees a part of the scene, and may take for a reflection what the whole shows to be none. So what is smooth in a
-result comes from one pass over the whole photo, and what is fine from the tiles: of the *change* each makes to the
-photo, the low frequencies are exchanged. Where both make the same change, nothing is done.
+A tile shows part of the scene, in which content may look like a reflection that the whole photo shows to be none. So
+the low frequencies of the change of the photo come from one pass over the whole photo, and the high ones from the
+tiles. Where both make the same change, nothing is altered.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from torch import Tensor
 
 from models.geometry import Box, enlarge_part
 
-SIDE = 768  # px, longest: what the published weights were made for
-CELL = 4  # px of the low resolution: what is coarser comes from the whole photo, what is finer from the tiles
+OVERVIEW_PX = 768  # px, longest: what the published weights were made for
+COARSE_CELL_PX = 4  # px of the low resolution: what is coarser comes from the whole photo, what is finer from the tiles
 
 
 def reduced(photo: Tensor, side: int) -> Tensor:
-    """B x C x H x W with its longest side brought down to ``side`` (antialiased), or as it is where it is smaller."""
+    """Reduce B x C x H x W to a longest side of ``side`` (antialiased); a smaller picture is returned as it is."""
     scale = side / max(photo.shape[-2:])
     if scale >= 1:
         return photo
@@ -27,14 +27,14 @@ def reduced(photo: Tensor, side: int) -> Tensor:
 
 
 def change_of(photo: Tensor, restored: Tensor) -> Tensor:
-    """The low frequencies of what restoring changed at low resolution: 1 x 3 x H / CELL x W / CELL."""
-    return reduced(restored - photo, max(1, max(photo.shape[-2:]) // CELL))
+    """Return the low frequencies of the change of the photo at low resolution, reduced by another `COARSE_CELL_PX`."""
+    return reduced(restored - photo, max(1, max(photo.shape[-2:]) // COARSE_CELL_PX))
 
 
 def agree(restored: Tensor, photos: Tensor, change: Tensor, boxes: list[Box]) -> Tensor:
-    """Tiles whose change has the low frequencies of the whole photo's ``change`` instead of its own.
+    """Replace the low frequencies of the tiles' changes by those of the whole photo's ``change``.
 
-    ``restored`` and ``photos``: B x 3 x h x w; ``boxes``: where they lie in the photo that ``change`` is of.
+    ``restored`` and ``photos``: B x 3 x h x w; ``boxes``: their places in the photo that ``change`` is of.
     """
     own = restored - photos
     height, width = photos.shape[-2:]

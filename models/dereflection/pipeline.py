@@ -1,10 +1,9 @@
-"""The dereflection pipeline: one photo in, the transmission and the removed layer out; the same for both tiers."""
+"""The dereflection pipeline of both tiers: one photo in, the transmission and the removed layer out."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -14,11 +13,12 @@ import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
-from models.arrays import check_photo, to_array, to_tensor
+from models.arrays import check_hint, check_photo, to_array, to_tensor
 from models.colour import to_linear, to_srgb
 from models.compiling import asked_for, compile_blocks
 from models.dereflection.interface import Processing, TiledNetwork
-from models.dereflection.overview import SIDE
+from models.dereflection.output import DereflectionOutput
+from models.dereflection.overview import OVERVIEW_PX
 from models.dereflection.small import SmallDereflection
 from models.errors import MemoryShortError, ModelError
 from models.geometry import Box, with_halo
@@ -27,19 +27,9 @@ from models.loading import load_part, read_config, write_config
 from models.runtime import Runtime, apply_attention, heads_of, probe, torch_dtype
 from models.tiles import Tile, TilePlan, plan, run_tiled, with_shrinking
 
-SMALLEST_TILE = 64
-PUBLISHED_SIDE = 768
-BATCH_MB, MOST_TILES = 6000, 8  # of working memory, on a GPU
-
-
-@dataclass
-class DereflectionOutput:
-    """``image`` and ``reflection``: H x W x 3 float32, sRGB in [0, 1]; ``plan``: the tiles; ``notes``: sentences."""
-
-    image: np.ndarray
-    reflection: np.ndarray
-    plan: dict[str, Any]
-    notes: list[str] = field(default_factory=list)
+MIN_TILE_PX = 64
+PUBLISHED_SIDE_PX = 768
+BATCH_MB, MAX_BATCH_TILES = 6000, 8  # of working memory, on a GPU
 
 
 class DereflectionPipeline(GuidedPipeline):
@@ -59,16 +49,16 @@ class DereflectionPipeline(GuidedPipeline):
 
     @property
     def attention(self) -> str:
-        """The attention backend that is live."""
+        """The attention backend in use."""
         return self.runtime.attention
 
     @classmethod
     def from_pretrained(
         cls, folder: str | Path, device: str = "cpu", dtype: str = "float32", attention: str = "sdpa"
     ) -> DereflectionPipeline:
-        """Load what :meth:`save_pretrained` wrote. ModelError where the folder is not such a pipeline.
+        """Load what :meth:`save_pretrained` wrote. Raises ModelError where the folder is not such a pipeline.
 
-        ``attention``: "sdpa", "xformers", or "auto": what is fastest for this network on this device.
+        ``attention``: "sdpa", "xformers", or "auto", which measures the fastest for this network on this device.
         """
         folder = Path(folder)
         config = read_config(folder, "dereflection")
@@ -89,12 +79,12 @@ class DereflectionPipeline(GuidedPipeline):
                 f"{folder.name}/pipeline.json names the unknown network {kind!r}: small and full are known."
             )
         pipeline = cls(network.eval().requires_grad_(False).to(torch.device(device)))
-        pipeline.settle(attention)
+        pipeline.prepare_for_inference(attention)
         pipeline.text_model = str(config.get("text_encoder", ""))
         return pipeline
 
-    def settle(self, attention: str = "auto") -> None:
-        """Set the network up to serve, as fast as this device allows; its weights must not change afterwards."""
+    def prepare_for_inference(self, attention: str = "auto") -> None:
+        """Set the network up to run as fast as this device allows; its weights must not change afterwards."""
         if isinstance(self.network, SmallDereflection):
             name = str(self.dtype).removeprefix("torch.")
             runtime = Runtime(str(self.device), name, attention, "asked for by the caller")
@@ -127,15 +117,15 @@ class DereflectionPipeline(GuidedPipeline):
         write_config(folder, type(self), network="small" if small else "full", **guidance)
 
     def cost(self, height: int, width: int, processing: Processing = "native") -> dict[str, float]:
-        """A rough forecast for a photo of that size: seconds, memory in MB beside the weights, tiles."""
+        """Estimate seconds, memory in MB beside the weights, and tiles for a photo of that size."""
         small, whole = isinstance(self.network, SmallDereflection), processing == "published"
         tiles = self._plan(height, width, max(height, width) if whole else self._tile(height, width)).tiles
         each = max(tile.height * tile.width for tile in tiles) / 1e6
         seen = sum(tile.height * tile.width for tile in tiles) / 1e6
         if whole:
-            each = seen = seen * max(1.0, PUBLISHED_SIDE / max(height, width)) ** 2
+            each = seen = seen * max(1.0, PUBLISHED_SIDE_PX / max(height, width)) ** 2
         elif len(tiles) > 1 and not small:
-            seen += SIDE**2 / 1e6 * min(height, width) / max(height, width)
+            seen += OVERVIEW_PX**2 / 1e6 * min(height, width) / max(height, width)
         # Measured on two cores (benchmarks); a GPU is faster by far more than it matters here.
         seconds = 130 * seen
         if isinstance(self.network, SmallDereflection):
@@ -165,15 +155,21 @@ class DereflectionPipeline(GuidedPipeline):
     ) -> DereflectionOutput:
         """Restore ``photo``, H x W x 3 float32, sRGB in [0, 1].
 
-        ``tags`` (names with scores in [0, 1]) and ``caption``: what the photo shows, where it is known; what of it the
-        model does not take is in the notes. ``tokens``: in their place, 1 x N x token_dim guidance tokens.
-        ``hint``: where the reflection is, H x W in [0, 1], so that more of it is removed there; all 0 is no hint.
-        ``processing``: "native" works on the photo's own pixels, tiled where it is large; "published" at exactly the
-        sizes of DAI's own command line, in one piece (a note says where a network knows no such sizes, or memory does
-        not allow them). ``tile``: largest side of a tile in pixels (halved by itself where memory is short).
-        ``progress(done, total)`` counts tiles; what it raises ends the run. Raises ValueError for a photo of another
-        shape or with values that are not finite, for a hint of another size or with values out of [0, 1], for a score
-        that is no number, and for a processing that is none of these.
+        Args:
+            photo: The photo.
+            tags, caption: What the photo shows, tags with scores in [0, 1]. The notes name what the model does not use.
+            tokens: Guidance tokens, 1 x N x token_dim, in place of tags and caption.
+            hint: Where the reflection is, H x W in [0, 1], so that more of it is removed there; all 0 is no hint.
+            processing: "native" works on the photo's own pixels, tiled where it is large; "published" at the sizes of
+                DAI's own command line, in one piece. A note says where a network has no such sizes, or memory is too
+                short.
+            tile: Largest side of a tile in pixels; halved where memory is short.
+            tile_offset: Shift of the grid of tiles in pixels, down and right.
+            progress: Called with the tiles done and their total; what it raises ends the run.
+
+        Raises:
+            ValueError: The photo has another shape or values that are not finite, the hint another size or values
+                outside [0, 1], a score is not finite, or there is no such processing.
         """
         check_photo(photo)
         network = cast(TiledNetwork, self.network)
@@ -203,20 +199,20 @@ class DereflectionPipeline(GuidedPipeline):
         return DereflectionOutput(both[..., :3], both[..., 3:], run.plans[-1].record(), notes)
 
     def _tile(self, height: int, width: int, tile: int | None = None) -> int:
-        """The largest side of a tile at first; not much larger than the photo, or the first halvings would be idle."""
+        """Return the first tile size; one much larger than the photo would make the first halvings useless."""
         network = cast(TiledNetwork, self.network)
         longest = max(height, width) + -max(height, width) % network.tile_multiple
-        return max(SMALLEST_TILE, min(tile or network.tile, longest))
+        return max(MIN_TILE_PX, min(tile or network.tile, longest))
 
     def _plan(self, height: int, width: int, tile: int, offset: tuple[int, int] = (0, 0)) -> TilePlan:
         network = cast(TiledNetwork, self.network)
         return plan(height, width, tile, min(network.overlap, tile // 2), network.tile_multiple, offset)
 
     def _batch(self, megapixels: float) -> int:
-        """Tiles at a time: a CPU gains nothing from more than one, a GPU as long as they do not fill it."""
+        """Return the tiles of a batch: one on a CPU, which gains nothing from more; on a GPU as many as fit."""
         if self.device.type == "cpu":
             return 1
-        return max(1, min(MOST_TILES, int(BATCH_MB / (self._megapixel_mb() * megapixels))))
+        return max(1, min(MAX_BATCH_TILES, int(BATCH_MB / (self._megapixel_mb() * megapixels))))
 
     def _megapixel_mb(self) -> float:
         return cast(TiledNetwork, self.network).megapixel_mb * self.dtype.itemsize / 4
@@ -227,7 +223,7 @@ class DereflectionPipeline(GuidedPipeline):
 
 
 class _Run:
-    """One photo's way through the network."""
+    """One photo's run through the network."""
 
     def __init__(
         self,
@@ -245,7 +241,7 @@ class _Run:
         self.plans: list[TilePlan] = []
 
     def in_one_piece(self, size: int) -> np.ndarray:
-        """Picture and removed layer, H x W x 6, at the published sizes."""
+        """Return picture and removed layer, H x W x 6, at the published sizes."""
         whole = plan(self.height, self.width, size, 0)
         self.plans.append(whole)
 
@@ -256,12 +252,12 @@ class _Run:
         return run_tiled(restore, self.photo, whole, progress=self.progress, channels=6)
 
     def in_tiles(self, size: int) -> np.ndarray:
-        """Picture and removed layer, H x W x 6, in tiles of up to ``size`` pixels."""
+        """Return picture and removed layer, H x W x 6, in tiles of up to ``size`` pixels."""
         again = bool(self.plans)
         tiles = self.pipeline._plan(self.height, self.width, size, self.offset)
         self.plans.append(tiles)
-        told = {} if self.hint is None else {"hint": self.pipeline._to_tensor(self.hint[..., None])}
-        context = self.network.context(self.pipeline._to_tensor(self.photo), self.tokens, size, **told)
+        hint = {} if self.hint is None else {"hint": self.pipeline._to_tensor(self.hint[..., None])}
+        context = self.network.context(self.pipeline._to_tensor(self.photo), self.tokens, size, **hint)
 
         def restore(group: tuple[Tile, ...]) -> np.ndarray:
             places = [with_halo(tile, self.network.halo, self.height, self.width) for tile in group]
@@ -283,20 +279,12 @@ class _Run:
         return run_tiled(call, self.photo, tiles, progress=self.progress, batch=batch, channels=6)
 
 
-def check_hint(hint: np.ndarray, photo: np.ndarray) -> None:
-    """ValueError unless ``hint`` is H x W in [0, 1], of the photo's size."""
-    if hint.shape != photo.shape[:2]:
-        raise ValueError(f"the hint must be {photo.shape[0]} x {photo.shape[1]}, as the photo, got {hint.shape}")
-    if not (np.isfinite(hint).all() and hint.min() >= 0 and hint.max() <= 1):
-        raise ValueError("the hint's values must be finite and in [0, 1]")
-
-
 def _inside(box: Box) -> tuple[slice, slice]:
     return slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
 
 
 def _layers(photos: Tensor, restored: Tensor) -> list[np.ndarray]:
-    """Of each picture of a batch: the restored picture and the light that was removed, H x W x 6."""
+    """Return, for each picture of a batch, the restored picture and the light that was removed, H x W x 6."""
     image = restored.float().clamp(0, 1)
     both = torch.cat([image, to_srgb(to_linear(photos) - to_linear(image))], 1)
     return [to_array(one[None]) for one in both]

@@ -17,7 +17,7 @@ from models.dereflection.latent_controlnet import LatentControlNet
 
 
 def stable_diffusion_2_1() -> dict[str, Any]:
-    """diffusers' configurations of Stable Diffusion 2.1's ``vae`` and ``unet``, and the prompt embedding's shape."""
+    """Return diffusers' configurations of Stable Diffusion 2.1's ``vae`` and ``unet``, and the prompt's shape."""
     file = Path(__file__).with_name("stable_diffusion_2_1.json")
     configs: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return configs
@@ -26,7 +26,7 @@ def stable_diffusion_2_1() -> dict[str, Any]:
 def random_network(
     configs: Mapping[str, Any], device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
 ) -> FullDereflection:
-    """DAI's networks at the size of ``configs``, made on ``device`` ("meta": shapes alone), for measuring."""
+    """Make DAI's networks at the size of ``configs`` on ``device`` ("meta": shapes alone), for measuring."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)  # so that 1.4 billion numbers are never there twice
     try:

@@ -1,18 +1,17 @@
-"""The small tier of dereflection: the whole photo first at low resolution, a light local network after.
+"""The small tier of dereflection: the whole photo at low resolution, then a light local network at full resolution.
 
 A pretrained encoder (EfficientNet-Lite0) gives latent and skips, a small ``UNet2DConditionModel`` takes one step on the
-photo's own latent under guidance tokens, and the decoder gives a *tone map per pixel*, gain and offset, that turns the
-photo into the transmission: ``T = (1 + gain) * I + offset``. Such maps are smooth where the reflection is, so
-they can be enlarged to any size and applied to the full photo, whose own detail they keep (the idea of the
-guided filter, He et al. 2010, and of HDRnet, Gharbi et al. 2017). A second head gives the reflection itself, which
-teaches the decoder to tell the two layers apart. A local network at full resolution then removes what is left.
-Everything that changes the photo starts at zero: untrained, the network is the identity.
+photo's own latent under guidance tokens, and the decoder gives an *affine map per pixel*, gain and offset, that turns
+the photo into the transmission: ``T = (1 + gain) * I + offset``. Such maps are smooth where the reflection is, so they
+can be enlarged to any size and applied to the full photo, whose detail they keep (the idea of the guided filter, He et
+al. 2010, and of HDRnet, Gharbi et al. 2017). A second head predicts the reflection itself, which trains the decoder to
+separate the two layers. A local network at full resolution then removes what is left. All layers that change the photo
+start at zero: untrained, the network is the identity.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -20,169 +19,46 @@ from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from models.blocks import Down, Pointwise, Up, residuals, stack, zero_conv
+from models.dereflection.affine_maps import apply_tone, weight_global_affine
 from models.dereflection.interface import Processing
-from models.efficientnet_lite import EfficientNetLite
+from models.dereflection.small_layers import Decoder, Encoder, Local, Sizes, Skips
 from models.geometry import Box, enlarge_part, pad_to
-from models.guidance import Guided, Modulations, modulated
-
-Sizes = tuple[int, ...]
-Skips = tuple[Tensor, ...]
-
-
-class Encoder(nn.Module):
-    """Photo and hint to a latent at 1/32, and skips: the photo itself, then features at 1/2, 1/4, 1/8 and 1/16.
-
-    ``lite``: the pretrained network, which reads the hint as a fourth channel. ``detail``: one convolution over the
-    photo's own pixels beside its first level, which is thin (16 channels). ``channels``: of the skips but the first.
-    """
-
-    def __init__(self, width: float, detail_channels: int, latent_channels: int) -> None:
-        super().__init__()
-        self.lite = EfficientNetLite(width, extra_channels=1)
-        self.detail = nn.Conv2d(16, detail_channels, 3, padding=1)
-        *levels, last = self.lite.channels
-        self.channels = (levels[0] + detail_channels, *levels[1:])
-        self.to_latent = Pointwise(last, latent_channels)
-
-    def forward(self, photo: Tensor, hint: Tensor | None = None) -> tuple[Tensor, Skips]:
-        if hint is None:
-            hint = torch.zeros_like(photo[:, :1])
-        shown = torch.cat([photo, hint.to(photo.dtype)], 1)
-        first, *others, last = self.lite(shown)
-        pixels = F.pixel_unshuffle(torch.cat([photo * 2 - 1, hint.to(photo.dtype)], 1), 2)
-        detail = F.silu(self.detail(pixels.to(self.detail.weight.dtype)))
-        # The photo stays as precise as it came, whatever the weights are in: the result is a change of it.
-        return self.to_latent(last), (photo, torch.cat([first, detail], 1), *others)
-
-
-class Gate(nn.Module):
-    """Lets through of a skip what the clean latent agrees with: the photo's skips hold its reflection too.
-
-    DAI's stage 3 is known to let reflections back in through the skips. One value in 0 .. 1 a channel and place.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = Pointwise(2 * channels, channels)
-
-    def forward(self, skip: Tensor, x: Tensor) -> Tensor:
-        return skip * torch.sigmoid(self.conv(torch.cat([skip, x], 1)))
-
-
-class Decoder(nn.Module):
-    """Clean latent and the photo's skips to tone maps (gain, offset), B x 6 x H x W, and the reflection, B x 3 x H x W.
-
-    ``skip_channels``, ``widths`` and ``depths`` (residual blocks): of the levels, 1/2 first.
-    """
-
-    def __init__(self, skip_channels: Sizes, widths: Sizes, depths: Sizes, latent_channels: int) -> None:
-        super().__init__()
-        upwards = (latent_channels, *reversed(widths))
-        self.bottom = residuals(latent_channels, 1)
-        self.up = nn.ModuleList(Up(a, b) for a, b in pairwise(upwards))
-        self.skips = nn.ModuleList(
-            Pointwise(a, b) for a, b in zip(reversed(skip_channels), reversed(widths), strict=True)
-        )
-        self.gates = nn.ModuleList(Gate(width) for width in reversed(widths))
-        self.blocks = nn.ModuleList(
-            residuals(width, depth) for width, depth in zip(reversed(widths), reversed(depths), strict=True)
-        )
-        self.head = zero_conv(widths[0], 24, 3)
-        self.reflection_head = zero_conv(widths[0], 12, 3)
-
-    def features(self, latent: Tensor, skips: Skips, by: Modulations | None = None) -> Tensor:
-        """The last level's features, at half the photo's size."""
-        x = self.bottom(modulated(latent, by, 0))
-        for level, photo in enumerate(reversed(skips[1:])):
-            x, skip = self.up[level](x), self.skips[level](photo)
-            x = modulated(x + self.gates[level](skip, x), by, level + 1)
-            x = self.blocks[level](x)
-        return x
-
-    def forward(self, latent: Tensor, skips: Skips, by: Modulations | None = None) -> Tensor:
-        return self.maps(self.features(latent, skips, by))
-
-    def maps(self, features: Tensor) -> Tensor:
-        return F.pixel_shuffle(self.head(features), 2)
-
-    def reflection(self, features: Tensor) -> Tensor:
-        """What the pane added, as a picture of its light."""
-        return F.pixel_shuffle(self.reflection_head(features), 2)
-
-
-class Local(nn.Module):
-    """Photo and coarse result at full resolution to what has still to be added to the result.
-
-    Its view is ``halo`` pixels to each side and it takes no mean over the picture, so tiles agree with the whole.
-    """
-
-    def __init__(self, widths: tuple[int, int], depth: int) -> None:
-        super().__init__()
-        a, b = widths
-        self.stem = nn.Conv2d(24, a, 3, padding=1)
-        self.before, self.down = stack(a, depth, context=False), Down(a, b)
-        self.inner, self.up = stack(b, depth, context=False), Up(b, a)
-        self.after, self.head = stack(a, depth, context=False), zero_conv(a, 12, 3)
-
-    @property
-    def idle(self) -> bool:
-        """Whether it was never trained: its last layer is zero, and so is all that it adds."""
-        return not any(bool(p.any()) for p in self.head.parameters())
-
-    def forward(self, photo: Tensor, coarse: Tensor) -> Tensor:
-        pixels = F.pixel_unshuffle(torch.cat([photo * 2 - 1, coarse - photo], 1), 2)
-        x = self.before(self.stem(pixels.to(self.stem.weight.dtype)))
-        x = self.after(x + self.up(self.inner(self.down(x))))
-        return F.pixel_shuffle(self.head(x), 2)
-
-
-def apply_tone(photo: Tensor, maps: Tensor) -> Tensor:
-    """``(1 + gain) * photo + offset``; ``maps`` is B x 6 x H x W, the gain's three channels first."""
-    gain, offset = maps.chunk(2, dim=1)
-    return photo * (1 + gain) + offset
-
-
-def share_tone(photo: Tensor, maps: Tensor, share: float) -> Tensor:
-    """``maps`` with a share of their change of the whole picture's tone.
-
-    That change is, for each channel, the gain and offset that bring the result back to the photo best (least
-    squares). Without it (0) the result keeps the photo's brightness and contrast.
-    """
-    if share == 1.0:
-        return maps
-    gain, offset = maps.float().chunk(2, dim=1)
-    result, shown = apply_tone(photo, maps).float().flatten(2), photo.float().flatten(2)
-    r, p = result - result.mean(2, keepdim=True), shown - shown.mean(2, keepdim=True)
-    back = (r * p).sum(2, keepdim=True) / (r**2).sum(2, keepdim=True).clamp(min=1e-6)
-    shift = shown.mean(2, keepdim=True) - back * result.mean(2, keepdim=True)
-    scale = (share + (1 - share) * back)[..., None]
-    gain, offset = (1 + gain) * scale - 1, offset * scale + ((1 - share) * shift)[..., None]
-    return torch.cat([gain, offset], 1).to(maps.dtype)
+from models.guidance import Guided
+from models.legacy import RenamedOptions
 
 
 def soften(hint: Tensor) -> Tensor:
-    """A mask at working size, B x 1 x H x W, with edges as soft as those of the brush strokes that a network is trained
-    with: two means over 5 x 5 pixels."""
+    """Blur a mask at working size, B x 1 x H x W, by two means over 5 x 5 pixels.
+
+    Its edges become as soft as those of the brush strokes that networks are trained with.
+    """
     for _ in range(2):
         hint = F.avg_pool2d(F.pad(hint, (2, 2, 2, 2), mode="replicate"), 5, 1)
     return hint
 
 
-class SmallDereflection(Guided, ModelMixin, ConfigMixin):
+class SmallDereflection(RenamedOptions, Guided, ModelMixin, ConfigMixin):
     """The embedded network; implements :class:`models.dereflection.interface.TiledNetwork`.
 
-    ``width``: factor on the channels of the encoder (1: EfficientNet-Lite0's own, which alone its published weights
-    fit). ``decoder_widths`` and ``decoder_depths``: of the levels at 1/2, 1/4, 1/8 and 1/16. ``working_size`` is the
-    longest side, in pixels, at which the whole photo is looked at. ``tokens`` are B x N x ``token_dim``; a learned null
-    token stands for "no guidance". A ``hint``, B x 1 x H x W in [0, 1], says where the reflection is (1) or that
-    nothing is known (0 all over, or None).
-    ``mirror``: average the whole photo's tone maps with those of its mirror image (a flip ensemble, Timofte et al.,
-    CVPR 2016); at working size that costs little. ``effect``: the share of the change that is applied in use, chosen
-    on held-out pairs (training.calibrate): on real photos a network is too sure of itself.
-    ``tone``: the share of the change of the whole picture's tone that is applied, chosen likewise: how dark the scene
-    is without its veil can hardly be told.
-    ``tags``: those it can be guided by (`models.guidance`); none: it was trained without.
+    Guidance ``tokens`` are B x N x ``token_dim``; a learned null token stands for "no guidance". A ``hint``,
+    B x 1 x H x W in [0, 1], is 1 where the reflection is; all 0, or None, means that nothing is known.
+
+    Args:
+        width: Factor on the encoder's channels; published weights fit 1, EfficientNet-Lite0's own.
+        detail_channels: Channels of the convolution over the photo's own pixels, beside the encoder's first level.
+        decoder_widths, decoder_depths: Channels and residual blocks of the levels at 1/2, 1/4, 1/8 and 1/16.
+        latent_channels, step_width: Channels of the latent and of the UNet.
+        local_widths, local_depth: Channels of the local network's two levels, and their gated blocks.
+        working_size: Longest side, in pixels, at which the whole photo is seen.
+        tile, overlap: Pixels of a tile's side, and shared with its neighbour.
+        flip_tta: Average the tone maps with those of the photo's mirror image (a flip ensemble, Timofte et al.,
+            CVPR 2016).
+        residual_scale: Factor on the predicted change of the photo. Chosen on held-out pairs (training.calibrate),
+            since a network trained on simulated glass changes real photos too much.
+        global_affine_weight: Weight, from 0 to 1, of the part of the change that is one affine function of the whole
+            picture (:func:`weight_global_affine`). Chosen likewise: how bright the scene is without its veil is
+            ambiguous.
+        tags: Names of the tags that can guide the network (`models.guidance`); empty: trained without guidance.
     """
 
     multiple = 32
@@ -207,9 +83,9 @@ class SmallDereflection(Guided, ModelMixin, ConfigMixin):
         working_size: int = 384,
         tile: int = 768,
         overlap: int = 16,
-        mirror: bool = False,
-        effect: float = 1.0,
-        tone: float = 1.0,
+        flip_tta: bool = False,
+        residual_scale: float = 1.0,
+        global_affine_weight: float = 1.0,
         tags: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
@@ -246,7 +122,7 @@ class SmallDereflection(Guided, ModelMixin, ConfigMixin):
 
     @classmethod
     def tiny(cls) -> SmallDereflection:
-        """A random-weight network of the same shape for tests (about 80,000 numbers)."""
+        """Make a small network with random weights (about 80,000), for tests."""
         return cls(
             width=0.1,
             detail_channels=4,
@@ -262,40 +138,40 @@ class SmallDereflection(Guided, ModelMixin, ConfigMixin):
         )
 
     def encode(self, photo: Tensor, hint: Tensor | None = None) -> tuple[Tensor, Skips]:
-        """Photo, B x 3 x H x W in [0, 1] with sides that are multiples of 32, to its latent and skips."""
+        """Encode a photo, B x 3 x H x W in [0, 1], sides multiples of 32, to its latent and skips."""
         return self.encoder(photo, hint)
 
     def step(self, latent: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """The one diffusion step: the UNet at timestep 0 adds to the photo's latent what makes it clean."""
+        """Run the one diffusion step: the UNet at timestep 0 adds to the photo's latent to make it clean."""
         if tokens is None:
             tokens = self.null_token.expand(latent.shape[0], -1, -1)
         tokens = tokens.to(latent.dtype)
         return latent + self.unet(latent, 0, encoder_hidden_states=tokens, return_dict=False)[0]
 
     def decode(self, latent: Tensor, skips: Skips, tokens: Tensor | None = None) -> Tensor:
-        """Clean latent to the picture at the size that was encoded."""
+        """Decode the clean latent to the picture at the encoded size."""
         return apply_tone(skips[0], self.decoder(latent, skips, self.modulations(tokens)))
 
     def restore(self, photo: Tensor, tokens: Tensor | None = None, hint: Tensor | None = None) -> Tensor:
-        """``decode(step(encode(photo)))`` at the size given; the local network has no part in it."""
+        """Return ``decode(step(encode(photo)))`` at the size given, without the local network."""
         latent, skips = self.encode(photo, hint)
         return self.decode(self.step(latent, tokens), skips, tokens)
 
     def separate(
         self, photo: Tensor, tokens: Tensor | None = None, hint: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The whole photo's tone maps, B x 6 x H x W, and its reflection, B x 3 x H x W, at the size given."""
+        """Return the whole photo's tone maps, B x 6 x H x W, and its reflection, B x 3 x H x W, at the size given."""
         latent, skips = self.encode(photo, hint)
         features = self.decoder.features(self.step(latent, tokens), skips, self.modulations(tokens))
         return self.decoder.maps(features), self.decoder.reflection(features)
 
     def tone_maps(self, photo: Tensor, tokens: Tensor | None = None, hint: Tensor | None = None) -> Tensor:
-        """The whole photo's tone maps, B x 6 x H x W, at the size given."""
+        """Return the whole photo's tone maps, B x 6 x H x W, at the size given."""
         latent, skips = self.encode(photo, hint)
         return self.decoder(self.step(latent, tokens), skips, self.modulations(tokens))
 
     def finish(self, photo: Tensor, maps: Tensor) -> Tensor:
-        """A full-resolution photo (or tile) and its enlarged tone maps to the result; sides multiples of 4."""
+        """Apply enlarged tone maps and the local network to a full-resolution photo or tile, sides multiples of 4."""
         coarse = apply_tone(photo, maps)
         return coarse + self.local(photo, coarse.clamp(0, 1))
 
@@ -306,9 +182,9 @@ class SmallDereflection(Guided, ModelMixin, ConfigMixin):
         tile: int | None = None,
         hint: Tensor | None = None,
     ) -> Tensor:
-        """Look at the whole photo, 1 x 3 x H x W of any size: its tone maps, reduced to ``working_size``, float32.
+        """Return the tone maps of the whole photo, 1 x 3 x H x W of any size, reduced to ``working_size``, float32.
 
-        ``hint``: 1 x 1 x H x W. The result is the same whatever the ``tile``.
+        ``hint``: 1 x 1 x H x W. The result does not depend on ``tile``.
         """
         height, width = photo.shape[-2:]
         scale = min(1.0, self.config.working_size / max(height, width))
@@ -320,15 +196,15 @@ class SmallDereflection(Guided, ModelMixin, ConfigMixin):
             hint = pad_to(soften(F.interpolate(hint.float(), small, mode="bilinear", antialias=True)), self.multiple)
         padded = pad_to(photo, self.multiple)
         maps = self.tone_maps(padded, tokens, hint).to(photo.dtype)
-        if self.config.mirror:
+        if self.config.flip_tta:
             flipped = None if hint is None else hint.flip(-1)
             maps = (maps + self.tone_maps(padded.flip(-1), tokens, flipped).flip(-1)) / 2
-        return share_tone(photo, maps[..., : small[0], : small[1]], self.config.tone)
+        return weight_global_affine(photo, maps[..., : small[0], : small[1]], self.config.global_affine_weight)
 
     def restore_tiles(
         self, photos: Tensor, context: Tensor | None, boxes: Sequence[Box], tokens: Tensor | None = None
     ) -> Tensor:
-        """Tiles of the photo at full resolution, under the whole photo's tone maps."""
+        """Restore tiles of the photo at full resolution by the whole photo's tone maps."""
         if context is None:
             raise ValueError("the small network restores tiles under the context of the whole photo")
         height, width = photos.shape[-2:]
@@ -337,4 +213,4 @@ class SmallDereflection(Guided, ModelMixin, ConfigMixin):
             full = apply_tone(photos, maps)
         else:
             full = self.finish(*(pad_to(x, self.tile_multiple) for x in (photos, maps)))[..., :height, :width]
-        return photos + self.config.effect * (full - photos)
+        return photos + self.config.residual_scale * (full - photos)

@@ -1,14 +1,13 @@
-"""How the full-size networks run fastest on one device: attention kernel, fused projections, memory layouts.
+"""Choice of the fastest way to run the full-size networks on one device: attention kernel, fused projections, layouts.
 
-Measured with the networks themselves once they are loaded, each way checked against the plain one. Not measured on a
-CPU (seconds a call; PyTorch's GroupNorm is imprecise there in `channels_last`) nor on ZeroGPU, whose main process only
-pretends to have a GPU: there the plain ways are taken that are known to be good.
+The loaded networks themselves are timed, each way compared with the plain one. Nothing is measured on a CPU (seconds a
+call; PyTorch's GroupNorm is imprecise there in `channels_last`) nor on ZeroGPU, whose main process only emulates a GPU:
+there the plain ways are used.
 
-CUDA graphs are not among them. A graph replays into fixed buffers, and what runs here keeps tensors from one call to
-the next (the zero latent's features, by size and prompt), changes its shapes with every photo, may run short of memory
-and go on in smaller tiles, and is called from several threads: each of these reads a buffer that another replay has
-overwritten, or captures an allocation that is gone. What a graph would save, the launches, is a small part of the time
-from 768 px on.
+CUDA graphs are not tried. A graph replays into fixed buffers, and this code keeps tensors between calls (the zero
+latent's features, by size and prompt), changes shapes with every photo, may run out of memory and go on in smaller
+tiles, and is called from several threads: each of these reads a buffer that another replay has overwritten, or captures
+a freed allocation. The launches that a graph saves are a small part of the time from 768 px on.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from models.dereflection.full import FullDereflection
 from models.measure import fastest, seconds
 from models.runtime import Runtime, apply_attention, heads_of, on_zero_gpu, probe
 
-SIDE = 512  # px of the picture that is measured on
+MEASURED_SIDE_PX = 512  # px of the picture that is measured on
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 PLAIN, FUSED, XFORMERS = "sdpa", "sdpa, fused projections", "xformers"
 Layout = torch.memory_format
@@ -34,7 +33,7 @@ Layout = torch.memory_format
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen. ``layouts`` by stage (encode, step, decode); ``megapixel_seconds``: measured, or None."""
+    """The chosen way. ``layouts`` by stage (encode, step, decode); ``megapixel_seconds``: measured, or None."""
 
     runtime: Runtime
     fused: bool = False
@@ -43,9 +42,9 @@ class Choice:
 
 
 def tune(network: FullDereflection, attention: str = "auto", measure: bool | None = None) -> Choice:
-    """Choose, and set the network up so. ``attention``: "auto", or one of the backends, which then is used.
+    """Choose the fastest way, and set the network up so.
 
-    ``measure``: by default on GPUs that are really there.
+    ``attention``: "auto", or the backend to use. ``measure``: by default on real GPUs.
     """
     parameter = next(network.parameters())
     device, dtype = parameter.device, parameter.dtype
@@ -68,7 +67,8 @@ def tune(network: FullDereflection, attention: str = "auto", measure: bool | Non
         use_attention(network, backend)
         return Choice(runtime, False, layouts)
     with torch.inference_mode():
-        photo = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)).to(device)
+        generator = torch.Generator().manual_seed(0)
+        photo = torch.rand(1, 3, MEASURED_SIDE_PX, MEASURED_SIDE_PX, generator=generator).to(device)
         latent, skips = network.encode(photo)
         said = []
         if attention == "auto":
@@ -105,11 +105,11 @@ def tune(network: FullDereflection, attention: str = "auto", measure: bool | Non
         network.keep_constants()
     backend = XFORMERS if attention == XFORMERS else PLAIN
     runtime = Runtime(str(device), name, backend, "measured here; " + "; ".join(said))
-    return Choice(runtime, attention == FUSED, layouts, total / (SIDE**2 / 1e6))
+    return Choice(runtime, attention == FUSED, layouts, total / (MEASURED_SIDE_PX**2 / 1e6))
 
 
 def use_attention(network: FullDereflection, way: str) -> None:
-    """Set UNet and ControlNet to "sdpa", "sdpa, fused projections" or "xformers"; what was kept is forgotten."""
+    """Set UNet and ControlNet to "sdpa", "sdpa, fused projections" or "xformers"; cached constants are cleared."""
     for part in (network.unet, network.controlnet):
         for module in part.modules():
             if isinstance(module, Attention):
@@ -122,7 +122,7 @@ def use_attention(network: FullDereflection, way: str) -> None:
 
 
 def fuse(attention: Attention, on: bool) -> None:
-    """Add the projection that does for several at once (diffusers keeps the single ones beside it), or take it off."""
+    """Add the fused projection (diffusers keeps the single ones beside it), or remove it."""
     for name in ("to_qkv", "to_kv"):
         if hasattr(attention, name):
             delattr(attention, name)
@@ -132,7 +132,7 @@ def fuse(attention: Attention, on: bool) -> None:
 
 
 def _once(prepare: Callable[[], object], call: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """``call``, with ``prepare`` before the first time."""
+    """Return ``call``, preceded by ``prepare`` the first time."""
     done: list[bool] = []
 
     def run() -> Tensor:

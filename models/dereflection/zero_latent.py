@@ -1,7 +1,7 @@
-"""The part of the one-step UNet that does not depend on the photo, computed once and kept.
+"""The part of the one-step UNet that does not depend on the photo, computed once and cached.
 
-DAI gives its UNet an all-zero latent, so the features of its down and mid blocks are the same for every photo
-of one size and one prompt; the photo comes in afterwards, added by the ControlNet.
+DAI gives its UNet an all-zero latent, so the features of its down and mid blocks are the same for every photo of one
+size and one prompt; the photo is added afterwards, by the ControlNet.
 """
 
 from __future__ import annotations
@@ -35,18 +35,19 @@ class Constants(NamedTuple):
 
     @property
     def nbytes(self) -> int:
+        """Their memory in bytes."""
         return sum(t.nbytes for t in (self.tokens, self.embedding, self.mid, *self.down))
 
 
 def check_plain(unet: UNet2DConditionModel) -> None:
-    """Raise ValueError for UNets whose forward pass is more than the one restated here."""
+    """Raise ValueError for UNets whose forward pass has parts that :func:`finish` lacks."""
     for name in UNSUPPORTED:
         if unet.config.get(name):
             raise ValueError(f"The UNet's `{name}` is not supported; use one shaped like Stable Diffusion's.")
 
 
 def compute(unet: UNet2DConditionModel, size: tuple[int, int], tokens: Tensor) -> Constants:
-    """Down and mid features of the zero latent of ``size`` (h, w); ``tokens`` are B x N x C."""
+    """Compute down and mid features of the zero latent of ``size`` (h, w); ``tokens`` are B x N x C."""
     zeros = tokens.new_zeros(tokens.shape[0], unet.config["in_channels"], *size)
     embedding = unet.time_embedding(unet.get_time_embed(sample=zeros, timestep=0))
     down, mid = down_and_mid(unet, zeros, embedding, tokens)
@@ -54,9 +55,9 @@ def compute(unet: UNet2DConditionModel, size: tuple[int, int], tokens: Tensor) -
 
 
 def finish(unet: UNet2DConditionModel, constants: Constants, down: list[Tensor], mid: Tensor, tokens: Tensor) -> Tensor:
-    """The UNet's up path from the constants plus the ControlNet's features: the clean latent, B x C x h x w.
+    """Run the UNet's up path on the constants plus the ControlNet's features: the clean latent, B x C x h x w.
 
-    The constants may be of batch 1 and serve any batch.
+    Constants of batch 1 serve any batch.
     """
     features = [own + added for own, added in zip(constants.down, down, strict=True)]
     hidden = constants.mid + mid
@@ -77,7 +78,7 @@ def finish(unet: UNet2DConditionModel, constants: Constants, down: list[Tensor],
 
 
 class ConstantStore:
-    """Keeps constants by size and prompt, the latest used, up to ``max_bytes``.
+    """Caches constants by size and prompt, the latest used, up to ``max_bytes``.
 
     It does not notice that weights change: clear it then.
     """
@@ -88,7 +89,7 @@ class ConstantStore:
         self._kept: list[Constants] = []  # latest used last
 
     def get(self, unet: UNet2DConditionModel, size: tuple[int, int], tokens: Tensor) -> Constants:
-        """What :func:`compute` gives, from the store where it is there."""
+        """Return what :func:`compute` gives, from the cache where it is there."""
         for place, constants in enumerate(self._kept):
             if constants.down[0].shape[-2:] == size and _same(constants.tokens, tokens):
                 self._kept.append(self._kept.pop(place))
@@ -101,6 +102,7 @@ class ConstantStore:
         return constants
 
     def clear(self) -> None:
+        """Empty the cache."""
         self._kept.clear()
 
 

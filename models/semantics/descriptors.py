@@ -1,8 +1,8 @@
-"""What local patches look like: dense SIFT descriptors (Lowe, IJCV 2004) with colour and place, batched torch.
+"""Dense SIFT descriptors of local patches (Lowe, IJCV 2004) with colour and place, in batched torch.
 
-A descriptor is 4 x 4 cells of 4 x 4 pixels, each with the energy of gradients in eight directions, normalised so that
-contrast does not matter (a veil lowers it), clipped, normalised again, and rooted (Arandjelovic and Zisserman, CVPR
-2012). Neighbours are 4 pixels apart. Larger patches are those of smaller pictures.
+A descriptor is 4 x 4 cells of 4 x 4 pixels, each with the energy of gradients in eight directions, normalised for
+contrast (which a veil lowers), clipped, normalised again, and square-rooted (Arandjelovic and Zisserman, CVPR 2012).
+Patches are 4 pixels apart. Larger patches come from smaller pictures.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-DIRECTIONS, CELL, SIDE = 8, 4, 4
-SHAPE = DIRECTIONS * SIDE * SIDE
-BESIDE = 5  # three of colour, two of place
-FAINT = 0.02  # descriptors below this norm are mostly noise
-CLIP = 0.2
+DIRECTIONS, CELL_PX, CELLS_ACROSS = 8, 4, 4
+SHAPE_DIM = DIRECTIONS * CELLS_ACROSS * CELLS_ACROSS
+COLOUR_PLACE_DIM = 5  # three of colour, two of place
+NORM_FLOOR = 0.02  # descriptors below this norm are mostly noise
+MAX_VALUE = 0.2
 
 
-def describe(photo: Tensor) -> tuple[Tensor, Tensor]:
-    """B x 3 x H x W in [0, 1] to shapes, B x N x 128, and colour and place, B x N x 5, of N patches.
+def dense_sift(photo: Tensor) -> tuple[Tensor, Tensor]:
+    """Return shapes, B x N x 128, and colour and place, B x N x 5, of N patches of B x 3 x H x W in [0, 1].
 
     Sides are at least 16 px. Place is -0.5 .. 0.5 across and down.
     """
     cells = _directions(photo)
     batch = len(photo)
-    shape = F.unfold(cells, SIDE).transpose(1, 2)
-    shape = shape / (shape.norm(dim=2, keepdim=True) + FAINT)
-    shape = shape.clamp(max=CLIP)
+    shape = F.unfold(cells, CELLS_ACROSS).transpose(1, 2)
+    shape = shape / (shape.norm(dim=2, keepdim=True) + NORM_FLOOR)
+    shape = shape.clamp(max=MAX_VALUE)
     shape = (shape / (shape.norm(dim=2, keepdim=True) + 1e-3) + 1e-6).sqrt()
-    colour = F.avg_pool2d(photo, CELL * SIDE, CELL)
+    colour = F.avg_pool2d(photo, CELL_PX * CELLS_ACROSS, CELL_PX)
     rows, columns = colour.shape[-2:]
     down, across = (torch.linspace(-0.5, 0.5, n, device=photo.device, dtype=photo.dtype) for n in (rows, columns))
     place = torch.stack(torch.meshgrid(across, down, indexing="xy")).expand(batch, -1, -1, -1)
@@ -39,7 +39,7 @@ def describe(photo: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _directions(photo: Tensor) -> Tensor:
-    """Energy of gradients by direction, of the strongest colour, in overlapping cells: B x 8 x H/4 x W/4."""
+    """Return the energy of gradients by direction, of the strongest colour, in overlapping cells: B x 8 x H/4 x W/4."""
     padded = F.pad(photo, (1, 1, 1, 1), mode="replicate")
     across = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]
     down = padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
@@ -50,4 +50,4 @@ def _directions(photo: Tensor) -> Tensor:
     square = along * along
     energy = square * square * along / (across**2 + down**2 + 1e-8) ** 2
     # Twice the cell's width, as a pixel counts for its neighbours too.
-    return F.avg_pool2d(energy, 2 * CELL, CELL, CELL // 2, count_include_pad=False)
+    return F.avg_pool2d(energy, 2 * CELL_PX, CELL_PX, CELL_PX // 2, count_include_pad=False)

@@ -1,10 +1,10 @@
-"""The image side of semantic guidance: a photo of any size, seen whole at low resolution, to a score for each tag.
+"""The tagger: a photo, reduced to a small square, to a score for each tag.
 
-Two thousand photos are too few for a network to learn from nothing what photos are made of. So local patches are
-described by dense SIFT (`models.semantics.descriptors`), the photo by how its patches differ from a codebook of
-typical ones, a **Fisher vector** (Perronnin, Sanchez and Mensink, ECCV 2010: what won ImageNet before deep networks),
-and only the last, linear layer is learnt by gradient. The codebook, a principal axis projection and a mixture of
-Gaussians, comes from the training photos' own patches (:meth:`TagNetwork.fit_codebook`).
+Two thousand photos are too few to train image features from scratch. So local patches are described by dense SIFT
+(`models.semantics.descriptors`), the photo by how its patches differ from a codebook of typical ones, a **Fisher
+vector** (Perronnin, Sanchez and Mensink, ECCV 2010), and only the last, linear layer is trained by gradient descent.
+The codebook, a PCA projection and a mixture of Gaussians, is fitted to the training photos' own patches
+(:meth:`TagNetwork.fit_codebook`).
 """
 
 from __future__ import annotations
@@ -17,25 +17,29 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from models.semantics.descriptors import BESIDE, SHAPE, describe
+from models.semantics.descriptors import COLOUR_PLACE_DIM, SHAPE_DIM, dense_sift
 from models.semantics.vocabulary import vocabulary
 
-FAINTEST = 1e-3  # least variance of a Gaussian
+MIN_VARIANCE = 1e-3  # least variance of a Gaussian
 
 
 def squeeze(photo: Tensor, size: int) -> Tensor:
-    """A B x 3 x H x W photo, whole, as a square of ``size`` px; antialiased."""
+    """Resize a whole B x 3 x H x W photo to a square of ``size`` px, antialiased."""
     if photo.shape[-2:] == (size, size):
         return photo
     return F.interpolate(photo, (size, size), mode="bilinear", antialias=True)
 
 
 class TagNetwork(ModelMixin, ConfigMixin):
-    """``tags`` are the names of the outputs (those of the vocabulary where none are given); they are kept with the
-    weights, so that a vocabulary that grows later does not shift them.
+    """The tagging network.
 
-    ``sizes`` are the sides in pixels of the squares that the whole photo is squeezed into, the largest first; in each
-    of them patches are described. ``axes`` principal axes of their shape are kept; the mixture has ``gaussians``.
+    Args:
+        tags: Names of the outputs, by default the vocabulary's. They are kept with the weights, so that a vocabulary
+            that grows later does not shift them.
+        sizes: Sides in pixels of the squares that the photo is reduced to, the largest first; patches of each are used.
+        axes: Principal axes of the patches' shape that are kept.
+        gaussians: Components of the mixture.
+        dropout: Share of the Fisher vector that is dropped in training.
     """
 
     config_name = "config.json"
@@ -55,9 +59,9 @@ class TagNetwork(ModelMixin, ConfigMixin):
         self.register_to_config(tags=tags)
         if any(size % self.multiple for size in sizes) or list(sizes) != sorted(sizes, reverse=True):
             raise ValueError(f"sizes must be multiples of {self.multiple}, the largest first; got {list(sizes)}.")
-        depth = axes + BESIDE
-        self.middle = nn.Parameter(torch.zeros(SHAPE))
-        self.projection = nn.Parameter(torch.eye(SHAPE, axes))
+        depth = axes + COLOUR_PLACE_DIM
+        self.middle = nn.Parameter(torch.zeros(SHAPE_DIM))
+        self.projection = nn.Parameter(torch.eye(SHAPE_DIM, axes))
         self.beside = nn.Parameter(torch.tensor([[0.45, 0.45, 0.45, 0.0, 0.0], [1.0, 1.0, 1.0, 0.7, 0.7]]))
         self.shares = nn.Parameter(torch.full((gaussians,), -math.log(gaussians)))  # logarithms
         self.means = nn.Parameter(torch.randn(gaussians, depth) * 0.1)
@@ -69,6 +73,7 @@ class TagNetwork(ModelMixin, ConfigMixin):
 
     @property
     def tags(self) -> tuple[str, ...]:
+        """Names of the outputs."""
         return tuple(self.config.tags)
 
     @property
@@ -77,56 +82,56 @@ class TagNetwork(ModelMixin, ConfigMixin):
         return int(self.config.sizes[0])
 
     def forward(self, photo: Tensor) -> Tensor:
-        """B x 3 x H x W in [0, 1], of any size, to the logits of the tags, B x T."""
+        """Return the logits of the tags, B x T, of B x 3 x H x W in [0, 1], of any size."""
         return self.score(self.fisher_vector(self.patches(photo)))
 
     def score(self, vector: Tensor) -> Tensor:
-        """Fisher vectors, B x D, to logits."""
+        """Map Fisher vectors, B x D, to logits."""
         logits: Tensor = self.head(self.drop(vector))
         return logits
 
     def patches(self, photo: Tensor) -> Tensor:
-        """The descriptors of a photo at all sizes, on their principal axes: B x N x depth."""
+        """Return the descriptors of a photo at all sizes, on their principal axes: B x N x depth."""
         found = []
         for size in self.config.sizes:
             photo = squeeze(photo, size)
-            shape, beside = describe(photo)
+            shape, beside = dense_sift(photo)
             found.append(
                 torch.cat([(shape - self.middle) @ self.projection, (beside - self.beside[0]) * self.beside[1]], 2)
             )
         return torch.cat(found, 1)
 
     def responsibilities(self, patches: Tensor) -> Tensor:
-        """Of each patch to each Gaussian: B x N x words, 1 in all."""
+        """Return the responsibility of each Gaussian for each patch: B x N x gaussians, of sum 1."""
         precision = torch.exp(-self.variances)
         constant = (self.means**2 * precision).sum(1) + self.variances.sum(1) - 2 * self.shares
         distance = patches**2 @ precision.T - 2 * patches @ (self.means * precision).T + constant
         return torch.softmax(-distance / 2, 2)
 
     def fisher_vector(self, patches: Tensor) -> Tensor:
-        """How the patches' means and variances differ from the codebook's: B x 2 words depth, of length sqrt of that.
+        """Return the deviation of the patches' means and variances from the codebook's: B x D, D = 2 gaussians depth.
 
-        Rooted with its sign and normalised (the improved Fisher vector).
+        Square-rooted with its sign and normalised to the length sqrt(D) (the improved Fisher vector).
         """
         given = self.responsibilities(patches).transpose(1, 2)
         count = given.sum(2, keepdim=True)
         first, second = given @ patches, given @ patches**2
         deviation, share = torch.exp(self.variances / 2), torch.exp(self.shares)[:, None]
         mean = (first - count * self.means) / deviation / share.sqrt()
-        spread = (second - 2 * self.means * first + count * self.means**2) / deviation**2 - count
-        both = torch.cat([mean.flatten(1), (spread / (2 * share).sqrt()).flatten(1)], 1) / patches.shape[1]
+        variance = (second - 2 * self.means * first + count * self.means**2) / deviation**2 - count
+        both = torch.cat([mean.flatten(1), (variance / (2 * share).sqrt()).flatten(1)], 1) / patches.shape[1]
         rooted = both.sign() * (both.abs() + 1e-12).sqrt()
         return F.normalize(rooted, dim=1) * math.sqrt(both.shape[1])
 
     @torch.no_grad()
     def fit_codebook(self, photos: Tensor, seed: int, kept: int = 150, rounds: int = 12) -> None:
-        """Axes and mixture from ``kept`` patches of each photo (B x 3 x H x W): PCA, k-means, then EM."""
+        """Fit axes and mixture to ``kept`` patches of each photo (B x 3 x H x W): PCA, k-means, then EM."""
         generator = torch.Generator().manual_seed(seed)
         shapes, besides = [], []
         for photo in photos.split(1):
             for size in self.config.sizes:
                 photo = squeeze(photo, size)
-                shape, beside = describe(photo)
+                shape, beside = dense_sift(photo)
                 chosen = torch.randint(shape.shape[1], (max(1, kept // len(self.config.sizes)),), generator=generator)
                 shapes.append(shape[0, chosen])
                 besides.append(beside[0, chosen])
@@ -150,5 +155,5 @@ class TagNetwork(ModelMixin, ConfigMixin):
             count = given.sum(0).clamp(min=1e-3)
             self.shares.copy_((count / count.sum()).log())
             self.means.copy_(given.T @ patches / count[:, None])
-            spread = given.T @ patches**2 / count[:, None] - self.means**2
-            self.variances.copy_(spread.clamp(min=FAINTEST).log())
+            variance = given.T @ patches**2 / count[:, None] - self.means**2
+            self.variances.copy_(variance.clamp(min=MIN_VARIANCE).log())

@@ -1,4 +1,4 @@
-"""The guide's pipeline: one photo in, scored tags out; in time that does not grow with the photo."""
+"""The tagging pipeline: one photo in, scored tags out, in time that does not grow with the photo."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.loading import load_part, read_config, write_config
 from models.runtime import torch_dtype
 from models.semantics.network import TagNetwork, squeeze
 
-SEEN = 4  # times the network's size: a larger photo is thinned out to about this first
+THINNED_SIDE_FACTOR = 4  # times the network's size: a larger photo is thinned out to about this first
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ScoredTag:
 
 
 class SemanticsPipeline:
-    """Says which coarse tags a photo shows, most likely first; deterministic. Always float32: it is small."""
+    """Scores coarse tags for a photo, the most likely first; deterministic. Always float32, as it is small."""
 
     def __init__(self, network: TagNetwork) -> None:
         self.network = network.float().eval()
@@ -37,7 +37,7 @@ class SemanticsPipeline:
     def from_pretrained(
         cls, folder: str | Path, device: str = "cpu", dtype: str = "float32", attention: str = "sdpa"
     ) -> SemanticsPipeline:
-        """Load what :meth:`save_pretrained` wrote. ModelError where the folder is not such a pipeline."""
+        """Load what :meth:`save_pretrained` wrote. Raises ModelError where the folder is not such a pipeline."""
         folder = Path(folder)
         name = read_config(folder, "semantics").get("_class_name")
         if name != cls.__name__:
@@ -55,10 +55,10 @@ class SemanticsPipeline:
 
     @torch.inference_mode()
     def __call__(self, photo: np.ndarray) -> list[ScoredTag]:
-        """The tags of ``photo``, H x W x 3 float32, sRGB in [0, 1], all of them, the most likely first.
+        """Return all tags of ``photo``, H x W x 3 float32, sRGB in [0, 1], the most likely first.
 
-        The photo and its mirror image are looked at, and the scores are the mean. ValueError for a photo of another
-        shape or with values that are not finite.
+        Scores are the mean over the photo and its mirror image. Raises ValueError for a photo of another shape or with
+        values that are not finite.
         """
         small = self.thin(photo)
         check_photo(small)
@@ -68,13 +68,13 @@ class SemanticsPipeline:
         return sorted(found, key=lambda tag: -tag.score)
 
     def thin(self, photo: np.ndarray) -> np.ndarray:
-        """Of a large photo a grid of places, each the mean of four pixels; still larger than what the network sees.
+        """Reduce a large photo to a grid of places, each the mean of four pixels, larger than the network's input.
 
-        Reading 50 megapixels takes longer than all else together; squeezing the grid averages 64 pixels and more.
+        Reading all of 50 megapixels takes longer than the rest together; resizing the grid averages 64 pixels and more.
         """
         if photo.ndim != 3:
             return photo
-        down, across = (max(1, side // (SEEN * self.network.size)) for side in photo.shape[:2])
+        down, across = (max(1, side // (THINNED_SIDE_FACTOR * self.network.size)) for side in photo.shape[:2])
         if down == across == 1:
             return photo
         height, width = photo.shape[0] // down, photo.shape[1] // across

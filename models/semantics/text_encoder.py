@@ -1,4 +1,4 @@
-"""The full tier's embedding of words: the base model's own text encoder, CLIP for Stable Diffusion, Gemma for SANA."""
+"""The full tier's text encoder: the base model's own, CLIP for Stable Diffusion, Gemma for SANA."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import Tensor
 from models.errors import ModelError
 from models.loading import load_part
 from models.runtime import torch_dtype
-from models.semantics.lending import lent
+from models.semantics.temporary_model import temporary_model
 
 TASK = "text-encoder"  # in the catalog
 CLIP, GEMMA = "CLIPTextModel", "Gemma2Model"
-SANA_LENGTH = 300  # tokens, as SanaPipeline has it
+SANA_MAX_TOKENS = 300  # tokens, as SanaPipeline has it
 
 
 class BaseTextEncoder:
-    """Words to the tokens that a base model's cross-attention was trained with: 1 x N x dim.
+    """Encodes text to the tokens that a base model's cross-attention was trained with: 1 x N x dim.
 
-    ``folder`` has ``text_encoder/`` and ``tokenizer/``, as diffusers keeps them. CLIP's are all 77, padding included,
-    as Stable Diffusion sees them; Gemma's are those of the words, which is what SANA's mask leaves. The model is
-    loaded for each call and freed after. ModelError where the folder holds neither.
+    ``folder`` has ``text_encoder/`` and ``tokenizer/``, as diffusers keeps them. CLIP gives all 77 tokens, padding
+    included, as Stable Diffusion uses them; Gemma those of the words, which is what SANA's mask leaves. The model is
+    loaded for each call and freed after. Raises ModelError where the folder holds neither.
     """
 
     def __init__(self, folder: Path, device: str = "cpu", dtype: str = "float32") -> None:
@@ -46,7 +46,7 @@ class BaseTextEncoder:
                 "(SANA) are known."
             )
         model = load_part(kind, self.folder, "text_encoder", self.dtype).eval().to(self.device)
-        with lent(None, model):
+        with temporary_model(None, model):
             return self._tokens(model, tokenizer, text, kind is CLIPTextModel).clone()
 
     def _tokens(self, model: Any, tokenizer: Any, text: str, clip: bool) -> Tensor:
@@ -56,15 +56,15 @@ class BaseTextEncoder:
             tokens: Tensor = model(given.input_ids.to(self.device)).last_hidden_state
             return tokens
         words = text.lower().strip()  # as SANA was trained
-        given = tokenizer(words, truncation=True, max_length=SANA_LENGTH, return_tensors="pt").to(self.device)
+        given = tokenizer(words, truncation=True, max_length=SANA_MAX_TOKENS, return_tensors="pt").to(self.device)
         tokens = model(given.input_ids, attention_mask=given.attention_mask).last_hidden_state
         return tokens[given.attention_mask.bool()][None]
 
 
 class NamedTextEncoder:
-    """:class:`BaseTextEncoder` of an id in the catalog, which is looked up, and downloaded, when there is text.
+    """:class:`BaseTextEncoder` of an id in the catalog, which is resolved, and downloaded, on the first text.
 
-    Raises ModelError, then, where it cannot be had.
+    Raises ModelError then, where it is unavailable.
     """
 
     def __init__(self, model_id: str, device: str = "cpu", dtype: str = "float32") -> None:

@@ -1,6 +1,6 @@
-"""The coarse tags, the words that mean them and the ImageNet classes behind them: the data of this folder, read once.
+"""The coarse tags, the words that mean them and their ImageNet classes: this folder's data, read once.
 
-``tags.toml`` states the rule by which classes became tags. No torch here: pages and command lines read this.
+``tags.toml`` states the rule by which classes became tags. Does not import torch, since command lines read this.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Vocabulary:
     longest: int
 
     def index(self, tag: str) -> int:
-        """Place of a tag among the scores; ValueError for a name that is no tag."""
+        """Return a tag's place among the scores. Raises ValueError for an unknown name."""
         return self.tags.index(tag)
 
 
 @cache
 def vocabulary() -> Vocabulary:
-    """The vocabulary of this folder's tags.toml and classes.csv."""
+    """Return the vocabulary of this folder's tags.toml and classes.csv."""
     entries = tomllib.loads((HERE / "tags.toml").read_text(encoding="utf-8"))["tag"]
     words: dict[str, list[str]] = {}
     tags = tuple(entry["name"] for entry in entries)
@@ -62,7 +62,7 @@ def _add(words: dict[str, list[str]], word: str, tag: str) -> None:
 
 
 def fold(text: str) -> str:
-    """Lower case without accents, hyphens and apostrophes; words parted by one space: "T-Shirt" is "t shirt"."""
+    """Lower the case, and remove accents, hyphens, apostrophes and repeated spaces: "T-Shirt" is "t shirt"."""
     plain = unicodedata.normalize("NFKD", text.casefold())
     plain = "".join(c for c in plain if not unicodedata.combining(c))
     return " ".join(re.findall(r"\w+", plain.replace("'", "").replace("’", "").replace("_", " ")))

@@ -1,4 +1,4 @@
-"""From what people type, or a captioner says, to tags: any case, several at once; what is unknown is named."""
+"""Tags that a typed text or a caption means: any case, several at once; unknown words are reported."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from models.semantics.vocabulary import Vocabulary, fold, vocabulary
 
-LONGEST = 2000  # characters of a text that are read
-NAMED = 8  # unknown words that a note names
+MAX_TEXT_LENGTH = 2000  # characters of a text that are read
+MAX_UNKNOWN_NAMED = 8  # unknown words that a note names
 _SEPARATORS = re.compile(r"[,;/|\n\r\t·•+&#。、，；:!?()\[\]{}\"“”…]+|\.(?=\s|$)")
 _NOT = {"no", "not", "without", "non", "never", "except"}
 # What says nothing of what is shown. A negation holds up to the next separator or one of _ENDS.
@@ -28,9 +28,13 @@ _IRREGULAR = {
 
 @dataclass(frozen=True)
 class Reading:
-    """``tags``: what was asked for, in the order first said. ``excluded``: what was said not to be there.
+    """The tags of a text.
 
-    ``unknown``: words that mean no tag, as they were typed. ``notes``: sentences for people and the run record.
+    Attributes:
+        tags: Requested tags, in the order of first mention.
+        excluded: Tags said not to be shown.
+        unknown: Words that mean no tag, as typed.
+        notes: Sentences for the user and the run record.
     """
 
     tags: tuple[str, ...] = ()
@@ -40,21 +44,21 @@ class Reading:
 
 
 def read_words(text: str) -> Reading:
-    """The tags a text means.
+    """Return the tags that a text means.
 
-    Words are parted by spaces, commas or other separators; of phrases the longest known one counts ("hot dog" is no
-    dog); plurals, accents and case do not matter; "no dog", "without people" and "-dog" exclude. Of a text longer than
-    ``LONGEST`` characters the beginning is read. A tag both asked for and excluded is a contradiction: it is left out.
-    Every text has an answer; what was not understood is named in ``notes``.
+    Words are separated by spaces, commas or other separators; the longest known phrase counts ("hot dog" is no dog);
+    plurals, accents and case do not matter; "no dog", "without people" and "-dog" exclude. Of a text longer than
+    ``MAX_TEXT_LENGTH`` characters the beginning is read. A tag both requested and excluded is left out. Every text has
+    an answer; ``notes`` name what was not understood.
     """
     known = vocabulary()
     asked: dict[str, None] = {}
     excluded: dict[str, None] = {}
     unknown: dict[str, str] = {}
     notes = []
-    if len(text) > LONGEST:
-        notes.append(f"Of the {len(text):,} characters of the guidance text, the first {LONGEST:,} were read.")
-        text = text[:LONGEST]
+    if len(text) > MAX_TEXT_LENGTH:
+        notes.append(f"Of the {len(text):,} characters of the guidance text, the first {MAX_TEXT_LENGTH:,} were read.")
+        text = text[:MAX_TEXT_LENGTH]
     for segment in _SEPARATORS.split(text):
         _read_segment(segment, known, asked, excluded, unknown)
     both = [tag for tag in asked if tag in excluded]
@@ -63,8 +67,9 @@ def read_words(text: str) -> Reading:
         notes.append(f"The guidance text both asks for and excludes {_list(both)}: left out, since that contradicts.")
     tags = tuple(tag for tag in asked if tag not in both)
     if unknown:
-        shown = [f"“{word if len(word) <= 30 else word[:29] + '…'}”" for word in list(unknown.values())[:NAMED]]
-        more = f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
+        named = list(unknown.values())[:MAX_UNKNOWN_NAMED]
+        shown = [f"“{word if len(word) <= 30 else word[:29] + '…'}”" for word in named]
+        more = f" and {len(unknown) - MAX_UNKNOWN_NAMED} more" if len(unknown) > MAX_UNKNOWN_NAMED else ""
         notes.append(f"Unknown to the guide (everyday English words), and not used: {', '.join(shown)}{more}.")
     if not tags and not text.strip():
         notes.append("The guidance text is empty: nothing was guided by it.")
@@ -103,7 +108,7 @@ def _split(segment: str) -> list[str]:
 
 
 def _longest(words: list[tuple[str, str]], at: int, known: Vocabulary) -> tuple[int, tuple[str, ...]] | None:
-    """How many words from ``at`` on make the longest known phrase, and its tags."""
+    """Return the number of words from ``at`` on in the longest known phrase, and its tags."""
     for count in range(min(known.longest, len(words) - at), 0, -1):
         phrase = " ".join(word for word, _ in words[at : at + count])
         for form in _singulars(phrase):
@@ -113,7 +118,7 @@ def _longest(words: list[tuple[str, str]], at: int, known: Vocabulary) -> tuple[
 
 
 def _singulars(phrase: str) -> list[str]:
-    """The phrase, and what its last word may be the plural of."""
+    """Return the phrase, and the singulars that its last word may be the plural of."""
     head, _, last = phrase.rpartition(" ")
     forms = [last, _IRREGULAR.get(last, last)]
     if last.endswith("ies"):

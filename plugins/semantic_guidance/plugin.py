@@ -59,12 +59,12 @@ class SemanticGuidance:
 
     def run(self, picture: Picture, params: Params, ctx: RunContext) -> Guidance:
         """Return the tags of ``params.text`` if given, else the likeliest tags of the picture and a caption."""
-        from models.semantics.words import LONGEST, read_words
+        from models.semantics.words import MAX_TEXT_LENGTH, read_words
 
         if params.text.strip():
             reading = read_words(params.text)
             ctx.notes.extend(reading.notes)
-            caption = " ".join(params.text[:LONGEST].split())
+            caption = " ".join(params.text[:MAX_TEXT_LENGTH].split())
             return Guidance(caption if reading.tags else "", [Tag(name) for name in reading.tags], "your words")
         found = {tag.name: tag.score for tag in self._pipeline(picture.pixels)}
         kept = list(found)[: params.most]

@@ -63,7 +63,7 @@ def make_catalog(folder: Path, text: str, **more: str) -> Catalog:
 
 
 def where(catalog):
-    return hub.describe(catalog)[0]["where"]
+    return hub.list_models(catalog)[0]["where"]
 
 
 def stored(tmp_path):

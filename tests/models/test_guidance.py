@@ -15,7 +15,7 @@ from models.deblur.pipeline import DeblurPipeline
 from models.dereflection.full import FullDereflection
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
-from models.guidance import SLOTS, TagTokens, modulated
+from models.guidance import MAX_TAG_TOKENS, TagTokens, modulated
 from models.loading import CONFIG
 
 TAGS = ("dog", "cat or fox", "bird", "car", "food", "tree")
@@ -54,17 +54,17 @@ def test_tokens_are_the_null_token_plus_vectors_by_score():
     torch.manual_seed(0)
     table, null = TagTokens(TAGS, 8), torch.randn(1, 1, 8)
     scores = torch.tensor([[0.0, 1.0, 0.5, 0.0, 0.0, 0.0], [0.0] * 6])
-    assert torch.equal(table(scores, null), null.expand(2, SLOTS, 8))  # untrained, tags change nothing
+    assert torch.equal(table(scores, null), null.expand(2, MAX_TAG_TOKENS, 8))  # untrained, tags change nothing
     torch.nn.init.normal_(table.table)
     tokens = table(scores, null)
     vectors = table.table - table.table.mean(0)
     torch.testing.assert_close(tokens[0, 0], null[0, 0] + 8**0.5 * vectors[1])
     torch.testing.assert_close(tokens[0, 1], null[0, 0] + 0.5 * 8**0.5 * vectors[2])
-    every = TagTokens(TAGS[:SLOTS], 8)
+    every = TagTokens(TAGS[:MAX_TAG_TOKENS], 8)
     torch.nn.init.normal_(every.table)  # all tags together say nothing
-    torch.testing.assert_close(every(torch.ones(1, SLOTS), null).sum(1), SLOTS * null[:, 0])
-    assert torch.equal(tokens[0, 2:], null[0].expand(SLOTS - 2, 8)) and torch.equal(
-        tokens[1], tokens[0, 2:3].expand(SLOTS, 8)
+    torch.testing.assert_close(every(torch.ones(1, MAX_TAG_TOKENS), null).sum(1), MAX_TAG_TOKENS * null[:, 0])
+    assert torch.equal(tokens[0, 2:], null[0].expand(MAX_TAG_TOKENS - 2, 8)) and torch.equal(
+        tokens[1], tokens[0, 2:3].expand(MAX_TAG_TOKENS, 8)
     )
     assert torch.equal(table(scores[:1], null), tokens[:1])  # a sample does not depend on its batch
 
@@ -112,7 +112,7 @@ def test_what_is_not_used_is_said(pipeline, photo):
     output = pipeline(photo, tags={"dog": 1.0, "yeti": 1.0})
     assert np.array_equal(output.image, pipeline(photo, tags={"dog": 1.0}).image) and "'yeti'" in output.notes[0]
     many = pipeline(photo, tags=dict.fromkeys(TAGS, 1.0))
-    assert f"{SLOTS} strongest tags; food, tree had no part" in many.notes[0]
+    assert f"{MAX_TAG_TOKENS} strongest tags; food, tree had no part" in many.notes[0]
 
 
 def test_tags_act_on_the_pre_reconstruction_and_text_in_the_step_alone(photo):

@@ -49,7 +49,7 @@ def flip_a_bit(file: Path) -> None:
 
 
 def where(catalog, model_id):
-    return next(row["where"] for row in hub.describe(catalog) if row["id"] == model_id)
+    return next(row["where"] for row in hub.list_models(catalog) if row["id"] == model_id)
 
 
 def test_an_embedded_model_resolves_to_its_folder(catalog, tmp_path):
@@ -249,7 +249,7 @@ def test_a_catalog_that_is_not_there_is_named(monkeypatch, tmp_path):
 
 def test_the_description_is_json_and_complete(catalog, tmp_path):
     shutil.rmtree(tmp_path / "other")
-    rows = {row["id"]: row for row in json.loads(json.dumps(hub.describe(catalog)))}
+    rows = {row["id"]: row for row in json.loads(json.dumps(hub.list_models(catalog)))}
     assert rows["small"]["where"] == "embedded" and rows["better"]["where"] == "local"
     assert rows["other"]["where"] == "missing"
     assert set(rows["small"]) >= {"id", "name", "task", "tier", "licence", "size_mb", "quality", "where"}

@@ -209,11 +209,6 @@ def test_peak_memory_is_measured_from_the_last_reset():
     assert runtime.peak_memory_mb("cpu") < before + 100
 
 
-def test_seeds():
-    first, second, other = (torch.randn(4, generator=runtime.seeded(s)) for s in (7, 7, 8))
-    assert torch.equal(first, second) and not torch.equal(first, other)
-
-
 def test_threads_follow_the_environment_and_the_container(monkeypatch):
     before = torch.get_num_threads()
     try:

@@ -29,9 +29,10 @@ def test_the_effect_with_the_best_gain_is_written(run, tmp_path, capsys):
     out = tmp_path / "calibrated"
     calibrate.main(["--run", str(run), "--out", str(out)])
     calibration = json.loads((out / "record.json").read_text())["calibration"]
-    rows = {(row["working_size"], row["tone"], row["effect"]): row for row in calibration["rows"]}
-    assert list(rows) == list(product((64, 96), calibrate.TONES, calibrate.EFFECTS))
-    chosen = calibration["working_size"], calibration["tone"], calibration["effect"]
+    keys = ("working_size", "global_affine_weight", "residual_scale")
+    rows = {tuple(row[key] for key in keys): row for row in calibration["rows"]}
+    assert list(rows) == list(product((64, 96), calibrate.GLOBAL_AFFINE_WEIGHTS, calibrate.RESIDUAL_SCALES))
+    chosen = tuple(calibration[key] for key in keys)
     assert chosen == max(rows, key=lambda use: rows[use]["psnr"] + rows[use]["aligned"])
     assert sum(calibration["pairs"].values()) == 8
     assert rows[64, 1.0, 0.4]["sharp"] > rows[64, 1.0, 1.0]["sharp"]  # the less applied, the less done to it
@@ -40,13 +41,13 @@ def test_the_effect_with_the_best_gain_is_written(run, tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 2 + len(rows)
 
     written = DereflectionPipeline.from_pretrained(out).network.config
-    assert (written.working_size, written.tone, written.effect) == chosen
+    assert (written.working_size, written.global_affine_weight, written.residual_scale) == chosen
 
     photo = np.random.default_rng(0).random((40, 56, 3), dtype=np.float32) * 0.5 + 0.25
     pipelines = [DereflectionPipeline.from_pretrained(folder) for folder in (run, out)]
-    pipelines[0].network.register_to_config(working_size=chosen[0], tone=chosen[1])
+    pipelines[0].network.register_to_config(working_size=chosen[0], global_affine_weight=chosen[1])
     whole, part = (pipeline(photo).image for pipeline in pipelines)
-    np.testing.assert_allclose(part - photo, calibration["effect"] * (whole - photo), atol=1e-3)
+    np.testing.assert_allclose(part - photo, calibration["residual_scale"] * (whole - photo), atol=1e-3)
     assert np.abs(whole - photo).max() > 0.01
 
 

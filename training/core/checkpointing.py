@@ -9,6 +9,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from models.legacy import rename_options
 from training.core.config import RunConfig
 from training.core.files import replace_file
 from training.core.renamed import rename_losses
@@ -50,14 +51,20 @@ def check_settings(out: Path, settings: dict[str, Any]) -> None:
     if not (out / SETTINGS).is_file():
         raise ValueError(f"{out} holds checkpoints without the settings of their run ({SETTINGS}): remove that folder.")
     before = json.loads((out / SETTINGS).read_text())
-    before["config"]["losses"] = rename_losses(before["config"].get("losses", {}))
-    differ = [k for k in settings["config"] if settings["config"][k] != before["config"].get(k)]
+    now, then = _renamed(settings["config"]), _renamed(before["config"])
+    differ = [k for k in now if now[k] != then.get(k)]
     differ += ["the model it starts from"] if settings["from"] != before["from"] else []
     if differ:
         raise ValueError(
             f"{out} holds a run of other settings ({', '.join(differ)}), and to go on from it would be neither run: "
             "remove that folder, or give this run another name (--set name=…)."
         )
+
+
+def _renamed(config: dict[str, Any]) -> dict[str, Any]:
+    """Give a configuration with the names of today."""
+    renamed = {"model": rename_options(config.get("model", {})), "losses": rename_losses(config.get("losses", {}))}
+    return {**config, **renamed}
 
 
 def checkpoint_folder(out: Path, step: int) -> Path:

@@ -8,15 +8,16 @@ from diffusers import ModelMixin
 from torch import nn
 
 from models.hub import locate
+from models.legacy import rename_options
 from models.pipelines import pipeline_class
 from models.semantics.vocabulary import vocabulary
 from training.core.config import PhotoConfig, RunConfig
 
 USE_SETTINGS = (
     "working_size",
-    "mirror",
-    "effect",
-    "tone",
+    "flip_tta",
+    "residual_scale",
+    "global_affine_weight",
     "tile",
     "overlap",
 )  # how a network is used, not what it is: a warm start may change it
@@ -24,8 +25,9 @@ USE_SETTINGS = (
 
 def build_network(config: RunConfig, kind: Any) -> tuple[Any, dict[str, str] | None]:
     """The network in float32, and its lineage: the folder or id it came from and the revision (None if new)."""
+    options = rename_options(config.model)
     if config.init_from is None:
-        network = kind(**config.model)
+        network = kind(**options)
         _give_tags(network, config)
         return network, None
     folder, revision = locate(config.init_from)
@@ -34,7 +36,7 @@ def build_network(config: RunConfig, kind: Any) -> tuple[Any, dict[str, str] | N
         raise ValueError(
             f"init_from {config.init_from} holds a {type(network).__name__}: this stage trains a {kind.__name__}."
         )
-    for name, value in config.model.items():
+    for name, value in options.items():
         if name in USE_SETTINGS and name in network.config:
             network.register_to_config(**{name: value})
             if name in vars(network):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.deblur.blur_field import double_angle, log_of, spread_of
+from models.deblur.blur_field import double_angle, log_covariance, mean_covariance
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def motion_error(predicted: Tensor, true: Tensor) -> MotionError:
 
 def covariance_error(found: Tensor, motion: Tensor, defocus: Tensor) -> Tensor:
     """How far the covariance ``found`` of a photo's blur (B x 2 x 2, px²) is from the mean of the true one: of the
-    logarithm (`models.deblur.blur_field.log_of`), the mean of the differences' sizes (B). ``motion`` (B x 2 x H x W)
-    and ``defocus`` (B x 1 x H x W), in pixels: the simulator's."""
-    true = spread_of(double_angle(motion).permute(0, 2, 3, 1), defocus[:, 0])
-    return (log_of(found) - log_of(true)).abs().mean(1)
+    logarithm (`models.deblur.blur_field.log_covariance`), the mean of the differences' sizes (B). ``motion``
+    (B x 2 x H x W) and ``defocus`` (B x 1 x H x W), in pixels: the simulator's."""
+    true = mean_covariance(double_angle(motion).permute(0, 2, 3, 1), defocus[:, 0])
+    return (log_covariance(found) - log_covariance(true)).abs().mean(1)

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from models.arrays import to_array
-from models.deblur.network import MOTION, Deblur, Prepared
+from models.deblur.blind_deconvolution import DECONVOLVED_PICTURES
+from models.deblur.network import MOTION_CHANNELS, Deblur, Prepared
 from models.deblur.pipeline import DeblurPipeline
-from models.deblur.undone import UNDONE
 from training.evaluation.protocol import as_float, to_8bit
 
 ARMS = {
@@ -64,11 +64,11 @@ def restore_arms(pipeline: DeblurPipeline, photo: np.ndarray) -> dict[str, np.nd
 
     latent, known = network.encode(shown)
     blind = latent.clone()
-    blind[:, -MOTION:] = 0
+    blind[:, -MOTION_CHANNELS:] = 0
     arms = {"with": finish(latent, known), "step": finish(blind, known)}
     with still(network):
         arms["without"] = finish(*network.encode(shown))
-    if known.undone is not None:
-        left = replace(known.undone, pictures=shown.repeat(1, UNDONE, 1, 1))
+    if known.deconvolved is not None:
+        left = replace(known.deconvolved, pictures=shown.repeat(1, DECONVOLVED_PICTURES, 1, 1))
         arms["kernel"] = finish(*network.encode(shown, left))
     return arms

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from models.catalog import CatalogEntry
+from models.legacy import rename_options
 from training.evaluation.tables import Summary, markdown, protocol_of
 from training.tasks.registry import TASKS
 from training.tasks.task import CardText
@@ -112,12 +113,14 @@ def describe_calibration(calibration: dict[str, Any] | None) -> str:
     if calibration is None:
         return ""
     pairs = ", ".join(f"{count} of {name}" for name, count in calibration["pairs"].items())
-    chosen = {key: calibration[key] for key in ("working_size", "tone", "effect")}
-    row = next(r for r in calibration["rows"] if chosen.items() <= r.items())
+    calibrated = rename_options(calibration)
+    chosen = {key: calibrated[key] for key in ("working_size", "global_affine_weight", "residual_scale")}
+    row = next(r for r in map(rename_options, calibration["rows"]) if chosen.items() <= r.items())
     return (
-        f"\n* `training.calibrate`: {chosen['effect']:g} of the network's change is applied, and {chosen['tone']:g} of "
-        f"its change of tone, with the whole photo seen at {chosen['working_size']} px; chosen by PSNR and aligned "
-        f"PSNR at the photo's exposure on {pairs} ({row['psnr']:+.2f} dB, aligned {row['aligned']:+.2f} dB there)."
+        f"\n* `training.calibrate`: {chosen['residual_scale']:g} of the network's change is applied, and "
+        f"{chosen['global_affine_weight']:g} of its change of tone, with the whole photo seen at "
+        f"{chosen['working_size']} px; chosen by PSNR and aligned PSNR at the photo's exposure on {pairs} "
+        f"({row['psnr']:+.2f} dB, aligned {row['aligned']:+.2f} dB there)."
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from models.guidance import TAG_PARTS
+from models.guidance import TAG_PARAMETER_PREFIXES
 from models.pipelines import pipeline_named
 from training.core.config import PhotoConfig, RunConfig
 
@@ -75,7 +75,7 @@ class Task:
 def unused_tags(config: RunConfig) -> tuple[str, ...]:
     """Prefixes of the table of tags and of what tags act by, where the samples have none."""
     assert isinstance(config.data, PhotoConfig)
-    return () if config.data.guidance else TAG_PARTS
+    return () if config.data.guidance else TAG_PARAMETER_PREFIXES
 
 
 def tags_sentence(network: dict[str, Any]) -> str:

@@ -2,9 +2,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.deblur.blind import SUPPORT, deconvolve, estimate_kernel, response_of
+from models.deblur.blind import KERNEL_PX, deconvolve, estimate_kernel, response_of
 
-HALF = SUPPORT // 2
+HALF = KERNEL_PX // 2
 
 
 def scene(height: int = 192, width: int = 224) -> torch.Tensor:
@@ -19,7 +19,7 @@ def scene(height: int = 192, width: int = 224) -> torch.Tensor:
 
 def hook() -> torch.Tensor:
     """A trajectory that turns a corner, which is no line; its centroid in the middle."""
-    kernel = torch.zeros(1, SUPPORT, SUPPORT)
+    kernel = torch.zeros(1, KERNEL_PX, KERNEL_PX)
     kernel[0, HALF - 6 : HALF + 3, HALF - 2] = 1
     kernel[0, HALF + 2, HALF - 1 : HALF + 7] = 1
     return kernel / kernel.sum()
@@ -31,8 +31,8 @@ def blurred(light: torch.Tensor, kernel: torch.Tensor, noise: float = 0.003) -> 
     return photo + noise * torch.randn(photo.shape, generator=torch.Generator().manual_seed(1))
 
 
-def spread(kernel: torch.Tensor) -> torch.Tensor:
-    at = torch.arange(SUPPORT) - HALF
+def covariance(kernel: torch.Tensor) -> torch.Tensor:
+    at = torch.arange(KERNEL_PX) - HALF
     y, x = torch.meshgrid(at, at, indexing="ij")
     y, x = y - (kernel * y).sum(), x - (kernel * x).sum()
     return torch.stack([(kernel * a * b).sum() for a, b in ((x, x), (x, y), (y, x), (y, y))]).view(1, 2, 2)
@@ -46,7 +46,7 @@ def decibels(a: torch.Tensor, b: torch.Tensor) -> float:
 def test_a_kernel_that_is_no_line_is_found_and_undone():
     light, true = scene(), hook()
     photo = blurred(light, true)
-    found = estimate_kernel(photo, spread(true))
+    found = estimate_kernel(photo, covariance(true))
     assert found.shape == true.shape and found.min() >= 0
     torch.testing.assert_close(found.sum(), torch.tensor(1.0))
     size = (128, 128)
@@ -58,23 +58,23 @@ def test_a_kernel_that_is_no_line_is_found_and_undone():
 def test_a_blur_taken_for_half_as_long_is_found_all_the_same():
     light, true = scene(), hook()
     photo = blurred(light, true)
-    found = estimate_kernel(photo, spread(true) / 4)
+    found = estimate_kernel(photo, covariance(true) / 4)
     assert decibels(deconvolve(photo, found, [1.0])[0], light) > decibels(photo, light) + 4
 
 
 def test_sides_that_are_prime_numbers_serve_as_well():
     light, true = scene(), hook()
     photo, light = blurred(light, true)[:, :191, :223], light[:, :191, :223]
-    found = estimate_kernel(photo, spread(true))
+    found = estimate_kernel(photo, covariance(true))
     result = deconvolve(photo, found, [1.0])[0]
     assert result.shape == light.shape
     assert decibels(result, light) > decibels(photo, light) + 4
 
 
 def test_noise_leaves_no_specks():
-    y, x = torch.meshgrid(torch.arange(SUPPORT) - HALF, torch.arange(SUPPORT) - HALF, indexing="ij")
+    y, x = torch.meshgrid(torch.arange(KERNEL_PX) - HALF, torch.arange(KERNEL_PX) - HALF, indexing="ij")
     disc = (x**2 + y**2 <= 36).float()[None]
-    found = estimate_kernel(blurred(scene(), disc / disc.sum(), noise=0.03), 2 * spread(disc / disc.sum()))
+    found = estimate_kernel(blurred(scene(), disc / disc.sum(), noise=0.03), 2 * covariance(disc / disc.sum()))
     assert found[(x**2 + y**2 > 144)[None]].sum() < 0.02
     assert (found > 0).sum() > 0.5 * disc.sum()
 
@@ -84,12 +84,12 @@ def test_the_bound_keeps_small_blur_small():
     light = blurred(scene(), F.pad(torch.ones(1, 1, 1), (HALF,) * 4))
     found = estimate_kernel(light, torch.zeros(1, 2, 2))
     assert decibels(deconvolve(light, found, [10.0])[0], light) > 25
-    assert spread(found).diagonal(dim1=1, dim2=2).amax() < 3
+    assert covariance(found).diagonal(dim1=1, dim2=2).amax() < 3
 
 
 def test_a_sample_does_not_depend_on_its_batch():
     photos = torch.cat([blurred(scene(), hook()), scene()])
-    wide = torch.cat([spread(hook()), torch.zeros(1, 2, 2)])
+    wide = torch.cat([covariance(hook()), torch.zeros(1, 2, 2)])
     together = estimate_kernel(photos, wide)
     for i in range(2):
         torch.testing.assert_close(
@@ -106,7 +106,7 @@ def test_what_tells_nothing_gives_a_kernel_all_the_same(broken):
 
 
 def test_a_point_leaves_the_light_as_it_is():
-    point = torch.zeros(1, SUPPORT, SUPPORT)
+    point = torch.zeros(1, KERNEL_PX, KERNEL_PX)
     point[0, HALF + 3, HALF - 2] = 1  # wherever it lies: a kernel has no position of its own
     light = scene(100, 90)
     torch.testing.assert_close(deconvolve(light, point, [0.0])[0], light, atol=1e-3, rtol=0)

@@ -5,7 +5,16 @@ import pytest
 import torch
 from scipy.special import j1
 
-from models.deblur.blur_field import LEAST, double_angle, from_log, jinc, log_of, spread_of, to_vector, transfer
+from models.deblur.blur_field import (
+    VARIANCE_FLOOR_PX2,
+    double_angle,
+    from_log_covariance,
+    jinc,
+    log_covariance,
+    mean_covariance,
+    to_vector,
+    transfer,
+)
 
 
 def test_a_vector_and_its_opposite_are_one_blur_in_one_half_plane():
@@ -37,7 +46,7 @@ def test_second_moments_are_those_of_a_line_and_a_disc(smooth, length, radius):
         assert found == pytest.approx(moment, abs=0.1)  # of float32, at so low a frequency
 
 
-def spread_dot(double: tuple[float, float], radius: float, side: int = 64) -> np.ndarray:
+def blurred_dot(double: tuple[float, float], radius: float, side: int = 64) -> np.ndarray:
     fy, fx = torch.fft.fftfreq(side)[:, None], torch.fft.rfftfreq(side)
     h = transfer(torch.tensor(double), torch.tensor(radius), fy, fx, smooth=False)
     return torch.fft.fftshift(torch.fft.irfft2(h, s=(side, side))).numpy()
@@ -49,16 +58,16 @@ def moments(kernel: np.ndarray) -> tuple[float, float, float]:
 
 
 def test_a_dot_becomes_the_line_and_the_disc():
-    line = spread_dot((11.0, 0.0), 0.0)  # horizontal
+    line = blurred_dot((11.0, 0.0), 0.0)  # horizontal
     drawn = np.zeros((64, 64))
     drawn[32, 27:38] = 1 / 11
     assert line.sum() == pytest.approx(1, abs=1e-5)
     assert np.abs(line - drawn).max() < 0.02 and line[32, 27:38].sum() > 0.95
-    slanted = spread_dot((0.0, 11.0), 0.0)  # twice 45 degrees: down to the right
+    slanted = blurred_dot((0.0, 11.0), 0.0)  # twice 45 degrees: down to the right
     assert slanted[30, 30] > 0.03 and slanted[34, 34] > 0.03 and abs(slanted[34, 30]) < 0.01
     y, x = np.mgrid[:64, :64] - 32
     disc = (x**2 + y**2 <= 36) / (np.pi * 36)
-    assert np.abs(spread_dot((0.0, 0.0), 6.0) - disc).mean() < 2e-4
+    assert np.abs(blurred_dot((0.0, 0.0), 6.0) - disc).mean() < 2e-4
 
 
 def test_the_transfer_function_has_a_gradient_where_there_is_no_blur():
@@ -69,19 +78,19 @@ def test_the_transfer_function_has_a_gradient_where_there_is_no_blur():
         assert double.grad.isfinite().all() and radius.grad.isfinite().all()
 
 
-def test_the_spread_is_that_of_lines_and_discs():
+def test_the_covariance_is_that_of_lines_and_discs():
     double = torch.tensor([[[[12.0, 0.0]]]])  # 12 px along x
     expected = torch.tensor([[[144 / 12 + 1.0, 0.0], [0.0, 1.0]]])
-    torch.testing.assert_close(spread_of(double, torch.full((1, 1, 1), 2.0)), expected)
-    diagonal = spread_of(torch.tensor([[[[0.0, 12.0]]]]), torch.zeros(1, 1, 1))
+    torch.testing.assert_close(mean_covariance(double, torch.full((1, 1, 1), 2.0)), expected)
+    diagonal = mean_covariance(torch.tensor([[[[0.0, 12.0]]]]), torch.zeros(1, 1, 1))
     torch.testing.assert_close(diagonal, torch.full((1, 2, 2), 6.0), atol=1e-4, rtol=0)
 
 
 def test_a_covariance_comes_back_from_its_logarithm():
-    spread = torch.tensor([[[4.0, 1.0], [1.0, 2.0]], [[0.0, 0.0], [0.0, 0.0]], [[100.0, -5.0], [-5.0, 0.5]]])
-    log = log_of(spread)
-    torch.testing.assert_close(from_log(log), spread, atol=1e-3, rtol=1e-4)
-    torch.testing.assert_close(log[1], torch.tensor([math.log(LEAST), 0.0, 0.0]), atol=1e-4, rtol=0)
-    whole = torch.linalg.eigvalsh(spread[0]) + LEAST
+    covariance = torch.tensor([[[4.0, 1.0], [1.0, 2.0]], [[0.0, 0.0], [0.0, 0.0]], [[100.0, -5.0], [-5.0, 0.5]]])
+    log = log_covariance(covariance)
+    torch.testing.assert_close(from_log_covariance(log), covariance, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(log[1], torch.tensor([math.log(VARIANCE_FLOOR_PX2), 0.0, 0.0]), atol=1e-4, rtol=0)
+    whole = torch.linalg.eigvalsh(covariance[0]) + VARIANCE_FLOOR_PX2
     assert float(log[0, 0]) == pytest.approx(float(whole.log().mean()), abs=1e-4)
-    assert from_log(torch.full((1, 3), 99.0)).isfinite().all()
+    assert from_log_covariance(torch.full((1, 3), 99.0)).isfinite().all()

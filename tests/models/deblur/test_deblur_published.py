@@ -8,9 +8,9 @@ from diffusers import AutoencoderDC, SanaTransformer2DModel
 from torch import nn
 
 from models.deblur.motion import in_units
-from models.deblur.network import MOTION
+from models.deblur.network import MOTION_CHANNELS
 from models.deblur.pipeline import DeblurPipeline
-from models.deblur.published import CAPTION, DC_AE, SANA_600M, full, start
+from models.deblur.published import CAPTION_CHANNELS, DC_AE, SANA_600M, full, start
 from models.errors import ModelError
 from tests.components import LATENT, TINY_OURS, sana_parts, stir
 
@@ -27,11 +27,11 @@ def parts(tmp_path_factory):
 def test_the_configurations_have_the_published_counts():
     with torch.device("meta"):
         autoencoder, network = AutoencoderDC(**DC_AE), full()
-        transformer = SanaTransformer2DModel(32, 32, caption_channels=CAPTION, **SANA_600M)
+        transformer = SanaTransformer2DModel(32, 32, caption_channels=CAPTION_CHANNELS, **SANA_600M)
     assert size(autoencoder) == 312_250_275  # 1.249 GB in float32, the published file
     assert size(transformer) == 591_747_872  # SANA 0.6B
     assert size(network.autoencoder) == size(autoencoder)
-    assert size(network.transformer) == size(transformer) + (32 + MOTION) * 1152
+    assert size(network.transformer) == size(transformer) + (32 + MOTION_CHANNELS) * 1152
     assert network.compression == network.multiple == 32 and network.scale == 0.41407
     assert 0.9e9 < size(network) < 1.0e9
     published = {name: p.shape for name, p in transformer.named_parameters()}
@@ -55,13 +55,14 @@ def test_published_weights_are_taken_where_they_fit(parts):
     torch.testing.assert_close(decoded, coder.decode(latent / 0.41407).sample)
 
     network.transformer.proj_out.load_state_dict(sana.proj_out.state_dict())
-    aligned, motion = torch.randn(1, LATENT, 2, 3), torch.randn(1, MOTION, 2, 3)
+    aligned, motion = torch.randn(1, LATENT, 2, 3), torch.randn(1, MOTION_CHANNELS, 2, 3)
     tokens = torch.randn(1, 5, network.token_dim)
     given = torch.cat([latent, aligned, motion], 1)  # of which SANA has learnt the first part
     expected = aligned + sana(latent, tokens, torch.zeros(1, dtype=torch.long)).sample
     torch.testing.assert_close(network.step(given, tokens), expected)
 
-    assert done["widened"] == [f"transformer.patch_embed.proj.weight: {LATENT} channels of {2 * LATENT + MOTION}"]
+    channels = f"{LATENT} channels of {2 * LATENT + MOTION_CHANNELS}"
+    assert done["widened"] == [f"transformer.patch_embed.proj.weight: {channels}"]
     assert {name.rsplit(".", 1)[0] for name in done["left_at_zero"]} == {
         "transformer.proj_out", "autoencoder.decoder.conv_out",
     }  # fmt: skip

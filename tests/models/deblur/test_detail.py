@@ -66,7 +66,7 @@ def test_half_way_tones_are_nearer_the_faithful_end_and_detail_is_half_there():
 def test_bands_leave_no_seam(monkeypatch):
     pre, end = picture(), other(picture())
     expected = at(pre, end, 0.6)
-    monkeypatch.setattr(detail, "BAND", 13)
+    monkeypatch.setattr(detail, "BAND_ROWS", 13)
     np.testing.assert_allclose(at(pre, end, 0.6), expected, atol=2e-3)
 
 

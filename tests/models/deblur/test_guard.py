@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.deblur.blind import SUPPORT, response_of
-from models.deblur.guard import CELL, Guard, Tally, cell_rms, noise_level
+from models.deblur.blind import KERNEL_PX, response_of
+from models.deblur.guard import GUARD_CELL_PX, Guard, Tally, cell_rms, noise_level
 from models.deblur.wiener import WienerStep
 from models.deblur.windows import grid_size
 
@@ -62,7 +62,7 @@ def brighter(picture: torch.Tensor) -> torch.Tensor:
 
 def unfounded(picture: torch.Tensor) -> torch.Tensor:
     """Stripes across the motion would have been smeared away; these, along it, would be in the photo."""
-    return picture + 0.1 * torch.sin(torch.arange(CELL) * 0.7)[:, None]
+    return picture + 0.1 * torch.sin(torch.arange(GUARD_CELL_PX) * 0.7)[:, None]
 
 
 def nothing(picture: torch.Tensor) -> torch.Tensor:
@@ -76,12 +76,12 @@ def nothing(picture: torch.Tensor) -> torch.Tensor:
 def test_a_bad_place_falls_back_to_the_pre_reconstruction_and_is_told(case, spoil, fault):
     sharp, _, fair, guard, tally = case
     bad = sharp.clone()
-    place = (..., slice(CELL, 2 * CELL), slice(CELL, 2 * CELL))
+    place = (..., slice(GUARD_CELL_PX, 2 * GUARD_CELL_PX), slice(GUARD_CELL_PX, 2 * GUARD_CELL_PX))
     bad[place] = spoil(bad[place])
     guard.admit(PRE, fair)
     result = guard.admit(OUT, bad)
     assert torch.equal(result[place], fair[place])
-    assert torch.equal(result[..., 4 * CELL :], sharp[..., 4 * CELL :])  # far away nothing is lost
+    assert torch.equal(result[..., 4 * GUARD_CELL_PX :], sharp[..., 4 * GUARD_CELL_PX :])  # far away nothing is lost
     assert tally.failed[OUT, fault] >= 1 and tally.failed[PRE, fault] == 0
     [note] = tally.notes()
     assert note.startswith("In ") and "the diffusion output was left out for the pre-reconstruction" in note
@@ -115,8 +115,8 @@ def test_a_blur_that_is_no_number_leaves_the_photo(case, wiener):
 
 def test_a_kernel_is_enough_where_the_blur_found_window_by_window_is_wrong(wiener):
     sharp = scene()
-    kernel = torch.zeros(1, SUPPORT, SUPPORT)
-    middle = SUPPORT // 2
+    kernel = torch.zeros(1, KERNEL_PX, KERNEL_PX)
+    middle = KERNEL_PX // 2
     kernel[0, middle - 8 : middle + 9, middle] = 1 / 17
     photo = wiener.respond(sharp, response_of(kernel, (128, 128))[:, None, None, None])
     wrong = blur_of(sharp, 0.0)

@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from models.deblur import published
-from models.deblur.network import BANDS, SMALL_AUTOENCODER, Deblur, bands
+from models.deblur.bands import BANDS, bands
+from models.deblur.network import Deblur
+from models.deblur.small_tier import SMALL_AUTOENCODER
 
 
 def perturbed(*parts: str) -> Deblur:
@@ -100,7 +102,8 @@ def test_what_is_added_to_a_network_changes_nothing_until_it_is_trained(part, tm
     for parameter in network.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.2)
-    for layer in {"far": [network.motion.read[0]], "kernel": [network.prior.stem, network.prior.head]}.get(part, []):
+    widened = {"long_range_features": [network.motion.read[0]], "kernel": [network.prior.stem, network.prior.head]}
+    for layer in widened.get(part, []):
         torch.nn.init.normal_(layer.weight, std=0.2)  # new channels of a layer that was there
     after = network.restore(photo)
     assert (after - before).abs().max() > 1e-4
@@ -111,7 +114,7 @@ def test_what_is_added_to_a_network_changes_nothing_until_it_is_trained(part, tm
 @torch.no_grad()
 def test_a_decoder_that_only_lifts_adds_detail_and_keeps_flat_places():
     network = Deblur.tiny()
-    network.grow("lift")
+    network.grow("detail_gain")
     assert not network.decodes
     torch.nn.init.ones_(network.lifts.bias)
     assert network.decodes

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from models.dereflection.full import FullDereflection
-from models.dereflection.overview import CELL, agree, change_of, reduced
+from models.dereflection.overview import COARSE_CELL_PX, agree, change_of, reduced
 from models.dereflection.pipeline import DereflectionPipeline
 from models.geometry import Box
 from tests.models.dereflection.test_full import make
@@ -42,7 +42,7 @@ def test_tiles_that_change_what_the_whole_changes_stay_as_they_are() -> None:
     columns = torch.linspace(-1, 1, 420).expand(1, 3, 300, 420)
     wanted = photo - 0.2 * torch.cos(2 * columns)
     change = change_of(reduced(photo, 200), reduced(wanted, 200))
-    assert max(change.shape[-2:]) == 200 // CELL
+    assert max(change.shape[-2:]) == 200 // COARSE_CELL_PX
     tile = wanted[..., 40:200, 100:300]
     inner = (..., slice(20, -20), slice(20, -20))
     torch.testing.assert_close(agree(tile, part, change, [box])[inner], tile[inner], atol=2e-3, rtol=0)

@@ -1,7 +1,9 @@
 import pytest
 import torch
 
-from models.dereflection.small import Gate, SmallDereflection, apply_tone, share_tone, soften
+from models.dereflection.affine_maps import apply_tone, weight_global_affine
+from models.dereflection.small import SmallDereflection, soften
+from models.dereflection.small_layers import Gate
 from models.geometry import Box, enlarge_part, pad_to
 
 
@@ -71,7 +73,7 @@ def test_with_mirror_a_photo_and_its_mirror_image_are_treated_alike():
     network, photo = random_network(), torch.rand(1, 3, 64, 64)
     plain = network.context(photo)
     assert not torch.allclose(network.context(photo.flip(-1)).flip(-1), plain, atol=1e-5)
-    network.register_to_config(mirror=True)
+    network.register_to_config(flip_tta=True)
     both = network.context(photo)
     torch.testing.assert_close(network.context(photo.flip(-1)).flip(-1), both, atol=1e-5, rtol=0)
     torch.testing.assert_close(both, (plain + _mirrored(network, photo)) / 2, atol=1e-5, rtol=0)
@@ -98,7 +100,7 @@ def test_a_hint_changes_the_result_only_once_its_weights_are_trained():
     assert (told - plain).abs().max() > 1e-4
     untrained = SmallDereflection.tiny().eval()
     assert not untrained.encoder.lite.stem.weight[:, 3].any()
-    network.register_to_config(mirror=True)
+    network.register_to_config(flip_tta=True)
     both = network.context(photo.flip(-1), hint=hint.flip(-1)).flip(-1)
     torch.testing.assert_close(both, network.context(photo, hint=hint), atol=1e-5, rtol=0)
 
@@ -143,10 +145,10 @@ def test_of_a_mere_change_of_tone_the_share_asked_for_is_applied():
     photo = torch.rand(2, 3, 24, 32)
     maps = torch.cat([torch.full((2, 3, 24, 32), -0.2), torch.full((2, 3, 24, 32), 0.05)], 1)
     changed = apply_tone(photo, maps)
-    torch.testing.assert_close(apply_tone(photo, share_tone(photo, maps, 0.0)), photo)
-    half = apply_tone(photo, share_tone(photo, maps, 0.5))
+    torch.testing.assert_close(apply_tone(photo, weight_global_affine(photo, maps, 0.0)), photo)
+    half = apply_tone(photo, weight_global_affine(photo, maps, 0.5))
     torch.testing.assert_close(half, (photo + changed) / 2, atol=1e-5, rtol=0)
-    assert share_tone(photo, maps, 1.0) is maps
+    assert weight_global_affine(photo, maps, 1.0) is maps
 
 
 def test_without_its_tone_a_result_keeps_the_photos_brightness_and_what_was_removed_stays_removed():
@@ -155,7 +157,7 @@ def test_without_its_tone_a_result_keeps_the_photos_brightness_and_what_was_remo
     spot[..., 8:16, 8:16] = 0.4
     photo = scene + spot
     maps = torch.cat([torch.zeros_like(spot), -spot - 0.1], 1)
-    kept = apply_tone(photo, share_tone(photo, maps, 0.0))
+    kept = apply_tone(photo, weight_global_affine(photo, maps, 0.0))
     torch.testing.assert_close(kept.mean((2, 3)), photo.mean((2, 3)))
     correlation = torch.corrcoef(torch.stack([kept.flatten(), scene.flatten()]))[0, 1]
     assert correlation > 0.99
@@ -164,5 +166,5 @@ def test_without_its_tone_a_result_keeps_the_photos_brightness_and_what_was_remo
 def test_the_tone_share_of_the_configuration_is_used():
     network, photo = random_network(), torch.rand(1, 3, 64, 64)
     whole = network.context(photo)
-    network.register_to_config(tone=0.25)
-    torch.testing.assert_close(network.context(photo), share_tone(photo, whole, 0.25))
+    network.register_to_config(global_affine_weight=0.25)
+    torch.testing.assert_close(network.context(photo), weight_global_affine(photo, whole, 0.25))

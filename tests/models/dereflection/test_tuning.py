@@ -47,7 +47,7 @@ def clock(monkeypatch, fast: str) -> None:
 
     monkeypatch.setattr(measure, "seconds", seconds)
     monkeypatch.setattr(tuning, "seconds", seconds)
-    monkeypatch.setattr(tuning, "SIDE", 32)
+    monkeypatch.setattr(tuning, "MEASURED_SIDE_PX", 32)
 
 
 @torch.no_grad()
@@ -80,7 +80,7 @@ def test_the_fastest_way_is_measured_on_the_network_and_set(network, monkeypatch
 
 
 def test_layouts_are_measured_by_stage(network, monkeypatch) -> None:
-    monkeypatch.setattr(tuning, "SIDE", 32)
+    monkeypatch.setattr(tuning, "MEASURED_SIDE_PX", 32)
     probed = tune(network, "sdpa", measure=True)  # times as they are: only what is set is looked at
     for stage, conv in (
         ("encode", network.vae.encoder.conv_in),
@@ -176,8 +176,8 @@ def test_compiled_blocks_give_the_same_picture(network) -> None:
 def test_a_pipeline_is_compiled_when_that_is_asked_for(network, monkeypatch) -> None:
     compiled: list[object] = []
     monkeypatch.setattr("models.dereflection.pipeline.compile_blocks", compiled.append)
-    DereflectionPipeline(network).settle("sdpa")
+    DereflectionPipeline(network).prepare_for_inference("sdpa")
     assert compiled == []
     monkeypatch.setenv(compiling.SWITCH, "1")
-    DereflectionPipeline(network).settle("sdpa")
+    DereflectionPipeline(network).prepare_for_inference("sdpa")
     assert compiled == [network]

@@ -10,7 +10,7 @@ import transformers
 from models.errors import ModelError
 from models.hub import Catalog
 from models.semantics import captioner, text_encoder
-from models.semantics.lending import lent
+from models.semantics.temporary_model import temporary_model
 from models.semantics.text_encoder import BaseTextEncoder
 
 WORDS = ["a", "photo", "of", "dog", "cat", "the", "on", "beach"]
@@ -88,9 +88,9 @@ def test_a_caption_goes_on_from_the_prompt_and_the_model_is_freed(blip, monkeypa
 
     def remember(holder, model):
         held.append(model)
-        return lent(holder, model)
+        return temporary_model(holder, model)
 
-    monkeypatch.setattr(captioner, "lent", remember)
+    monkeypatch.setattr(captioner, "temporary_model", remember)
     said = captioner.caption(photo, blip)
     assert said.startswith(captioner.PROMPT) and said == captioner.caption(photo, blip)
     assert len(held) == 2 and all(is_empty(model) for model in held)
@@ -116,9 +116,9 @@ def test_clip_gives_all_its_places_as_stable_diffusion_sees_them(clip):
 
 def test_gemma_gives_the_words_alone(gemma):
     encode = BaseTextEncoder(gemma)
-    assert encode("Dog").shape[1] < encode("a photo of the dog on the beach").shape[1] <= text_encoder.SANA_LENGTH
+    assert encode("Dog").shape[1] < encode("a photo of the dog on the beach").shape[1] <= text_encoder.SANA_MAX_TOKENS
     assert torch.equal(encode("DOG"), encode("dog"))
-    assert encode("dog " * 900).shape[1] == text_encoder.SANA_LENGTH
+    assert encode("dog " * 900).shape[1] == text_encoder.SANA_MAX_TOKENS
 
 
 def test_a_text_encoder_is_freed_even_when_it_fails(clip, monkeypatch):

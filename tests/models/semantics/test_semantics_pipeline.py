@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.errors import ModelError
-from models.semantics.descriptors import BESIDE, SHAPE, describe
+from models.semantics.descriptors import COLOUR_PLACE_DIM, SHAPE_DIM, dense_sift
 from models.semantics.network import TagNetwork
 from models.semantics.pipeline import SemanticsPipeline
 from models.semantics.vocabulary import vocabulary
@@ -21,11 +21,11 @@ def pipeline(tiny_semantics):
 def test_descriptors_do_not_mind_contrast_and_see_direction():
     stripes = torch.zeros(1, 3, 32, 32)
     stripes[..., ::8] = stripes[..., 1::8] = 0.8
-    shape, beside = describe(stripes)
-    assert shape.shape == (1, 25, SHAPE) and beside.shape == (1, 25, BESIDE)
-    faint, _ = describe(stripes * 0.5 + 0.3)
+    shape, beside = dense_sift(stripes)
+    assert shape.shape == (1, 25, SHAPE_DIM) and beside.shape == (1, 25, COLOUR_PLACE_DIM)
+    faint, _ = dense_sift(stripes * 0.5 + 0.3)
     assert (faint - shape).abs().max() < 0.05
-    turned, _ = describe(stripes.transpose(2, 3).contiguous())
+    turned, _ = dense_sift(stripes.transpose(2, 3).contiguous())
     assert (turned - shape).abs().max() > 0.2
     across, down = beside[0, :, 3], beside[0, :, 4]
     assert across[0] == down[0] == -0.5 and across[4] == 0.5 and down[4] == -0.5

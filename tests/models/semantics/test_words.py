@@ -3,7 +3,7 @@
 import pytest
 
 from models.semantics.vocabulary import vocabulary
-from models.semantics.words import LONGEST, read_words
+from models.semantics.words import MAX_TEXT_LENGTH, read_words
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_an_empty_text_says_so(text):
 
 def test_of_a_long_text_the_beginning_counts_and_notes_stay_short():
     reading = read_words("dog " + "x" * 4996)
-    assert reading.tags == ("dog",) and f"first {LONGEST:,}" in reading.notes[0]
+    assert reading.tags == ("dog",) and f"first {MAX_TEXT_LENGTH:,}" in reading.notes[0]
     assert all(len(note) < 500 for note in reading.notes)
     reading = read_words(" ".join(f"word{n}" for n in range(700)))
     assert all(len(note) < 500 for note in reading.notes) and "more" in " ".join(reading.notes)

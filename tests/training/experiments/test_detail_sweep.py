@@ -30,7 +30,7 @@ def sets(tmp_path):
 def lifting(strength: float) -> DeblurPipeline:
     """Its decoder only raises (or lowers) the bands of detail."""
     network = Deblur.tiny()
-    network.grow("lift")
+    network.grow("detail_gain")
     torch.nn.init.constant_(network.lifts.bias, strength)
     return DeblurPipeline(network.eval().requires_grad_(False))
 

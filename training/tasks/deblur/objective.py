@@ -27,7 +27,7 @@ from torch import Tensor
 
 from models.deblur.motion import field_of, in_units
 from models.deblur.network import Deblur
-from models.guidance import TAG_PARTS
+from models.guidance import TAG_PARAMETER_PREFIXES
 from training.core.distributed import Objective
 from training.core.losses import combine
 from training.data.sources import Batch
@@ -42,7 +42,8 @@ LATENT = STEPPED | {"autoencoder", "energy"}
 def unused(parts: Collection[str]) -> tuple[str, ...]:
     """Prefixes of the parameters that have no share in any of the parts."""
     if set(parts) == {"motion"}:
-        return ("wiener.", "prior.", "autoencoder.", "transformer.", "details.", "null_token", "lifts.") + TAG_PARTS
+        own = ("wiener.", "prior.", "autoencoder.", "transformer.", "details.", "null_token", "lifts.")
+        return own + TAG_PARAMETER_PREFIXES
     stepped = STEPPED & set(parts)
     names: tuple[str, ...] = () if stepped else ("transformer.", "null_token")
     names += () if "motion" in parts else ("motion.whole.",)  # no gradient passes the kernel that it bounds
@@ -130,4 +131,4 @@ def blur_field_error(blur: dict[str, Tensor], batch: Batch) -> Tensor:
     windows = F.avg_pool2d(F.pad(truth, (step,) * 4, mode="replicate"), 2 * step, stride=step)
     coarse = torch.cat([blur["double"].permute(0, 3, 1, 2), blur["radius"][:, None]], 1).float()
     wide = in_units(coarse - windows[..., :rows, :columns]).abs().mean((1, 2, 3))
-    return (fine + wide + COVARIANCE_WEIGHT * covariance_error(blur["spread"], motion, defocus)) * known
+    return (fine + wide + COVARIANCE_WEIGHT * covariance_error(blur["covariance"], motion, defocus)) * known

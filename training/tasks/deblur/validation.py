@@ -99,7 +99,7 @@ class DeblurValidator:
         motion, defocus = self.simulated["motion"], self.simulated["defocus"]
         truth = to_vector(field_of(motion, defocus)[:, :2])
         parts = [objective.network.motion(part.to(device)) for part in self.simulated["input"].split(self.chunk)]
-        found, covariance = (torch.cat([part[name].cpu() for part in parts]) for name in ("field", "spread"))
+        found, covariance = (torch.cat([part[name].cpu() for part in parts]) for name in ("field", "covariance"))
         return {
             "motion": motion_error(to_vector(found[:, :2]), truth).share,
             "spread": float(covariance_error(covariance, motion, defocus).mean()),

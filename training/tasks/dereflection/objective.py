@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from degradations.sample_rng import SampleRNG, Stream
+from models.dereflection.affine_maps import apply_tone
 from models.dereflection.pipeline import DereflectionPipeline
-from models.dereflection.small import SmallDereflection, apply_tone
+from models.dereflection.small import SmallDereflection
 from models.efficientnet_lite import EfficientNetLite
 from models.geometry import Box
 from models.hub import locate

@@ -1,4 +1,4 @@
-"""Large models that are loaded for one answer: whatever happens, their memory is given back."""
+"""Large models that are loaded for one answer, and whose memory is freed in any case."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 
 
 @contextmanager
-def lent(holder: Any, model: torch.nn.Module) -> Iterator[None]:
-    """Within it ``model`` may be used; after it the model has no weights, and ``holder`` cannot be used any more."""
+def temporary_model(holder: Any, model: torch.nn.Module) -> Iterator[None]:
+    """Context in which ``model`` may be used; on exit its weights are freed, and ``holder`` becomes unusable."""
     try:
         with torch.inference_mode():
             yield
