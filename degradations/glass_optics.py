@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -117,3 +118,16 @@ def reflected_grids(height: int, width: int, panes: Panes) -> tuple[Tensor, Tens
         return (direction[:, :2] / torch.maximum(direction[:, 2:], 0.05 * length)).permute(0, 2, 3, 1)
 
     return cosine, project(seen), project(moved)
+
+
+def sample_mirrored(world: Tensor, grid: Tensor) -> Tensor:
+    """Sample the reflected world (B x 3 x H x W) at ``grid``; beyond its borders it is mirrored."""
+    return F.grid_sample(world, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def glass_mask(edge: Tensor, height: int, width: int) -> Tensor:
+    """Mask of the glass, B x 1 x H x W: 1 on it, 0 beyond its ``edge`` (B x 3: a x + b y + c = 0), a pixel wide."""
+    x = torch.linspace(-1, 1, width, device=edge.device)[None, None, :]
+    y = torch.linspace(-1, 1, height, device=edge.device)[None, :, None]
+    distance = edge[:, 0, None, None] * x + edge[:, 1, None, None] * y + edge[:, 2, None, None]
+    return (distance * width / 2 + 0.5).clamp(0, 1)[:, None]

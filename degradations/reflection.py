@@ -38,14 +38,19 @@ from torch import Tensor
 
 from degradations.camera import develop, to_light, to_picture
 from degradations.filters import disc_blur
-from degradations.glass_optics import Panes, normal_of, passed_and_reflected, reflected_grids
+from degradations.glass_optics import (
+    Panes,
+    glass_mask,
+    normal_of,
+    passed_and_reflected,
+    reflected_grids,
+    sample_mirrored,
+)
 from degradations.ranges import Chance, LogRange, Range
 from degradations.sample_rng import SampleRNG
 
 STEEPEST = 80.0  # degrees of incidence; beyond, a pane is a mirror and shows nothing behind it
-CPU_VIEWS_AT_ONCE = (
-    2  # views at a time on a CPU: more outgrow its caches, and what they take is asked of the system anew
-)
+CPU_VIEWS_AT_ONCE = 2  # more outgrow a CPU's caches, and their memory is allocated anew each time
 Rows = Callable[[Sequence[float] | Sequence[tuple[float, float, float]]], Tensor]
 
 
@@ -216,17 +221,17 @@ def _behind_glass(transmission: Tensor, reflection: Tensor, views: list[View]) -
     panes = _panes(views, rows)
     cosine, grid, grid2 = reflected_grids(height, width, panes)
     passed, first, second = passed_and_reflected(cosine, panes)
-    glass = _glass(rows([s.edge for s in scenes]), height, width)
+    glass = glass_mask(rows([s.edge for s in scenes]), height, width)
 
     t = to_light(transmission, gamma)
     world = _world(reflection, scenes, gamma, rows)
     mean = world.mean((1, 2, 3), keepdim=True)
     world.sub_(column([s.floor for s in scenes]) * mean).clamp_(min=0).mul_(_lit(scenes, height, width, device))
-    seen = torch.addcmul(first * _sample(world, grid), second, _sample(world, grid2))
+    seen = torch.addcmul(first * sample_mirrored(world, grid), second, sample_mirrored(world, grid2))
     radius = rows([r if (r := s.radius * width) > 0.3 else 0.0 for s in scenes])
     seen = disc_blur(seen, radius).clamp_(min=0)
     # How much brighter the reflected world is follows from the mean pose: a turn of the pane does not change it.
-    facing = rows([_mean_cosine(s) for s in scenes])[:, None, None]
+    facing = rows([math.cos(math.radians(s.yaw)) * math.cos(math.radians(s.pitch)) for s in scenes])[:, None, None]
     _, one, other = passed_and_reflected(facing, panes)
     reflected = (one + other).mean((1, 2, 3), keepdim=True) * world.mean((1, 2, 3), keepdim=True)
     brighter = column([s.strength for s in scenes]) * t.mean((1, 2, 3), keepdim=True) / reflected.clamp(min=1e-4)
@@ -274,10 +279,6 @@ def _panes(views: list[View], rows: Rows) -> Panes:
     )
 
 
-def _mean_cosine(scene: Scene) -> float:
-    return math.cos(math.radians(scene.yaw)) * math.cos(math.radians(scene.pitch))
-
-
 def _world(picture: Tensor, scenes: list[Scene], gamma: Tensor, rows: Rows) -> Tensor:
     """The reflected world's light: mirrored, light sources brighter than white, under its own illuminant."""
     r = to_light(picture.flip(-1), gamma)
@@ -296,16 +297,3 @@ def _lit(scenes: list[Scene], height: int, width: int, device: torch.device) -> 
         weights(height, s.lit.shape[1]) @ torch.from_numpy(s.lit) @ weights(width, s.lit.shape[2]).mT for s in scenes
     ]
     return torch.stack(fields).to(device).sigmoid_()
-
-
-def _sample(world: Tensor, grid: Tensor) -> Tensor:
-    """The world along ``grid``; beyond its photo it goes on mirrored."""
-    return F.grid_sample(world, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-
-
-def _glass(edge: Tensor, height: int, width: int) -> Tensor:
-    """1 where there is glass, 0 beyond its edge, B x 1 x H x W; an edge is about a pixel wide."""
-    x = torch.linspace(-1, 1, width, device=edge.device)[None, None, :]
-    y = torch.linspace(-1, 1, height, device=edge.device)[None, :, None]
-    distance = edge[:, 0, None, None] * x + edge[:, 1, None, None] * y + edge[:, 2, None, None]
-    return (distance * width / 2 + 0.5).clamp(0, 1)[:, None]
