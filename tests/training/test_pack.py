@@ -50,6 +50,7 @@ def test_the_pack_alone_trains_with_its_one_command(settings, tmp_path, capsys):
     subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=240)
     record = json.loads((out / "packed" / "model" / "record.json").read_text())
     assert record["steps_done"] == 4 and record["starts"][0]["code"] == code_version()
+    assert "root" not in record["config"]["data"] and "out" not in record["config"]
     assert record["config"]["data"]["packed_from"] == json.loads((folder / "pack.json").read_text())["packed_from"]
     assert DereflectionPipeline.from_pretrained(out / "packed" / "model").network is not None
 

@@ -83,8 +83,11 @@ def note_start(out: Path, step: int, processes: int, where: torch.device) -> Non
 
 def make_record(config: RunConfig, out: Path, manifest: str, lineage: dict[str, str] | None) -> dict[str, Any]:
     """Collect what is needed to reproduce the run, and what it cost."""
+    settings = config.model_dump(mode="json")
+    if config.data.packed_from:  # its paths are those of a machine that has nothing else of the run
+        del settings["out"], settings["data"]["root"]
     return {
-        "config": config.model_dump(mode="json"),
+        "config": settings,
         "seed": config.seed,
         "data_sha256": manifest,
         "lineage": lineage,

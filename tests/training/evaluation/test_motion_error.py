@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from models.deblur.blur_field import LEAST
+from models.deblur.blur_field import VARIANCE_FLOOR_PX2
 from training.evaluation.motion_error import MotionError, covariance_error, motion_error
 
 
@@ -58,5 +58,5 @@ def test_a_spread_is_wrong_by_the_logarithm_of_its_covariance() -> None:
     motion, defocus = torch.tensor([12.0, 0.0])[None, :, None, None].expand(1, 2, 3, 3), torch.full((1, 1, 3, 3), 2.0)
     true = torch.diag(torch.tensor([13.0, 1.0]))[None]  # 144 / 12 along the motion, and 1 each way of the disc
     assert covariance_error(true, motion, defocus).item() == pytest.approx(0, abs=1e-5)
-    wider = (math.e * (true + LEAST * torch.eye(2)) - LEAST * torch.eye(2)).expand(1, 2, 2)
+    wider = (math.e * (true + VARIANCE_FLOOR_PX2 * torch.eye(2)) - VARIANCE_FLOOR_PX2 * torch.eye(2)).expand(1, 2, 2)
     assert covariance_error(wider, motion, defocus).item() == pytest.approx(1 / 3, abs=1e-4)  # in one of three parts
