@@ -42,8 +42,9 @@ def through_pane(target: Tensor, photo: Tensor) -> Tensor:
 def match_exposure(target: Tensor, photo: Tensor) -> Tensor:
     """The target as if the glass were taken away and the camera left alone: one gain a picture, in linear light.
 
-    Cameras and sets of real pairs expose as they like (DESIGN 8), and a network that must guess learns that guess
-    alone. Where the ratio is what some pane lets through, the target stays as filmed; else it is brought there.
+    Cameras and sets of real pairs differ in exposure (docs/architecture.md), and a network that must guess it learns
+    that guess alone. Where the ratio is what some pane lets through, the target stays as filmed; else it is brought
+    there.
     """
     ratio = exposure_ratio(target, photo)
     return _scaled(target, ratio / ratio.clamp(MIN_TRANSMITTANCE, MAX_TRANSMITTANCE))

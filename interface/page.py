@@ -70,7 +70,7 @@ def masthead() -> None:
                 duplicate.click(
                     lambda: gr.Info(
                         "This copy runs on your own machine. On a Hugging Face Space, this button makes a copy of "
-                        "the Space in your account; README.md says how to push one."
+                        "the Space in your account; docs/retrain.md says how to push one."
                     ),
                     api_visibility="private",
                 )

@@ -1,4 +1,4 @@
-"""Scores a model through the code that ships, by the protocol of section 7 of the design; makes test sets of blur.
+"""Scores a model through the code that ships, by the protocol of docs/evaluation.md; makes test sets of blur.
 
 python -m training.evaluate --model dereflection-small --data pairs/ --out report/
 python -m training.evaluate --model runs/x/model --data sharp_photos/ --no-harm --out report/

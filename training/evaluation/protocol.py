@@ -75,7 +75,7 @@ class Protocol:
         return parts[int(np.argmin(errors))], kept
 
 
-NATIVE = "limpid-8bit-native"  # the protocol of section 7 of the design
+NATIVE = "limpid-8bit-native"  # the protocol of docs/evaluation.md
 _ALL = (
     Protocol(NATIVE),
     Protocol("real20-420", shorter_side=420),
