@@ -1,0 +1,1 @@
+"""Batched simulators of reflections, blur and the camera, which do not depend on `training`."""

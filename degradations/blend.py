@@ -86,8 +86,11 @@ def draw_blend(rng: SampleRNG, height: int, width: int, config: BlendConfig) -> 
 
 
 def blend(transmission: Tensor, reflection: Tensor, drawn: Sequence[Blend]) -> dict[str, Tensor]:
-    """``input``, ``target`` and ``reflection`` (what was added), each B x 3 x H x W in [0, 1], of two batches of that
-    shape. A clean sample's target is its input."""
+    """Blend two batches, ``transmission`` and ``reflection``, with the parameters of each sample.
+
+    Both are B x 3 x H x W in [0, 1]. Returns ``input``, ``target`` and ``reflection`` (what was added), each of that
+    shape and range. A clean sample's target is its input.
+    """
     device, (height, width) = transmission.device, transmission.shape[-2:]
 
     def column(values: Sequence[float]) -> Tensor:

@@ -78,8 +78,11 @@ def draw_blur(rng: SampleRNG, config: BlurConfig, height: int, width: int) -> Bl
 
 
 def blur_light(light: Tensor, blurs: list[Blur]) -> tuple[Tensor, Tensor]:
-    """Only the blur: B x 3 x H x W linear light, and the covariance of what meets in each pixel (B x 3 x H x W:
-    of x, of x and y, of y, px^2). Covariances of passes that follow each other add up."""
+    """Blur linear light, B x 3 x H x W, without the camera.
+
+    Also returns the covariance of what meets in each pixel (B x 3 x H x W: of x, of x and y, of y, px^2). The
+    covariances of passes that follow each other add up.
+    """
     total = torch.zeros_like(light)
     for step in range(max((len(b.passes) for b in blurs), default=0)):
         light, covariance = blur_layers(light, [b.passes[step] if step < len(b.passes) else () for b in blurs])
@@ -119,9 +122,12 @@ def simulate_blur(sharp: Tensor, blurs: list[Blur]) -> dict[str, Tensor]:
 
 
 def _scene(sharp: Tensor, gamma: Tensor, highlight: Tensor, threshold: Tensor) -> Tensor:
-    """Light of the scene: what is above ``threshold`` was brighter than the photo could show, up to ``highlight``
-    times at white. Where that is much of the picture it was less so, since the camera exposes for it. The mean of
-    the channels counts: a strong colour has one channel at its end without being a light."""
+    """Estimate the light of the scene, in which highlights are brighter than the photo could show.
+
+    What is above ``threshold`` was brighter, up to ``highlight`` times at white, and less so where that is much of the
+    picture, since the camera exposes for it. The mean of the channels is compared with ``threshold``: a strong colour
+    has one channel at its maximum without being a light source.
+    """
     light = to_light(sharp, gamma)
     over = ((sharp.mean(1, keepdim=True) - threshold) / (1 - threshold)).clamp(0, 1) ** 4
     share = (MAX_LIGHTS_SHARE / over.mean((1, 2, 3), keepdim=True).clamp(min=1e-6)).clamp(max=1)

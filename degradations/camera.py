@@ -24,12 +24,12 @@ YCC = [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.0
 
 
 def to_light(picture: Tensor, gamma: Tensor) -> Tensor:
-    """Pictures in [0, 1] to light, for cameras whose curve is a power, ``gamma`` (B; sRGB is near 2.2)."""
+    """Convert pictures in [0, 1] to light, for cameras whose curve is a power, ``gamma`` (B; sRGB is near 2.2)."""
     return _power(picture, gamma)
 
 
 def to_picture(light: Tensor, gamma: Tensor) -> Tensor:
-    """The inverse of :func:`to_light`; light is clipped to [0, 1]."""
+    """Invert :func:`to_light`; light is clipped to [0, 1]."""
     return _power(light.clamp(0, 1), 1 / gamma)
 
 
@@ -39,8 +39,11 @@ def _power(x: Tensor, exponent: Tensor) -> Tensor:
 
 
 def add_noise(picture: Tensor, normal: Tensor, level: Tensor) -> Tensor:
-    """Shot noise after a gamma of 2 is even over the picture (Anscombe, 1948): deviation ``level`` (B) everywhere;
-    ``normal`` is B x 3 x H x W."""
+    """Add noise of standard deviation ``level`` (B), the same over the whole picture.
+
+    That is what shot noise becomes after a gamma of 2 (Anscombe, 1948). ``normal`` holds standard normal values,
+    B x 3 x H x W.
+    """
     return torch.addcmul(picture, normal, level[:, None, None, None])
 
 
@@ -50,8 +53,10 @@ def to_8_bit(picture: Tensor) -> Tensor:
 
 
 def develop(picture: Tensor, normal: Tensor, level: Tensor, quality: Sequence[float]) -> Tensor:
-    """What a camera makes of pictures in [0, 1]: noise (see :func:`add_noise`), 8 bits, and JPEG at the ``quality`` of
-    each (0: none)."""
+    """Turn pictures in [0, 1] into what a camera would save.
+
+    That adds noise (see :func:`add_noise`), 8 bits, and JPEG at the ``quality`` of each picture (0: none).
+    """
     photo = to_8_bit(add_noise(picture, normal, level))
     packed = [i for i, q in enumerate(quality) if q]
     if packed:

@@ -45,8 +45,11 @@ def _fft_size(least: int, most: int) -> int:
 
 
 def fast_length(least: int) -> int:
-    """The smallest length from ``least`` on whose only prime factors are 2, 3 and 5, for which a Fourier transform is
-    fast. As scipy.fft.next_fast_len, which a packed run (`training.pack`) does without."""
+    """Return the smallest length from ``least`` on whose only prime factors are 2, 3 and 5.
+
+    A Fourier transform of such a length is fast. Equals scipy.fft.next_fast_len; scipy is not part of a packed run
+    (`training.pack`).
+    """
     length = least
     while True:
         rest = length
@@ -59,8 +62,11 @@ def fast_length(least: int) -> int:
 
 
 def reach_of(height: int, width: int) -> int:
-    """Pixels by which pictures of this size are mirrored at their borders before :func:`convolve`: an eighth of the
-    shorter side, whatever the kernels are, so that a picture's result is its own."""
+    """Return by how many pixels pictures of this size are mirrored at their borders before :func:`convolve`.
+
+    It is an eighth of the shorter side, whatever the kernels are, so that a picture's result does not depend on the
+    rest of its batch.
+    """
     return min(-(-min(height, width) // 8), height - 1, width - 1)
 
 
@@ -86,8 +92,10 @@ def convolve(planes: Tensor, kernels: list[Tensor], which: list[int]) -> Tensor:
 
 
 def gaussian_blur(x: Tensor, deviation: Tensor) -> Tensor:
-    """Blur each picture of B x C x H x W by a Gaussian of its own ``deviation`` (B, in pixels; 0 leaves it alone);
-    borders are mirrored."""
+    """Blur each picture of B x C x H x W by a Gaussian of its own ``deviation``.
+
+    ``deviation``: B, in pixels; 0 leaves the picture as it is. Borders are mirrored.
+    """
     batch, channels, height, width = x.shape
     reach = min(math.ceil(3 * float(deviation.max())), height - 1, width - 1)
     if reach < 1:

@@ -52,8 +52,11 @@ def fresnel(cosine: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def passed_and_reflected(cosine: Tensor, panes: Panes) -> tuple[Tensor, Tensor, Tensor]:
-    """Shares of light at incidence ``cosine`` (B x H x W): let through, and reflected to the first and the second
-    image, each B x 3 x H x W. The images are the two faces' of a single pane, the two panes' of double glazing."""
+    """Return the shares of light that panes let through, and reflect to the first and to the second image.
+
+    ``cosine`` of the incidence is B x H x W; each share is B x 3 x H x W. The images come from the two faces of a
+    single pane, or from the two panes of double glazing.
+    """
 
     def column(x: Tensor) -> Tensor:
         return x[:, None, None]

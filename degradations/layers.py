@@ -1,4 +1,7 @@
-"""Reflections taken from real pairs, laid over other photos: real panes, and no scene to know by heart."""
+"""Reflections taken from real pairs and laid over other photos.
+
+They are of real panes, and a network cannot memorise the scene of a pair.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,10 @@ SCREEN = 0.3  # probability of a shoulder instead of clipping
 
 
 def separate(photo: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """A real pair's target at the photo's exposure (`degradations.exposure.match_exposure`, sRGB), and its
-    :func:`real_layer`. Both 3 x H x W, sRGB in [0, 1]."""
+    """Return a real pair's target at the photo's exposure, and the pair's :func:`real_layer`.
+
+    The target is sRGB (`degradations.exposure.match_exposure`). Both arguments are 3 x H x W, sRGB in [0, 1].
+    """
     light, behind = to_linear(photo), to_linear(target)
     ratio = light_ratio(behind, light)
     layer = (light - (behind * ratio).clamp(max=1)).clamp(min=0)
@@ -32,8 +37,11 @@ def real_layer(photo: Tensor, target: Tensor) -> Tensor:
 
 
 def under_layer(sharp: Tensor, layer: Tensor, rng: SampleRNG) -> tuple[Tensor, Tensor]:
-    """``sharp`` (3 x H x W, sRGB) under a real reflection of a drawn strength, behind a pane that lets
-    part of it through, on 8 bits; and that reflection as a picture of its light. The target is ``sharp``."""
+    """Lay a real reflection of a random strength over ``sharp``.
+
+    ``sharp`` (3 x H x W, sRGB) is seen through a pane that lets part of its light through; it is also the target.
+    Returns the photo, in 8-bit steps, and the reflection as a picture of its light.
+    """
     added, behind = (
         layer * rng.log_uniform(*STRENGTH),
         to_linear(sharp) * rng.uniform(MIN_TRANSMITTANCE, MAX_TRANSMITTANCE),

@@ -127,7 +127,7 @@ def path_covariance(path: Path, height: int, width: int, device: torch.device) -
 
 
 def _places(height: int, width: int, cell: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """x (1 x w) and y (h x 1) of pixels, or of a grid of about ``cell`` pixels between the outermost ones."""
+    """Return x (1 x w) and y (h x 1) of pixels, or of a grid of about ``cell`` pixels between the outermost ones."""
     unit = min(height, width) / 2
     across, down = ((n - 1) / 2 / unit for n in (width, height))
     x = torch.linspace(-across, across, -(-(width - 1) // cell) + 1, device=device)[None]

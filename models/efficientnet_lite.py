@@ -102,8 +102,13 @@ class EfficientNetLite(nn.Module):
 
     @torch.no_grad()
     def load_published(self, weights: Mapping[str, Tensor]) -> None:
-        """Take the weights of the published classifier (names ``_conv_stem.weight``, ``_blocks.0._bn1.bias``, …), its
-        batch norms folded in. KeyError or RuntimeError, naming what does not fit, for other weights.
+        """Load the weights of the published classifier, with its batch norms folded in.
+
+        Their names are ``_conv_stem.weight``, ``_blocks.0._bn1.bias`` and so on.
+
+        Raises:
+            KeyError: A weight is missing; the error names it.
+            RuntimeError: Weights do not fit the network; the error names them.
         """
         folded = {"stem": fold_batch_norm(weights, "_conv_stem", "_bn0")}
         for place, block in enumerate(self.blocks):
@@ -119,8 +124,10 @@ class EfficientNetLite(nn.Module):
 
 
 def fold_batch_norm(weights: Mapping[str, Tensor], convolution: str, norm: str) -> dict[str, Tensor]:
-    """Weight and bias of a convolution that gives what ``convolution`` and then ``norm``, with its running statistics,
-    give together.
+    """Fold a batch norm into the convolution before it.
+
+    Returns the weight and bias of a convolution that equals ``convolution`` followed by ``norm`` with its running
+    statistics.
     """
     scale = weights[f"{norm}.weight"] / torch.sqrt(weights[f"{norm}.running_var"] + BATCH_NORM_EPSILON)
     return {

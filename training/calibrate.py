@@ -74,8 +74,10 @@ def sharp_photos(data: DataConfig, seed: int) -> list[Tensor]:
 
 
 def score(pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]) -> list[dict[str, float]]:
-    """Score every working size, global affine weight and residual scale: mean gains in dB over all pairs, and the PSNR
-    of sharp photos to themselves."""
+    """Score every working size, global affine weight and residual scale.
+
+    Each gets mean gains in dB over all pairs, and the PSNR of sharp photos compared with themselves.
+    """
     network = cast(SmallDereflection, pipeline.network)
     step, own = network.multiple, network.config.working_size
     sizes = sorted({max(step, round(own * factor / step) * step) for factor in WORKING_SIZE_FACTORS})

@@ -112,8 +112,10 @@ def write_model(source: str, out: Path) -> None:
 
 
 def write_wheels(packages: Sequence[str], out: Path, python: str) -> None:
-    """Wheels of exactly these packages, at the versions installed here, for Linux and a version of Python ("3.12").
-    PackError where one cannot be had."""
+    """Download wheels of exactly these packages, at the versions installed here, to ``out``.
+
+    They are for Linux (x86_64) and a version of Python ("3.12"). Raises PackError where one cannot be had.
+    """
     pinned = [f"{name}=={importlib.metadata.version(name)}" for name in packages]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     command += ["--dest", str(out)]

@@ -103,7 +103,8 @@ class DeblurPipeline(GuidedPipeline):
                 `models.deblur.detail`. An untrained diffusion step is skipped, with a note.
             linear: The values of the photo, and so of the result, are proportional to light, without sRGB's curve. Blur
                 adds up light, so results are poor where this is set wrongly.
-            tags, caption: What the photo shows, tags with scores in [0, 1]. The notes name what the model does not use.
+            tags: What the photo shows, tags with scores in [0, 1].
+            caption: The same in words. The notes name what the model does not use of the tags and the caption.
             tokens: Guidance tokens, 1 x N x token_dim, in place of tags and caption.
             tile: Largest side of a tile in pixels; halved where memory is short.
             tile_offset: Shift of the grid of tiles in pixels, down and right.

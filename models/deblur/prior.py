@@ -37,8 +37,9 @@ class PreReconstruction(nn.Module):
         self.align = Pointwise(widths[-1], latent)
 
     def add_deconvolved_inputs(self) -> None:
-        """Widen the network to also mix in `DECONVOLVED_PICTURES` deconvolved pictures; the output stays the same until
-        the new weights are trained.
+        """Widen the network to also mix in `DECONVOLVED_PICTURES` deconvolved pictures.
+
+        The output stays the same until the new weights are trained.
         """
         self.stem = widened(self.stem, 4 * 3 * DECONVOLVED_PICTURES, 0)
         self.head = widened(self.head, 0, 4 * DECONVOLVED_PICTURES)

@@ -157,7 +157,8 @@ class DereflectionPipeline(GuidedPipeline):
 
         Args:
             photo: The photo.
-            tags, caption: What the photo shows, tags with scores in [0, 1]. The notes name what the model does not use.
+            tags: What the photo shows, tags with scores in [0, 1].
+            caption: The same in words. The notes name what the model does not use of the tags and the caption.
             tokens: Guidance tokens, 1 x N x token_dim, in place of tags and caption.
             hint: Where the reflection is, H x W in [0, 1], so that more of it is removed there; all 0 is no hint.
             processing: "native" works on the photo's own pixels, tiled where it is large; "published" at the sizes of

@@ -29,6 +29,7 @@ class BaseTextEncoder:
         self.folder, self.device, self.dtype = folder, device, torch_dtype(dtype)
 
     def __call__(self, text: str) -> Tensor:
+        """Encode ``text`` to 1 x N x dim; see the class."""
         from transformers import AutoConfig, AutoTokenizer, CLIPTextModel, Gemma2Model
 
         kinds = {CLIP: CLIPTextModel, GEMMA: Gemma2Model}
@@ -71,6 +72,7 @@ class NamedTextEncoder:
         self.model_id, self.device, self.dtype = model_id, device, dtype
 
     def __call__(self, text: str) -> Tensor:
+        """Encode ``text`` to 1 x N x dim, once the model is resolved."""
         from models import hub
 
         hub.Catalog.load().get(self.model_id, TASK)  # a model for something else is refused by name

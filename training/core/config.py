@@ -114,8 +114,10 @@ class RunConfig(Strict):
 
 
 def read_tree(file: Path, overrides: list[str] | None = None) -> dict[str, Any]:
-    """Read a YAML stage as a tree: ``base: other.yaml`` is merged under it, ``a.b=value`` overrides (YAML values) over
-    it."""
+    """Read a YAML stage as a tree, with its base and overrides.
+
+    ``base: other.yaml`` is merged under it; overrides ``a.b=value`` (values in YAML) are merged over it.
+    """
     tree = _read(file)
     for text in overrides or []:
         key, sign, value = text.partition("=")

@@ -43,14 +43,16 @@ class CurveFile:
 
 
 def read_curve(file: Path) -> list[dict[str, float]]:
-    """The rows of a curve, all values as numbers."""
+    """Read the rows of a curve, all values as numbers."""
     with file.open(newline="") as stream:
         return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(stream)]
 
 
 def plot_curves(folder: Path) -> Path | None:
-    """Draw ``loss.csv`` and each measure of ``validation.csv`` of a run as ``curves.png``; None where there is nothing
-    yet, and where matplotlib is not installed: training needs no more than the CSV."""
+    """Draw ``loss.csv`` and each measure of ``validation.csv`` of a run as ``curves.png``.
+
+    Returns None where there is nothing to draw yet, and where matplotlib is not installed: training needs only the CSV.
+    """
     try:
         import matplotlib
     except ImportError:
@@ -89,6 +91,6 @@ def plot_curves(folder: Path) -> Path | None:
 
 
 def _smooth(values: list[float]) -> list[float]:
-    """The mean of each value and those before it, of a twentieth of all."""
+    """Return the running mean of ``values`` over a window of a twentieth of them, each with those before it."""
     count = max(1, len(values) // 20)
     return [sum(values[max(0, at - count + 1) : at + 1]) / min(at + 1, count) for at in range(len(values))]

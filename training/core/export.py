@@ -52,8 +52,10 @@ def export(
 
 
 def keep_ancestors(parent: Path, lineage: Path) -> None:
-    """Copy the record and curves of the model a run started from, and of those before it, to ``lineage/<run>/``; of
-    published weights their ``start.json``, to ``lineage/start/``."""
+    """Copy the record and curves of the model a run started from, and of its ancestors, to ``lineage/<run>/``.
+
+    Of published weights the ``start.json`` is copied, to ``lineage/start/``.
+    """
     if (parent / "start.json").exists() and not (parent / "record.json").exists():
         (lineage / "start").mkdir(parents=True)
         shutil.copy(parent / "start.json", lineage / "start" / "start.json")
@@ -99,8 +101,11 @@ def make_record(config: RunConfig, out: Path, manifest: str, lineage: dict[str, 
 
 
 def code_version() -> str:
-    """What LIMPID_CODE_VERSION says (`training.pack` sets it: a copy's git may not know the commit), else the commit of
-    the code, ``+changes`` where models or training differ from it; outside a checkout "unknown"."""
+    """Return the version of the code: LIMPID_CODE_VERSION where it is set, else the commit.
+
+    `training.pack` sets that variable, since git may not know the commit of a packed copy. ``+changes`` is appended to
+    the commit where models or training differ from it; outside a checkout the version is "unknown".
+    """
     if said := os.environ.get("LIMPID_CODE_VERSION"):
         return said
     try:

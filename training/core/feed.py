@@ -33,7 +33,8 @@ def feed(source: Any, requests: Iterable[Request], workers: int, device: torch.d
     Args:
         source: has ``batch``, and for workers ``prepare`` and ``finish`` (`training.data.sources.Sources`).
         requests: indices and side in pixels of each batch.
-        workers: number of processes that prefetch; 0 makes batches on demand.
+        workers: number of processes that prefetch; 0 makes each batch when it is asked for.
+        device: where the tensors of a batch are put.
 
     Raises:
         ValueError: workers for a source without ``prepare``.

@@ -33,9 +33,9 @@ def _edges(d: Tensor) -> Tensor:
 
 
 def texture(output: Tensor, target: Tensor) -> Tensor:
-    """Compare the amount of detail, not its position: L1 between the root mean square differences of neighbouring
-    pixels over squares of 8 px.
+    """Compare the amount of detail, not its position.
 
+    This is the L1 distance between the root mean square differences of neighbouring pixels, over squares of 8 px.
     Losses on single pixels favour the mean of all plausible textures, which is blurred.
     """
     return (_roughness(output) - _roughness(target)).abs().mean((1, 2, 3))

@@ -12,8 +12,11 @@ from training.core.config import RunConfig
 
 
 def learning_rate(step: int, config: RunConfig, seconds: float = 0.0) -> float:
-    """Linear warm-up, constant, then a cosine to zero over the last ``decay`` of the schedule: of its steps, or of its
-    ``minutes`` where the ``seconds`` trained so far are a larger share of those."""
+    """Return the learning rate at ``step``: linear warm-up, constant, then a cosine to zero.
+
+    The cosine takes the last ``decay`` of the schedule: of its steps, or of its ``minutes`` where the ``seconds``
+    trained so far are a larger share of those.
+    """
     o = config.optimizer
     done = step / (o.horizon or config.steps)
     if config.minutes is not None:
@@ -37,8 +40,13 @@ def share_of_batch(config: RunConfig, processes: int) -> tuple[int, int]:
 
 
 def parameters_to_train(network: Any, config: RunConfig, unused: tuple[str, ...]) -> dict[str, torch.nn.Parameter]:
-    """By name, what ``train`` names and ``freeze`` does not, of what has a part in the objective. ValueError where
-    nothing is left, and for a pattern that fits no parameter."""
+    """Return by name the parameters that ``train`` names, ``freeze`` does not, and the objective uses.
+
+    ``unused`` are prefixes of the parameters that have no part in the objective.
+
+    Raises:
+        ValueError: Nothing is left, or a pattern matches no parameter.
+    """
     named = dict(network.named_parameters())
     for pattern in config.freeze:
         if not any(fnmatchcase(name, pattern) for name in named):
@@ -63,8 +71,10 @@ def check_prefixes(network: Any, scales: dict[str, float]) -> None:
 
 
 def rate_groups(trained: dict[str, torch.nn.Parameter], scales: dict[str, float]) -> list[dict[str, Any]]:
-    """Parameter groups for an optimizer, each with its factor on the learning rate (``scale``): that of the longest
-    prefix in ``scales`` that fits, or 1."""
+    """Return parameter groups for an optimizer, each with its factor on the learning rate (``scale``).
+
+    The factor is that of the longest prefix in ``scales`` that matches, or 1.
+    """
     groups: dict[str, dict[str, Any]] = {}
     for name, parameter in trained.items():
         fits = max((prefix for prefix in scales if name.startswith(prefix)), key=len, default="")

@@ -43,8 +43,10 @@ def published_weights() -> Path:
 
 
 def make(out: Path, settings: dict[str, Any], seed: int = 0) -> Path:
-    """Write the pipeline to ``out``, whole or not at all, with SHA256SUMS and ``start.json``; ``settings`` are
-    arguments of `SmallDereflection`. Raises ModelError."""
+    """Write the pipeline to ``out`` atomically, with SHA256SUMS and ``start.json``.
+
+    ``settings`` are arguments of `SmallDereflection`. Raises ModelError.
+    """
     if out.exists():
         raise ModelError(f"{out} is there already: name another folder, or remove it.")
     file = published_weights()

@@ -42,8 +42,10 @@ def start_deblurring(folder: Path, settings: dict[str, Any]) -> Made:
 
 
 def start_dereflection(folder: Path, settings: dict[str, Any]) -> Made:
-    """Stable Diffusion's VAE and UNet, and what its text encoder makes of the one prompt; skips with gates, unless
-    ``settings`` has ``skip_gates: false``."""
+    """Build dereflection from Stable Diffusion's VAE and UNet, and its text encoder's tokens of the one prompt.
+
+    Skips have gates, unless ``settings`` has ``skip_gates: false``.
+    """
     if settings.keys() - {"skip_gates"}:
         raise ModelError("A start from Stable Diffusion takes one setting, skip_gates.")
     vae = load_part(AutoencoderKL, folder, "vae", torch.float32)

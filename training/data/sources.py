@@ -22,12 +22,12 @@ Batch = dict[str, Tensor]
 
 
 def held_out(name: str, share: float) -> bool:
-    """Whether a file belongs to the validation split: by a hash of its stem, the same in every run."""
+    """Return True for a file of the validation split: by a hash of its stem, the same in every run."""
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF < share
 
 
 def photo_files(config: PhotoConfig) -> list[Path]:
-    """Every sharp photo of a run, those it holds out too. A missing folder, or one without photos, is an error."""
+    """List every sharp photo of a run, those it holds out too. A missing folder, or one without photos, is an error."""
     photos = [f for folder in config.clean for f in list_images(config.root / folder)]
     if config.limit is not None and config.limit < len(photos):  # evenly over all of them
         photos = [photos[place * len(photos) // config.limit] for place in range(config.limit)]
@@ -35,7 +35,7 @@ def photo_files(config: PhotoConfig) -> list[Path]:
 
 
 def split(files: Sequence[Path], hold_out: float, validation: bool) -> list[Path]:
-    """One side of the split, by name; all, where a handful of files would leave it empty."""
+    """Return one side of the split, by name; all files, where few files would leave it empty."""
     kept = [f for f in files if held_out(f.stem, hold_out) == validation]
     return kept or list(files)
 
@@ -43,8 +43,11 @@ def split(files: Sequence[Path], hold_out: float, validation: bool) -> list[Path
 def split_pairs(
     config: PhotoConfig, folder: str, pairs: Sequence[tuple[Path, Path]], validation: bool
 ) -> list[tuple[Path, Path]]:
-    """One side of the split of the pairs of ``folder``: by the names listed in ``held_pairs`` (so that all of a scene
-    is on one side), else by a hash of each name; those of an ``unsplit`` folder are all for training."""
+    """Return one side of the split of the pairs of ``folder``.
+
+    Pairs are split by the names listed in ``held_pairs`` (so that all pairs of a scene are on one side), else by a hash
+    of each name. Those of an ``unsplit`` folder are all for training.
+    """
     if folder in config.unsplit:
         return [] if validation else list(pairs)
     if folder in config.held_pairs:
@@ -55,10 +58,10 @@ def split_pairs(
 
 
 class Sources:
-    """What a run learns from, decoded once: ``photos``, and ``pairs`` with their ``weights`` and ``pair_names``;
-    ``tags``, with guidance.
+    """The data of a run, decoded once.
 
-    With ``validation=True`` those held out from training; ``files`` are those of both sides. A missing folder, one
+    They are ``photos``, ``pairs`` with their ``weights`` and ``pair_names``, and with guidance ``tags``. With
+    ``validation=True`` they are those held out from training; ``files`` are those of both sides. A missing folder, one
     without photos, or pairs that do not match are errors that name them.
     """
 
@@ -81,19 +84,19 @@ class Sources:
                 self.pair_names.append(Path(folder).name)
 
     def prepare(self, indices: Sequence[int], size: int) -> Any:
-        """The part of :meth:`batch` that is done ahead, on the CPU, and in other processes (`training.core.feed`)."""
+        """Do the part of :meth:`batch` that is done ahead, on the CPU, in other processes (`training.core.feed`)."""
         return self.batch(indices, size)
 
     def finish(self, prepared: Any, indices: Sequence[int], device: torch.device | str) -> Batch:
-        """The rest of :meth:`batch`, on ``device``."""
+        """Do the rest of :meth:`batch`, on ``device``."""
         return {name: value.to(device) for name, value in prepared.items()}
 
     def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
-        """The samples ``indices``, pictures of ``size`` x ``size`` px, by name."""
+        """Make the samples ``indices``, pictures of ``size`` x ``size`` px, by name."""
         raise NotImplementedError
 
     def manifest(self) -> str:
-        """One hash over every file of the run, both sides of the split."""
+        """Return one hash over every file of the run, both sides of the split."""
         return manifest_hash(self.files, self._root)
 
     def _tag_rows(self, scenes: Sequence[int], places: Sequence[int | None], device: torch.device | str) -> Batch:

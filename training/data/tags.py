@@ -14,8 +14,11 @@ from training.data.semantic import split_of, tag_of
 
 
 def for_training(files: Sequence[Path]) -> list[Path]:
-    """Without the test photos of semantic guidance, whose classes the guide has not seen either; ValueError where no
-    other is left, or none shows what a tag is known for."""
+    """Leave out the test photos of semantic guidance, whose classes the guide has not seen either.
+
+    Raises:
+        ValueError: No other photo is left, or none has a tag by its name.
+    """
     kept = [file for file in files if split_of(file) != "test"]
     if not any(tag_of(file) for file in kept):
         raise ValueError(
@@ -26,7 +29,7 @@ def for_training(files: Sequence[Path]) -> list[Path]:
 
 
 def wrong_tags(tags: Tensor) -> Tensor:
-    """B x tags: each sample's, taken from half the list further on."""
+    """Return wrong tags, B x tags: each sample's own, shifted by half the vocabulary."""
     return tags.roll(tags.shape[1] // 2, 1)
 
 

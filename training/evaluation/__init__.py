@@ -1,0 +1,1 @@
+"""Evaluation of pipelines: protocols, metrics, baselines, reports and contact sheets."""

@@ -51,13 +51,15 @@ def unsharp(photo: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 
 def wiener(photo: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """The unsupervised Wiener-Hunt filter (Orieux et al., JOSA A 2010), seed 0, with a known kernel (k x k, k odd,
-    sum 1)."""
+    """Apply the unsupervised Wiener-Hunt filter (Orieux et al., JOSA A 2010), seed 0.
+
+    The kernel is known: k x k, k odd, sum 1.
+    """
     return _in_light(photo, kernel, lambda light: unsupervised_wiener(_tapered(light, kernel), kernel, rng=0)[0])
 
 
 def richardson(photo: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Richardson (JOSA 1972) and Lucy (AJ 1974) with a known kernel (k x k, k odd, sum 1)."""
+    """Apply Richardson-Lucy (JOSA 1972, AJ 1974) with a known kernel (k x k, k odd, sum 1)."""
     return _in_light(photo, kernel, lambda light: richardson_lucy(light, kernel, ITERATIONS, filter_epsilon=FLOOR))
 
 
@@ -152,16 +154,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _tapered(light: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """H x W light whose sides, over the margin, change into a blur around the corner (MATLAB's ``edgetaper``): the
-    Wiener filter takes the picture for periodic, and would ring where the sides do not meet."""
+    """Fade the margins of H x W light into a blur that wraps around the borders (MATLAB's ``edgetaper``).
+
+    The Wiener filter treats the picture as periodic, and would ring where opposite sides do not match.
+    """
     ramps = (np.clip((0.5 + np.minimum(at, at[::-1])) / len(kernel), 0, 1) for at in map(np.arange, light.shape))
     weight = np.outer(*ramps)
     return weight * light + (1 - weight) * convolve(light, kernel, mode="wrap")
 
 
 def _in_light(photo: np.ndarray, kernel: np.ndarray, restore: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """``restore`` on each channel's light, mirrored at the borders by the kernel's size: both methods would take what
-    is outside for black or for the other side."""
+    """Apply ``restore`` to the linear light of each channel, mirrored at the borders by the kernel's size.
+
+    Without the margin both methods would treat what is outside as black, or as the opposite side.
+    """
     light = to_linear(torch.from_numpy(photo).double() / 255).numpy()
     margin = min(len(kernel), *(side - 1 for side in photo.shape[:2]))
     padded = np.pad(light, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")

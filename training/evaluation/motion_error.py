@@ -1,5 +1,7 @@
-"""How far an estimated motion field is from the true one: end-point error, in pixels, without sign; and the spread of
-its blur."""
+"""Errors of an estimated motion field, and of the covariance of its blur.
+
+The end-point error is in pixels, without sign.
+"""
 
 from __future__ import annotations
 
@@ -56,8 +58,14 @@ def motion_error(predicted: Tensor, true: Tensor) -> MotionError:
 
 
 def covariance_error(found: Tensor, motion: Tensor, defocus: Tensor) -> Tensor:
-    """How far the covariance ``found`` of a photo's blur (B x 2 x 2, px²) is from the mean of the true one: of the
-    logarithm (`models.deblur.blur_field.log_covariance`), the mean of the differences' sizes (B). ``motion``
-    (B x 2 x H x W) and ``defocus`` (B x 1 x H x W), in pixels: the simulator's."""
+    """Return how far the covariance ``found`` of a photo's blur is from the mean of the true one.
+
+    That is the mean absolute difference of the logarithms (`models.deblur.blur_field.log_covariance`), B.
+
+    Args:
+        found: B x 2 x 2, px².
+        motion: The simulator's, B x 2 x H x W, in pixels.
+        defocus: The simulator's, B x 1 x H x W, in pixels.
+    """
     true = mean_covariance(double_angle(motion).permute(0, 2, 3, 1), defocus[:, 0])
     return (log_covariance(found) - log_covariance(true)).abs().mean(1)

@@ -122,7 +122,7 @@ def as_float(photo: np.ndarray) -> np.ndarray:
 
 
 def to_8bit(picture: np.ndarray) -> np.ndarray:
-    """float in [0, 1] -> uint8, rounded (truncating would darken every picture by half a level)."""
+    """Convert float in [0, 1] to uint8, rounded (truncating would darken every picture by half a level)."""
     return np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 

@@ -36,7 +36,8 @@ class Pipeline(Protocol):
 
     def __call__(
         self, photo: np.ndarray, *, tile: int | None = None, tile_offset: tuple[int, int] = (0, 0)
-    ) -> Restoration: ...
+    ) -> Restoration:
+        """Restore ``photo`` in tiles of at most ``tile`` px a side, shifted by ``tile_offset`` px, down and right."""
 
 
 @dataclass(frozen=True)

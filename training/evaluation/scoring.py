@@ -53,7 +53,12 @@ def score_pairs(
     fields, their end-point error is reported.
 
     Args:
+        restorer: the pipeline to measure.
+        pairs: input and target of each photo.
+        protocol: how pictures are resized, cropped and compared.
+        predictions: folder for the restored pictures.
         affine_baseline: fitted to training pairs; None leaves it out.
+        scene_pattern: regular expression that finds the scene in a file's name.
         worse_db: loss of PSNR from which a picture counts as made worse.
     """
     rows: list[Row] = []
@@ -169,6 +174,8 @@ def check_tiling(
     Pictures are compared before rounding.
 
     Args:
+        restorer: the pipeline to measure.
+        photos: files by name.
         tile: size of the tiles in pixels; None is the pipeline's own.
         megapixels: size to which photos are resized first; None leaves them.
 

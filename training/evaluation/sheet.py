@@ -1,4 +1,4 @@
-"""Contact sheets: numbers rank models, only eyes see what they do to a picture."""
+"""Contact sheets: pictures side by side, to see what the figures of a report do not show."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def extremes(values: np.ndarray, scenes: Sequence[str], count: int = 4) -> list[tuple[int, str]]:
-    """Up to ``count`` each of the worst, middle and best values: their indices, with the name of the place.
+    """Return the indices of up to ``count`` each of the worst, middle and best values, with the name of the place.
 
     No index comes twice, and within a place no scene does: four settings of one scene would show one thing.
     """
@@ -61,8 +61,10 @@ def extremes(values: np.ndarray, scenes: Sequence[str], count: int = 4) -> list[
 
 
 def contact_sheet(rows: Sequence[SheetRow], columns: Sequence[str], headline: str, path: Path) -> None:
-    """Writes a PNG: the headline, the columns' names, then the rows. A column named `REMOVED` is shown
-    `REMOVED_GAIN` times as bright, and says so."""
+    """Write a PNG: the headline, the names of the columns, then the rows.
+
+    A column named `REMOVED` is shown `REMOVED_GAIN` times as bright, and its name says so.
+    """
     names = [f"{name} (x{REMOVED_GAIN})" if name == REMOVED else name for name in columns]
     heights = [LINE + max(picture.shape[0] for picture in row.pictures) + GAP for row in rows]
     width = GAP + (THUMBNAIL_PX + GAP) * len(columns)

@@ -1,0 +1,1 @@
+"""Ablations, sweeps and studies that compare variants of training and of models."""

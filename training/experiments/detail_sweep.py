@@ -1,5 +1,6 @@
-"""What the ``detail`` of deblurring does:
-``python -m training.experiments.detail_sweep --data blur-test --out report/detail``.
+"""Measure what the ``detail`` of deblurring does to sharpness and fidelity.
+
+    python -m training.experiments.detail_sweep --data blur-test --out report/detail
 
 Each photo of each set is restored at detail 0 to 1. Sharpness (mean gradient) must not fall along the way, and
 fidelity (PSNR) may fall a little; the table says by how much each does, and in how many photos sharpness falls.
@@ -39,8 +40,10 @@ TOLERANCE = 1e-4  # of the sharpness, relative: rounding
 
 
 def sweep(pipeline: DeblurPipeline, pairs: Sequence[Pair]) -> dict[str, Any]:
-    """Mean PSNR (dB, as 8 bits) and mean gradient at each of `DETAILS`, and the share of photos whose gradient falls
-    from one to the next."""
+    """Measure mean PSNR (dB, as 8 bits) and mean gradient at each of `DETAILS`.
+
+    Also gives the share of photos whose gradient falls from one to the next.
+    """
     scores, sharpness = [], []
     for pair in tqdm(pairs, unit="photo", mininterval=1.0):
         photo, target = pair.load(PROTOCOLS[NATIVE])
@@ -60,6 +63,7 @@ def sweep(pipeline: DeblurPipeline, pairs: Sequence[Pair]) -> dict[str, Any]:
 
 
 def markdown(found: dict[str, Any]) -> str:
+    """Format the figures of :func:`sweep` as a Markdown table and a sentence."""
     lines = ["| detail | PSNR (dB) | mean gradient |", "|---|---|---|"]
     for detail, fidelity, gradient in zip(found["details"], found["psnr"], found["gradient"], strict=True):
         lines.append(f"| {detail:g} | {fidelity:.2f} | {gradient:.4f} |")

@@ -53,8 +53,10 @@ class Sample:
 
 
 def samples(files: Sequence[Path], task: str, levels: Sequence[Level], draws: int) -> Iterator[Sample]:
-    """``draws`` degradations of the middle of each of ``files`` (of known tags) at each level, always the same; glass
-    reflects another of the files."""
+    """Yield ``draws`` degradations of the middle of each of ``files`` at each level, always the same.
+
+    The files have known tags. Glass reflects another of the files.
+    """
     photos = PhotoStore(files, SIDE_PX)
     tags = vocabulary().tags
     for place, file in enumerate(files):

@@ -53,8 +53,10 @@ def still(network: Deblur) -> Iterator[None]:
 
 @torch.inference_mode()
 def restore_arms(pipeline: DeblurPipeline, photo: np.ndarray) -> dict[str, np.ndarray]:
-    """``photo``, uint8 H x W x 3, restored in each of `ARMS`, as uint8; the last for a network that looks for a
-    kernel."""
+    """Restore ``photo``, uint8 H x W x 3, in each of `ARMS`, as uint8.
+
+    The last arm is only for a network that estimates a kernel.
+    """
     network, (height, width) = pipeline.network, photo.shape[:2]
     shown = pipeline.to_tensor(as_float(photo))
 

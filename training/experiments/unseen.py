@@ -13,8 +13,13 @@ from training.tasks.registry import make_run
 
 
 def unseen(files: Sequence[Path], model: Path) -> list[Path]:
-    """Those of ``files`` whose name no run of ``model`` (a folder) or of its lineage trained on: the same photo may be
-    in another folder, at another size. EvaluationError where the records, or the runs' photos, are not there."""
+    """Return those of ``files`` whose name no run of ``model`` (a folder) or of its lineage trained on.
+
+    Names are compared, since the same photo may be in another folder, at another size.
+
+    Raises:
+        EvaluationError: The records, or the photos of the runs, are missing.
+    """
     records = [model / "record.json", *sorted(model.glob("lineage/*/record.json"))]
     if not records[0].is_file():
         raise EvaluationError(

@@ -47,6 +47,9 @@ def chain(
 
     Args:
         stages: number, configuration file and overrides of each.
+        name: the variant; part of each run's name.
+        out: folder of the runs.
+        kind: the class of their configuration.
         first: the model that the first run starts from; None is a new network.
     """
     before: Path | None = None

@@ -53,8 +53,10 @@ def model_card(
     summaries: list[Summary],
     starts: Sequence[Record] = (),
 ) -> str:
-    """The card's Markdown; every figure is taken from the network's configuration, the records and the reports.
-    ``starts``: what the first run started from (``start.json``), where that was not nothing."""
+    """Return the card's Markdown; every figure comes from the network's configuration, the records or the reports.
+
+    ``starts`` are the ``start.json`` of what the first run started from, empty where it started from nothing.
+    """
     text = TASKS[entry.task].card
     front = {
         "license": entry.licence,

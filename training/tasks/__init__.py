@@ -1,0 +1,1 @@
+"""The tasks, one folder each, their registry, and the trainer that they share."""

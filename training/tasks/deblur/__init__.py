@@ -1,0 +1,1 @@
+"""The task deblur: configuration, dataset, objective, validation and model card."""

@@ -20,11 +20,14 @@ from training.tasks.deblur.objective import LATENT, DeblurObjective
 
 
 class DeblurValidator:
-    """Fixed samples of the held-out split. ``run`` gives, in dB, the gain of the pre-reconstruction and of the
-    result over the input, on simulated blur and on real pairs, and what sharp photos keep; the motion's mean
-    end-point error over that of predicting no motion, sign-free; and the mean error of the logarithm of its spread
-    (`training.evaluation.motion_error`). Of a stage with guidance all this without it, and what true and wrong tags add
-    to the result on simulated samples that have tags."""
+    """Validation on fixed samples of the held-out split.
+
+    ``run`` gives, in dB, the gain of the pre-reconstruction and of the result over the input, on simulated blur and on
+    real pairs, and the PSNR that sharp photos keep. It also gives the motion's mean end-point error, sign-free, over
+    that of predicting no motion, and the mean error of the logarithm of the blur's covariance
+    (`training.evaluation.motion_error`). For a stage with guidance all this is without it, and ``run`` adds what true
+    and wrong tags add to the result on simulated samples that have tags.
+    """
 
     def __init__(self, config: DeblurRun) -> None:
         settings = config.data.model_copy(update={"pair_share": 0.0, "blur": replace(config.data.blur, clean=0.0)})

@@ -1,0 +1,1 @@
+"""The task dereflection: configuration, dataset, objectives, validation and model card."""

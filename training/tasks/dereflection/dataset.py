@@ -30,8 +30,13 @@ How = View | Blend | bool
 
 
 class Drawn(NamedTuple):
-    """Input, target and reflection of a sample (``how``: whether a real pair's), or the transmission, the reflected
-    scene and the sensor's noise of one to simulate; each 3 x H x W. ``place``: which photo the transmission is."""
+    """One sample, finished or still to be simulated.
+
+    Where ``how`` is a bool the sample is finished: ``first``, ``second`` and ``third`` are its input, target and
+    reflection, and ``how`` says whether they are a real pair's. Otherwise they are the transmission, the reflected
+    scene and the sensor's noise, for the simulator of ``how``. Each is 3 x H x W. ``place``: the index of the
+    transmission's photo.
+    """
 
     first: Tensor
     second: Tensor
@@ -41,8 +46,10 @@ class Drawn(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """Samples as they are drawn (:class:`Drawn`), stacked, in half precision: they travel between processes and to a
-    GPU, and 8 bits have less than it."""
+    """A batch of samples as they are drawn (:class:`Drawn`), stacked, in half precision.
+
+    They are sent between processes and to a GPU, and half precision is finer than 8 bits.
+    """
 
     first: Tensor
     second: Tensor
@@ -98,7 +105,7 @@ class Reflections(Sources):
         return batch | self._tag_rows([index // self.config.views for index in indices], prepared.places, device)
 
     def _hints(self, indices: Sequence[int], batch: Batch) -> Tensor:
-        """Strokes over the reflection of some samples; of the others nothing is said."""
+        """Draw strokes over the reflection of some samples, B x 1 x H x W; the others get 0, no hint."""
         rng = [SampleRNG(self.seed, index, Stream.HINT.of(self.validation)) for index in indices]
         hinted = [d.chance(self.config.hint_share) for d in rng]
         hint = torch.zeros_like(batch["input"][:, :1])
@@ -138,8 +145,11 @@ class Reflections(Sources):
 
 
 def vary_tone(photo: Tensor, target: Tensor, rng: SampleRNG, most: float) -> tuple[Tensor, Tensor]:
-    """Both pictures of a real pair (3 x H x W in [0, 1]) under one random exponent and one factor for each channel, up
-    to ``most`` from 1, a third of that between channels."""
+    """Change the tone of both pictures of a real pair in the same random way.
+
+    The pictures (3 x H x W in [0, 1]) get one exponent and one factor for each channel, up to ``most`` from 1; the
+    channels differ by up to a third of that.
+    """
     exponent, gain = rng.uniform(1 - most, 1 + most), rng.uniform(1 - most, 1 + most)
     gains = torch.tensor([gain * rng.uniform(1 - most / 3, 1 + most / 3) for _ in range(3)])[:, None, None]
     return (photo**exponent * gains).clamp(0, 1), (target**exponent * gains).clamp(0, 1)

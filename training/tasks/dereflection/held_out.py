@@ -37,8 +37,11 @@ def pairs_held_out(data: DataConfig, root: Path, folder: str) -> list[Pair]:
 
 
 def held_out_pairs(model: Path, root: Path) -> dict[str, list[Pair]]:
-    """The pairs below ``root`` that the last run of ``model`` (a folder with record.json) held out, by folder.
-    EvaluationError where there is no record, or nothing was held out."""
+    """Return by folder the pairs below ``root`` that the last run of ``model`` (a folder with record.json) held out.
+
+    Raises:
+        EvaluationError: There is no record, or nothing was held out.
+    """
     if not (model / "record.json").is_file():
         raise EvaluationError(f"{model} has no record.json: what its training held out is unknown.")
     settings = json.loads((model / "record.json").read_text())["config"]

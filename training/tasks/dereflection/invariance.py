@@ -40,8 +40,11 @@ def mean_pairwise_rmse(pictures: Sequence[np.ndarray]) -> float:
 
 
 def covariance_of(pictures: Sequence[np.ndarray], layers: Sequence[np.ndarray]) -> float:
-    """Over the poses of a scene: mean product of (picture minus its mean over poses) and (reflection minus its mean),
-    in squared 8-bit levels. How much of the reflection's own pattern is in the pictures."""
+    """Measure how much of the reflection's own pattern is in the pictures of a scene.
+
+    This is the mean, over the poses of the scene, of the product of (picture minus its mean over poses) and (reflection
+    minus its mean), in squared 8-bit levels.
+    """
     return float((_deviation(pictures) * _deviation(layers)).mean())
 
 

@@ -15,8 +15,11 @@ SCALES = 3
 
 
 def exclusion(transmission: Tensor, reflection: Tensor) -> Tensor:
-    """How far edges stand at the same places in both layers (Zhang et al., CVPR 2018): the product of their gradients,
-    each brought to the other's size and squashed, over pictures averaged 1, 2 and 4 pixels wide."""
+    """Measure how far edges are at the same places in both layers (Zhang et al., CVPR 2018).
+
+    This is the product of the layers' gradients, each scaled to the other's size and passed through tanh, over pictures
+    averaged 1, 2 and 4 pixels wide.
+    """
     total = transmission.new_zeros(transmission.shape[0])
     for _ in range(SCALES):
         for axis in (-1, -2):
@@ -35,8 +38,10 @@ def reconstruction(transmission: Tensor, reflection: Tensor, photo: Tensor) -> T
 
 
 class PerceptualLoss(nn.Module):
-    """L1 between the features of two pictures in a frozen network (Johnson et al., ECCV 2016), of each level down to
-    1/16. Features are brought to length 1 at each place (LPIPS, Zhang et al., CVPR 2018), so that levels weigh alike.
+    """L1 between the features of two pictures in a frozen network (Johnson et al., ECCV 2016).
+
+    All levels down to 1/16 are compared. Features are normalised to length 1 at each place (LPIPS, Zhang et al., CVPR
+    2018), so that levels weigh alike.
     """
 
     def __init__(self, encoder: EfficientNetLite) -> None:

@@ -139,8 +139,11 @@ class SeparationObjective(WholeObjective):
 
 
 def prior_encoder(model: str) -> EfficientNetLite:
-    """The encoder of a pipeline of the small tier, named by its folder or its id in the catalog. ValueError for another
-    network."""
+    """Load the encoder of a pipeline of the small tier, named by its folder or its id in the catalog.
+
+    Raises:
+        ValueError: The pipeline holds another network.
+    """
     network = DereflectionPipeline.from_pretrained(locate(model)[0]).network
     if not isinstance(network, SmallDereflection):
         raise ValueError(f"prior {model} holds a {type(network).__name__}, not a SmallDereflection.")
@@ -148,8 +151,10 @@ def prior_encoder(model: str) -> EfficientNetLite:
 
 
 class LatentObjective(WholeObjective):
-    """Full size, up to the clean latent, which is compared with the target's own: the decoder, most of the work, is
-    left out. ``losses`` and ``consistency`` then compare latents."""
+    """The full tier's objective on latents: the predicted clean latent is compared with the target's own.
+
+    The decoder, which is most of the work, is left out. ``losses`` and ``consistency`` then compare latents.
+    """
 
     def learn(
         self, photo: Tensor, target: Tensor, indices: list[int], tags: Tensor | None = None

@@ -21,8 +21,11 @@ from training.tasks.dereflection.objective import PictureObjective
 
 
 def as_used(pairs: PairStore, config: DereflectionRun) -> list[tuple[Tensor, Tensor]]:
-    """Every pair of a folder, whole, the target at the photo's exposure: at the size it is kept at, for the full tier
-    squares of ``validation_size``. 3 x H x W in [0, 1]."""
+    """Return every pair of a folder, whole, with the target at the photo's exposure.
+
+    Pairs have the size they are stored at; for the full tier they are squares of ``validation_size``. Pictures are
+    3 x H x W in [0, 1].
+    """
     shots = [(a.float() / 255, b.float() / 255) for a, b in pairs.pairs]
     if config.tier == "full":
         whole = Crop(0, 0, 1, 1, False)

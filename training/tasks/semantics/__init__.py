@@ -1,0 +1,1 @@
+"""The task semantics: configuration, dataset, objective, validation, evaluation and model card."""

@@ -1,10 +1,11 @@
-"""Measure a tag model on classes held out by name:
-``python -m training.tasks.semantics.evaluation --model semantics-small --data data/train/semantic --out report/``.
+"""Measure a tag model on classes held out by name.
 
-Macro recall at 3 (the mean over tags of the share of a tag's photos where it is among the three highest scores) on the
-test split of `training.data.semantic`, through the pipeline that ships: sharp, and severely degraded, each photo once
-behind glass and once blurred (`degradations.severity`). Beside it what always answering the three commonest tags of
-the training split gives. Intervals: 95 %, bootstrap over the classes of each tag.
+    python -m training.tasks.semantics.evaluation --model semantics-small --data data/train/semantic --out report/
+
+The measure is macro recall at 3 (the mean over tags of the share of a tag's photos where it is among the three highest
+scores) on the test split of `training.data.semantic`, through the pipeline that ships: on sharp photos, and on severely
+degraded ones, each photo once behind glass and once blurred (`degradations.severity`). The baseline always answers the
+three commonest tags of the training split. Intervals: 95 %, bootstrap over the classes of each tag.
 """
 
 from __future__ import annotations

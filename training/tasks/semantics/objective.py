@@ -1,8 +1,10 @@
-"""What training asks of the tag network. Each part has a weight in the configuration's ``losses``:
+"""The training objective of the tag network.
+
+Each term has a weight in the configuration's ``losses``:
 
 ``rank``   cross-entropy over the tags: the tag of the photo's class before all others;
-``score``  binary cross-entropy of each tag: what the score itself is worth. A photo may show more than its class:
-           the other tags are not known to be absent, hence ``smoothing``.
+``score``  binary cross-entropy of each tag, so that the score itself has a meaning. A photo may show more than its
+           class: the other tags are not known to be absent, hence ``smoothing``.
 
 The codebook is fitted to the training photos, not learnt by gradient (`TagNetwork.fit_codebook`): a sample's Fisher
 vector is computed once and kept.
