@@ -83,7 +83,7 @@ def headings(page: Path) -> set[str]:
 def test_the_readme_is_a_door():
     lines = (ROOT / "README.md").read_text().splitlines()
     assert len(lines) < 150
-    linked = {target for target in re.findall(r"\]\((docs/[\w-]+\.md)", "\n".join(lines))}
+    linked = set(re.findall(r"\]\((docs/[\w-]+\.md)", "\n".join(lines)))
     names = ("architecture", "api", "retrain", "evaluation", "plugins", "models", "glossary")
     assert linked >= {f"docs/{name}.md" for name in names}
 

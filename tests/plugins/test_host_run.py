@@ -254,7 +254,7 @@ def test_a_layer_never_takes_the_place_of_the_result_or_of_another(photo, tmp_pa
     class Named(Darken):
         def run(self, picture, params, ctx):
             names = ("restored", "a b", "a/b", "x" * 300)
-            return {"image": picture.pixels, "layers": {name: picture.pixels * 0 for name in names}}
+            return {"image": picture.pixels, "layers": {name: np.zeros_like(picture.pixels) for name in names}}
 
     outcome = Host(registry(loaded(Named, "named"))).restore(photo, ["named"], out_dir=tmp_path / "out")
     assert np.array_equal(samples(outcome.path), samples(photo))

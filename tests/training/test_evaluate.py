@@ -32,7 +32,7 @@ class FakePipeline:
     def __call__(
         self, photo: np.ndarray, *, tile: int | None = None, tile_offset: tuple[int, int] = (0, 0)
     ) -> SimpleNamespace:
-        assert photo.dtype == np.float32 and 0 <= photo.min() and photo.max() <= 1
+        assert photo.dtype == np.float32 and photo.min() >= 0 and photo.max() <= 1
         height, width = photo.shape[:2]
         removed = np.zeros_like(photo)
         removed[:, width // 2 :] = self.share * VEIL / 255

@@ -31,7 +31,7 @@ def test_any_size_comes_back_at_its_size(pipeline, size):
     output = pipeline(photo)
     for picture in (output.image, output.prerestored):
         assert picture.shape == (*size, 3) and picture.dtype == np.float32
-        assert 0 <= picture.min() and picture.max() <= 1
+        assert picture.min() >= 0 and picture.max() <= 1
     assert np.abs(output.image - photo).max() > 1e-4
     assert output.motion.shape == (*size, 2) and output.motion.dtype == np.float32
     assert output.notes == []

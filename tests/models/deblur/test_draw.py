@@ -35,7 +35,7 @@ def test_any_size_stays_in_range(size):
     cells = np.random.default_rng(0).normal(0, 9, (-(-size[0] // 8), -(-size[1] // 8), 3)).astype(np.float32)
     picture = draw_blur(np.random.default_rng(1).random((*size, 3), dtype=np.float32), cells)
     assert picture.shape == (*size, 3) and picture.dtype == np.float32
-    assert 0 <= picture.min() and picture.max() <= 1
+    assert picture.min() >= 0 and picture.max() <= 1
 
 
 def test_the_kernel_stands_in_the_lower_left_corner():

@@ -23,7 +23,7 @@ def test_any_size_comes_back_at_its_size(pipeline, size):
     output = pipeline(photo_of(*size))
     for picture in (output.image, output.reflection):
         assert picture.shape == (*size, 3) and picture.dtype == np.float32
-        assert 0 <= picture.min() and picture.max() <= 1
+        assert picture.min() >= 0 and picture.max() <= 1
     assert np.abs(output.image - photo_of(*size)).max() > 1e-3
 
 

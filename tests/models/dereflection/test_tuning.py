@@ -60,7 +60,7 @@ def test_fused_projections_and_xformers_give_the_same_picture(network, monkeypat
         for _ in range(2):  # the second from what was kept
             got = network.restore(photo)
             assert (got - wanted).norm() / wanted.norm() < 1e-5, way
-        assert bool(shapes) == (way == XFORMERS or way == PLAIN)
+        assert bool(shapes) == (way in (XFORMERS, PLAIN))
     fused = [m for m in network.modules() if isinstance(m, Attention) and m.fused_projections]
     assert fused == []  # all taken off again
 

@@ -38,7 +38,7 @@ def test_crops_take_the_part_they_name():
     assert torch.equal(flipped, part.flip(-1))
     for i in range(200):
         crop = Crop.draw(SampleRNG(0, i), 50, 100, 0.5)
-        assert 0 <= crop.top and crop.top + crop.height <= 1 + 1e-9 and crop.width <= 1
+        assert crop.top >= 0 and crop.top + crop.height <= 1 + 1e-9 and crop.width <= 1
         assert 20 < crop.height * 50 <= 50
 
 
