@@ -27,7 +27,7 @@ DEFAULT_ALLOW = ("*.safetensors", "*.json")
 Files = list[tuple[str, Path]]  # name inside the part's folder, where it is now
 
 
-class _Unusable(Exception):
+class _Unusable(Exception):  # noqa: N818
     """This alternative of a part cannot be used; the text says why."""
 
 

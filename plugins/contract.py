@@ -28,7 +28,7 @@ class PluginError(LimpidError):
     """A plugin cannot be loaded or used, or failed on a picture."""
 
 
-class Cancelled(LimpidError):
+class Cancelled(LimpidError):  # noqa: N818
     """The run was cancelled."""
 
     def __init__(self, message: str = "Cancelled.") -> None:

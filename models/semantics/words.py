@@ -14,7 +14,7 @@ _NOT = {"no", "not", "without", "non", "never", "except"}
 # What says nothing of what is shown. A negation holds up to the next separator or one of _ENDS.
 _ENDS = {"but", "and", "or", "only", "just"}
 _FILLERS = _ENDS | set(
-    "a an the of in on at with by for from to is are was be it its this that these those there here some any my your "
+    "a an the of in on at with by for from to is are was be it its this that these those there here some any my your "  # noqa: SIM905
     "our his her their i we you very really also near next behind front under over into through up down off out "
     "one two three four five six seven eight nine ten several many few "
     "photo photograph picture image shot view scene closeup close showing shows shown".split()

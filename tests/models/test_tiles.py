@@ -102,7 +102,7 @@ def test_batches_hold_tiles_of_one_size_and_change_nothing():
 
 
 def test_progress_counts_the_tiles_and_cancels_by_raising():
-    class Cancelled(Exception):
+    class Cancelled(Exception):  # noqa: N818
         pass
 
     calls, ran = [], []

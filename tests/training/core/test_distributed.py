@@ -103,7 +103,7 @@ def test_engines_are_set_up_and_those_that_do_not_go_on_exactly_refused(debug_ov
         deepspeed_config: dict = {"gradient_accumulation_steps": 7}
 
     class Engine:
-        class state:
+        class state:  # noqa: N801
             fsdp_plugin = deepspeed_plugin = Plugin
 
     config = load_config(DEBUG, [*debug_overrides, "precision=bf16", "optimizer.clip=0.5"])

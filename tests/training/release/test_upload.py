@@ -16,7 +16,7 @@ from training.release import upload
 from training.release.upload import upload_checkpoint, upload_space
 
 
-class Broken(Exception):
+class Broken(Exception):  # noqa: N818
     """The Hub's client has errors of many kinds; not all are OSError."""
 
 
