@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,14 @@ def read_report(folder: Path) -> Summary:
 
 
 def ancestors(folder: Path) -> list[dict[str, Any]]:
-    """The records of the runs a model was warm-started from, by name."""
-    return [json.loads(p.read_text()) for p in sorted(folder.glob("lineage/*/record.json"))]
+    """The records of the runs a model was warm-started from, in the order in which they were made."""
+    found = [(p.parent.name, json.loads(p.read_text())) for p in folder.glob("lineage/*/record.json")]
+    return [record for _, record in sorted(found, key=lambda run: (run[1]["finished"], _natural(run[0])))]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A sort key under which "run-2" comes before "run-10"."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def quality(summaries: list[Summary]) -> dict[str, dict[str, float | str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,6 +15,7 @@ from training.tasks.registry import TASKS
 from training.tasks.task import CardText
 
 Record = dict[str, Any]
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 PAGE = """
 # {name}
@@ -39,6 +41,15 @@ was used for training or for selecting a checkpoint.
 
 {terms} The code is Apache-2.0. The folder keeps each run's resolved configuration, curves, data hash
 and the commit of the code that ran (`record.json`, `lineage/`); hashes are in `SHA256SUMS`.
+"""
+
+TRAINING = """{totals}
+
+<details><summary>The runs, in order</summary>
+
+{runs}
+
+</details>
 """
 
 RESEARCH_ONLY = """Training photos are for research only and are not in the repository; hence the licence of the
@@ -69,6 +80,7 @@ def model_card(
     # Headings of the reports become rows of this page.
     reports = "\n\n".join(markdown(s).replace("# ", "### ", 1).strip() for s in summaries) or "Not measured yet."
     runs = "\n".join([*(describe_start(s) for s in starts), *(describe_run(r) for r in [*ancestors, record])])
+    runs += describe_calibration(record.get("calibration"))
     page = PAGE.format(
         name=entry.name,
         command=text.command,
@@ -76,7 +88,7 @@ def model_card(
         use=text.use,
         how=text.how.format(**network, **details),
         reports=reports,
-        training=runs + describe_calibration(record.get("calibration")),
+        training=TRAINING.format(totals=describe_totals([*ancestors, record]), runs=runs),
         terms=RESEARCH_ONLY if "nc" in entry.licence.split("-") else f"Licence of the weights: {entry.licence}.",
     )
     return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n{page}"
@@ -124,6 +136,26 @@ def describe_calibration(calibration: dict[str, Any] | None) -> str:
         f"{chosen['working_size']} px; chosen by PSNR and aligned PSNR at the photo's exposure on {pairs} "
         f"({row['psnr']:+.2f} dB, aligned {row['aligned']:+.2f} dB there)."
     )
+
+
+def describe_totals(records: Sequence[Record]) -> str:
+    """How much training there was in all, and which committed stages repeat it."""
+    samples = sum(r.get("steps_done", r["config"]["steps"]) * r["config"]["batch"] for r in records)
+    hours = sum(r["training_seconds"] for r in records) / 3600
+    stages = list(dict.fromkeys(stage for r in records if (stage := recipe(r["config"]["name"]))))
+    text = f"{len(records)} run{'s' if len(records) > 1 else ''}, {samples:,} samples, {hours:.1f} hours in all."
+    if stages:
+        named = ", ".join(f"`training/configs/{stage}.yaml`" for stage in stages)
+        text += (
+            f" The stages are {named}: `python -m training.train --config …`, with the settings of each run's record."
+        )
+    return text
+
+
+def recipe(run: str) -> str | None:
+    """The committed stage that a run's name begins with, the longest; None where there is none."""
+    fitting = [file.stem for file in CONFIGS.glob("*.yaml") if run.startswith(file.stem)]
+    return max(fitting, key=len, default=None)
 
 
 def describe_start(start: Record) -> str:
