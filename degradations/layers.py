@@ -21,9 +21,7 @@ def separate(photo: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
     The target is sRGB (`degradations.exposure.match_exposure`). Both arguments are 3 x H x W, sRGB in [0, 1].
     """
-    light, behind = to_linear(photo), to_linear(target)
-    ratio = light_ratio(behind, light)
-    layer = (light - (behind * ratio).clamp(max=1)).clamp(min=0)
+    behind, ratio, layer = _taken_apart(photo, target)
     return to_srgb(behind * (ratio / ratio.clamp(MIN_TRANSMITTANCE, MAX_TRANSMITTANCE))), layer
 
 
@@ -32,8 +30,14 @@ def real_layer(photo: Tensor, target: Tensor) -> Tensor:
 
     Both 3 x H x W, sRGB in [0, 1]. Where photo and target are not aligned to the pixel a trace of edges stays.
     """
+    return _taken_apart(photo, target)[2]
+
+
+def _taken_apart(photo: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the light of the target, the photo's exposure over the target's, and what the pane added."""
     light, behind = to_linear(photo), to_linear(target)
-    return (light - (behind * light_ratio(behind, light)).clamp(max=1)).clamp(min=0)
+    ratio = light_ratio(behind, light)
+    return behind, ratio, (light - (behind * ratio).clamp(max=1)).clamp(min=0)
 
 
 def under_layer(sharp: Tensor, layer: Tensor, rng: SampleRNG) -> tuple[Tensor, Tensor]:

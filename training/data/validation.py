@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from training.data.pairs import PairStore
 from training.data.photos import Crop
 from training.data.sources import Sources
 
+WHOLE = Crop(0, 0, 1, 1, False)
+MAX_PHOTOS = 16
 
-def held_out_pictures(data: Sources, size: int) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
-    """Take every real pair and at most 16 sharp photos of a validation split, whole, 3 x size x size in [0, 1]."""
-    whole = Crop(0, 0, 1, 1, False)
-    pairs = [(whole.take(a, size), whole.take(b, size)) for store in data.pairs for a, b in store.pairs]
-    photos = data.photos.photos[:: max(1, len(data.photos) // 16)][:16]
-    return pairs, [whole.take(photo, size) for photo in photos]
+
+def whole_pairs(store: PairStore, size: int) -> list[tuple[Tensor, Tensor]]:
+    """Take every real pair of ``store``, each picture 3 x size x size in [0, 1]."""
+    return [(WHOLE.take(a, size), WHOLE.take(b, size)) for a, b in store.pairs]
+
+
+def whole_photos(data: Sources, size: int) -> list[Tensor]:
+    """Take at most `MAX_PHOTOS` sharp photos of a validation split, spread over it, 3 x size x size in [0, 1]."""
+    photos = data.photos.photos[:: max(1, len(data.photos) // MAX_PHOTOS)][:MAX_PHOTOS]
+    return [WHOLE.take(photo, size) for photo in photos]

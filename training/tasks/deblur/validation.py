@@ -11,7 +11,7 @@ from torch import Tensor
 from models.deblur.blur_field import to_vector
 from models.deblur.motion import field_of
 from training.data.tags import wrong_tags
-from training.data.validation import held_out_pictures
+from training.data.validation import whole_pairs, whole_photos
 from training.evaluation.metrics import tensor_psnr
 from training.evaluation.motion_error import covariance_error, motion_error
 from training.tasks.deblur.config import DeblurRun
@@ -35,7 +35,8 @@ class DeblurValidator:
         size, self.chunk = config.validation_size, config.micro_batch
         samples = [data.batch([i], size) for i in range(config.validation_samples)]
         self.simulated = {k: torch.cat([s[k] for s in samples]) for k in samples[0]} if samples else {}
-        self.real, self.sharp = held_out_pictures(data, size)
+        self.real = [pair for store in data.pairs for pair in whole_pairs(store, size)]
+        self.sharp = whole_photos(data, size)
         self.pictures = set(config.parts) != {"motion"}
         self.latent = bool(LATENT & set(config.parts))
 

@@ -11,9 +11,8 @@ from torch import Tensor
 from degradations.exposure import match_exposure
 from degradations.hints import USUAL_WIDTH, brushed
 from training.data.pairs import PairStore
-from training.data.photos import Crop
 from training.data.tags import wrong_tags
-from training.data.validation import held_out_pictures
+from training.data.validation import whole_pairs, whole_photos
 from training.evaluation.metrics import tensor_aligned_psnr, tensor_psnr
 from training.tasks.dereflection.config import DereflectionRun
 from training.tasks.dereflection.dataset import Reflections
@@ -26,10 +25,10 @@ def as_used(pairs: PairStore, config: DereflectionRun) -> list[tuple[Tensor, Ten
     Pairs have the size they are stored at; for the full tier they are squares of ``validation_size``. Pictures are
     3 x H x W in [0, 1].
     """
-    shots = [(a.float() / 255, b.float() / 255) for a, b in pairs.pairs]
     if config.tier == "full":
-        whole = Crop(0, 0, 1, 1, False)
-        shots = [(whole.take(a, config.validation_size), whole.take(b, config.validation_size)) for a, b in pairs.pairs]
+        shots = whole_pairs(pairs, config.validation_size)
+    else:
+        shots = [(a.float() / 255, b.float() / 255) for a, b in pairs.pairs]
     return [(photo, match_exposure(target, photo)) for photo, target in shots]
 
 
@@ -58,7 +57,7 @@ class Validator:
             simulated += list(zip(part["input"], part["target"], strict=True))
             tags += list(part.get("tags", torch.zeros(0)))
         self.real = {name: as_used(store, config) for name, store in zip(data.pair_names, data.pairs, strict=True)}
-        sharp = [(photo, photo) for photo in held_out_pictures(data, size)[1]]
+        sharp = [(photo, photo) for photo in whole_photos(data, size)]
         self.tagged = [(sample, shows) for sample, shows in zip(simulated, tags, strict=False) if shows.any()]
         self.sets = {"simulated": simulated, "sharp": sharp}
         self.batch = batch
