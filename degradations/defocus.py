@@ -8,7 +8,7 @@ from torch import Tensor
 
 from degradations.filters import disc_blur
 from degradations.sample_rng import SampleRNG
-from models.colour import to_linear, to_srgb
+from models.images import to_linear, to_srgb
 
 RADIUS = (0.005, 0.08)  # of the blur disc, shares of the picture's width
 HIGHLIGHT = (1.0, 4.0)  # how much brighter than white a light source is: it becomes a bright disc (bokeh)

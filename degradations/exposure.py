@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.colour import to_linear, to_srgb
+from models.images import to_linear, to_srgb
 
 MIN_TRANSMITTANCE, MAX_TRANSMITTANCE = 0.8, 1.0  # shares of the scene's light that panes let through, as simulated
 

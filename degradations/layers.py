@@ -10,7 +10,7 @@ from torch import Tensor
 from degradations.camera import to_8_bit
 from degradations.exposure import MAX_TRANSMITTANCE, MIN_TRANSMITTANCE, light_ratio
 from degradations.sample_rng import SampleRNG
-from models.colour import to_linear, to_srgb
+from models.images import to_linear, to_srgb
 
 STRENGTH = (0.5, 2.5)  # times as strong as filmed, log-uniform
 SCREEN = 0.3  # probability of a shoulder instead of clipping

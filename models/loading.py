@@ -1,8 +1,10 @@
-"""A pipeline's folder: ``pipeline.json`` and parts, with messages for what can be wrong with them."""
+"""Pipelines and their folders: ``pipeline.json``, which names the class, and parts, each with its own configuration."""
 
 from __future__ import annotations
 
+import copy
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +13,65 @@ import torch
 from models.errors import ModelError
 
 CONFIG = "pipeline.json"
+PIPELINES = {  # class named in pipeline.json -> module
+    "DereflectionPipeline": "models.dereflection.pipeline",
+    "DeblurPipeline": "models.deblur.pipeline",
+    "SemanticsPipeline": "models.semantics.pipeline",
+}
 
 
-def read_config(folder: Path, task: str) -> dict[str, Any]:
-    """Read ``pipeline.json``. Raises ModelError where it is missing or unreadable; ``task`` is for the message."""
-    if not (folder / CONFIG).is_file():
-        raise ModelError(f"{folder.name} is not a {task} pipeline: it has no {CONFIG}.")
+def pipeline_named(name: str) -> Any:
+    """Import one of `PIPELINES`."""
+    return getattr(import_module(PIPELINES[name]), name)
+
+
+def pipeline_class(folder: Path) -> Any:
+    """Import the class that ``folder/pipeline.json`` names. Raises ModelError where it names no known one."""
+    name = read_config(folder).get("_class_name")
+    if name not in PIPELINES:
+        raise ModelError(f"The pipeline {name} of {folder} is not known here; known: {', '.join(PIPELINES)}.")
+    return pipeline_named(name)
+
+
+def read_config(folder: Path, pipeline: type | None = None) -> dict[str, Any]:
+    """Read ``pipeline.json``. Raises ModelError where it is missing, unreadable, or names another ``pipeline``."""
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except ValueError:
-        config = None
-    if not isinstance(config, dict):
-        raise ModelError(f"{folder.name}/{CONFIG} cannot be read: restore it, or export the model again.")
-    return config
+        name = config["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"The folder {folder} holds no readable {CONFIG} with a _class_name: give a folder written by "
+            "save_pretrained, or the id of a model in the catalog."
+        ) from error
+    if pipeline is not None and name != pipeline.__name__:
+        raise ModelError(f"{folder.name} is not a {pipeline.__name__}: its {CONFIG} names {name!r}.")
+    return dict(config)
 
 
 def write_config(folder: Path, pipeline: type, **more: str) -> None:
     """Write ``pipeline.json``, which names the pipeline's class."""
     config = {"_class_name": pipeline.__name__, **more}
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+
+
+def load_network(
+    pipeline: type, kind: Any, folder: Path, device: str, dtype: torch.dtype
+) -> tuple[Any, dict[str, Any]]:
+    """Load ``folder/network`` as ``kind`` for inference; also returns ``pipeline.json``.
+
+    Raises ModelError where the folder is not a ``pipeline`` or cannot be loaded.
+    """
+    config = read_config(folder, pipeline)
+    network = load_part(kind, folder, "network", dtype)
+    return network.eval().requires_grad_(False).to(torch.device(device)), config
+
+
+def save_network(pipeline: Any, folder: Path, dtype: str, max_shard_size: str, **more: str) -> None:
+    """Write ``folder/network``, as safetensors in ``dtype``, and ``pipeline.json`` with ``more`` entries."""
+    folder.mkdir(parents=True, exist_ok=True)
+    network = copy.deepcopy(pipeline.network).to(getattr(torch, dtype))
+    network.save_pretrained(folder / "network", max_shard_size=max_shard_size)
+    write_config(folder, type(pipeline), **more)
 
 
 def load_part(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:

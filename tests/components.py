@@ -11,10 +11,42 @@ from diffusers import AutoencoderDC, SanaTransformer2DModel
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from models.deblur.published import DC_AE, SANA_600M
 from models.dereflection.full import FullDereflection
 
 LATENT, WORDS = 4, 16  # channels of latents, width of tokens
+# mit-han-lab/dc-ae-f32c32-sana-1.1-diffusers
+DC_AE: dict[str, Any] = {
+    "latent_channels": 32,
+    "attention_head_dim": 32,
+    "encoder_block_out_channels": (128, 256, 512, 512, 1024, 1024),
+    "decoder_block_out_channels": (128, 256, 512, 512, 1024, 1024),
+    "encoder_layers_per_block": (2, 2, 2, 3, 3, 3),
+    "decoder_layers_per_block": (3, 3, 3, 3, 3, 3),
+    "encoder_block_types": ("ResBlock",) * 3 + ("EfficientViTBlock",) * 3,
+    "decoder_block_types": ("ResBlock",) * 3 + ("EfficientViTBlock",) * 3,
+    "encoder_qkv_multiscales": ((), (), (), (5,), (5,), (5,)),
+    "decoder_qkv_multiscales": ((), (), (), (5,), (5,), (5,)),
+    "downsample_block_type": "conv",
+    "upsample_block_type": "interpolate",
+    "scaling_factor": 0.41407,
+}
+# Efficient-Large-Model/Sana_600M_512px_diffusers, transformer/, but for its channels, which differ here.
+SANA_600M: dict[str, Any] = {
+    "num_layers": 28,
+    "num_attention_heads": 36,
+    "attention_head_dim": 32,
+    "num_cross_attention_heads": 16,
+    "cross_attention_head_dim": 72,
+    "cross_attention_dim": 1152,
+    "mlp_ratio": 2.5,
+    "attention_bias": False,
+    "patch_size": 1,
+    "sample_size": 16,
+    "norm_elementwise_affine": False,
+    "norm_eps": 1e-6,
+    "interpolation_scale": None,
+}
+CAPTION_CHANNELS = 2304  # width of SANA's tokens, those of Gemma 2 2B
 # As published, but for width and depth.
 TINY_DC_AE: dict[str, Any] = DC_AE | {
     "latent_channels": LATENT,

@@ -3,6 +3,10 @@
 One deterministic step on Stable Diffusion's networks: the photo's latent enters, through a ControlNet, a UNet whose
 own input is zero; the UNet's output is the clean latent, and a decoder with skips from the photo makes the picture.
 Written from the released inference code; its weights load as they were published.
+
+A tile shows part of the scene, in which content may look like a reflection that the whole photo shows to be none. So
+one pass over the whole photo at low resolution gives the low frequencies of the change of the photo, and the tiles give
+the high ones. Where both make the same change, nothing is altered.
 """
 
 from __future__ import annotations
@@ -20,15 +24,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from models.dereflection.cross_latent import CrossLatentDecoder, Gate, encode_exactly
-from models.dereflection.interface import Processing
-from models.dereflection.latent_controlnet import LatentControlNet
-from models.dereflection.overview import OVERVIEW_PX, agree, change_of, reduced
-from models.dereflection.zero_latent import ConstantStore, check_plain, finish
+from models.dereflection.interface import OVERVIEW_PX, PUBLISHED_SIDE_PX, Processing
+from models.dereflection.one_step import ConstantStore, LatentControlNet, check_plain, finish
 from models.errors import ModelError
-from models.geometry import Box
+from models.images import enlarge_part
 from models.loading import load_part
+from models.tiles import Box
 
-PUBLISHED_SIDE_PX = 768
+COARSE_CELL_PX = 4  # px of the low resolution: what is coarser comes from the whole photo, what is finer from the tiles
 PARTS: dict[str, type[ModelMixin]] = {
     "vae": AutoencoderKL,
     "unet": UNet2DConditionModel,
@@ -76,8 +79,6 @@ class FullDereflection(nn.Module):
         self.prompt_embedding: Tensor
         self.register_buffer("prompt_embedding", prompt_embedding.to(unet.dtype))
         self._constants: ConstantStore | None = None
-
-    # Making, loading and saving
 
     @classmethod
     def from_stable_diffusion(
@@ -140,15 +141,10 @@ class FullDereflection(nn.Module):
             save_file(weights, folder / name / WEIGHTS_FILE, metadata={"format": "pt"})
         save_file({PROMPT_KEY: _stored(self.prompt_embedding, wanted)}, folder / PROMPT_FILE)
 
-    # The interface
-
     def encode(self, photo: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Encode a photo to its latent, B x 4 x H/8 x W/8 in the UNet's scale, and the decoder's skips."""
         if photo.ndim != 4 or photo.shape[1] != 3 or any(side % self.multiple for side in photo.shape[-2:]):
-            raise ValueError(
-                f"The photo has the shape {tuple(photo.shape)}; give B x 3 x H x W with sides that are"
-                f" multiples of {self.multiple}, or call `restore`, which pads."
-            )
+            raise ValueError(f"a photo is B x 3 x H x W, sides multiples of {self.multiple}, got {tuple(photo.shape)}")
         picture = photo * 2 - 1
         latent = encode_exactly(self.vae, picture) * self.vae.config["scaling_factor"]
         # Contiguous for the reason given in CrossLatentDecoder.decode.
@@ -178,12 +174,7 @@ class FullDereflection(nn.Module):
         return (picture.to(torch.promote_types(picture.dtype, torch.float32)) + 1) / 2
 
     def restore(
-        self,
-        photo: Tensor,
-        tokens: Tensor | None = None,
-        *,
-        gate: Gate = 1.0,
-        processing: Processing = "native",
+        self, photo: Tensor, tokens: Tensor | None = None, *, gate: Gate = 1.0, processing: Processing = "native"
     ) -> Tensor:
         """Restore a photo of any size.
 
@@ -202,7 +193,7 @@ class FullDereflection(nn.Module):
         return picture if picture.shape[-2:] == size else F.interpolate(picture, size, mode="bilinear")
 
     def context(self, photo: Tensor, tokens: Tensor | None = None, tile: int | None = None) -> Tensor | None:
-        """Return the change of the whole photo at low resolution, 1 x 3 x H x W (`models.dereflection.overview`).
+        """Return the change of the whole photo at low resolution, 1 x 3 x H x W.
 
         None for a photo that fits one ``tile``, which sees all of it.
         """
@@ -222,8 +213,6 @@ class FullDereflection(nn.Module):
     def forward(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
         """Return ``restore(photo, tokens)``, so that wrappers for several devices see the whole computation."""
         return self.restore(photo, tokens)
-
-    # Constants
 
     def keep_constants(self, on: bool = True) -> None:
         """Cache the UNet's photo-independent features, by size and prompt, for use without gradients.
@@ -248,9 +237,7 @@ class FullDereflection(nn.Module):
         if tokens is None:
             return self.prompt_embedding
         if tokens.ndim != 3 or tokens.shape[-1] != self.token_dim:
-            raise ValueError(
-                f"Guidance tokens have the shape {tuple(tokens.shape)}; this network takes B x N x {self.token_dim}."
-            )
+            raise ValueError(f"guidance tokens are B x N x {self.token_dim}, got {tuple(tokens.shape)}")
         return tokens.to(self.prompt_embedding)
 
 
@@ -274,3 +261,31 @@ def _dtype(dtype: torch.dtype | str) -> torch.dtype:
 def _stored(value: Tensor, dtype: torch.dtype | None) -> Tensor:
     # Files hold plain layout, whatever memory format the network runs in.
     return value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()
+
+
+def reduced(photo: Tensor, side: int) -> Tensor:
+    """Reduce B x C x H x W to a longest side of ``side`` (antialiased); a smaller picture is returned as it is."""
+    scale = side / max(photo.shape[-2:])
+    if scale >= 1:
+        return photo
+    size = [max(1, round(length * scale)) for length in photo.shape[-2:]]
+    return F.interpolate(photo, size, mode="bilinear", antialias=True)
+
+
+def change_of(photo: Tensor, restored: Tensor) -> Tensor:
+    """Return the low frequencies of the change of the photo at low resolution, reduced by another `COARSE_CELL_PX`."""
+    return reduced(restored - photo, max(1, max(photo.shape[-2:]) // COARSE_CELL_PX))
+
+
+def agree(restored: Tensor, photos: Tensor, change: Tensor, boxes: list[Box]) -> Tensor:
+    """Replace the low frequencies of the tiles' changes by those of the whole photo's ``change``.
+
+    ``restored`` and ``photos``: B x 3 x h x w; ``boxes``: their places in the photo that ``change`` is of.
+    """
+    own = restored - photos
+    height, width = photos.shape[-2:]
+    cell = max(boxes[0].full_height, boxes[0].full_width) / max(change.shape[-2:])
+    cells = (max(1, round(height / cell)), max(1, round(width / cell)))
+    coarse = F.interpolate(own, cells, mode="bilinear", antialias=True)
+    coarse = F.interpolate(coarse, (height, width), mode="bilinear")
+    return restored - coarse + torch.cat([enlarge_part(change, box) for box in boxes])

@@ -1,20 +1,26 @@
-"""DAI's published checkpoint in our layout: its parts as they are, and the constant prompt embedding beside them.
+"""DAI's published checkpoint in Limpid's layout, and a network of its size.
 
-The weights are not touched: ``vae``, ``unet``, ``controlnet`` and ``vae_2`` load as they were published. What the text
-encoder would say to the one prompt is computed once and kept; neither it nor its tokenizer is needed afterwards.
+``vae``, ``unet``, ``controlnet`` and ``vae_2`` load as they were published. The text encoder's embedding of the one
+prompt is computed once and kept beside them; neither it nor its tokenizer is needed afterwards.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from models.dereflection.full import PARTS, PROMPT_FILE, PROMPT_KEY
+from models.dereflection.cross_latent import CrossLatentDecoder
+from models.dereflection.full import PARTS, PROMPT_FILE, PROMPT_KEY, FullDereflection
+from models.dereflection.one_step import LatentControlNet
 from models.dereflection.pipeline import DereflectionPipeline
 from models.errors import ModelError
 from models.integrity import files_in, sha256
@@ -55,7 +61,7 @@ def convert(folder: Path) -> dict[str, Any]:
 
 @torch.no_grad()
 def prompt_embedding(folder: Path, prompt: str = PROMPT) -> Tensor:
-    """What the text encoder of ``folder`` makes of ``prompt``: 1 x its length x its width, float32.
+    """Compute the embedding of ``prompt`` by ``folder``'s text encoder: 1 x its length x its width, float32.
 
     The prompt is padded to the encoder's whole length, as Stable Diffusion's pipelines do. Raises ModelError.
     """
@@ -115,3 +121,32 @@ def _check_fit(folder: Path, embedding: Tensor) -> None:
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
+
+
+def stable_diffusion_2_1() -> dict[str, Any]:
+    """Return diffusers' configurations of Stable Diffusion 2.1's ``vae`` and ``unet``, and the prompt's shape."""
+    file = Path(__file__).with_name("stable_diffusion_2_1.json")
+    configs: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return configs
+
+
+def random_network(
+    configs: Mapping[str, Any], device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> FullDereflection:
+    """Make DAI's networks at the size of ``configs`` on ``device`` ("meta": shapes alone), for measuring."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)  # so that 1.4 billion numbers are never there twice
+    try:
+        with torch.device(device), torch.random.fork_rng():
+            torch.manual_seed(0)
+            unet = UNet2DConditionModel(**configs["unet"])
+            network = FullDereflection(
+                AutoencoderKL(**configs["vae"]),
+                unet,
+                LatentControlNet.from_unet(unet, load_weights_from_unet=False),
+                CrossLatentDecoder(**configs["vae"]),
+                torch.randn(*configs["prompt_embedding"]),
+            )
+    finally:
+        torch.set_default_dtype(before)
+    return network.eval().requires_grad_(False)

@@ -19,12 +19,20 @@ from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from models.dereflection.affine_maps import apply_tone, weight_global_affine
 from models.dereflection.interface import Processing
-from models.dereflection.small_layers import Decoder, Encoder, Local, Sizes, Skips
-from models.geometry import Box, enlarge_part, pad_to
+from models.dereflection.small_layers import (
+    Decoder,
+    Encoder,
+    Local,
+    Sizes,
+    Skips,
+    apply_tone,
+    weight_global_affine,
+)
 from models.guidance import Guided
+from models.images import enlarge_part, pad_to
 from models.legacy import RenamedOptions
+from models.tiles import Box
 
 
 def soften(hint: Tensor) -> Tensor:
@@ -202,11 +210,9 @@ class SmallDereflection(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         return weight_global_affine(photo, maps[..., : small[0], : small[1]], self.config.global_affine_weight)
 
     def restore_tiles(
-        self, photos: Tensor, context: Tensor | None, boxes: Sequence[Box], tokens: Tensor | None = None
+        self, photos: Tensor, context: Tensor, boxes: Sequence[Box], tokens: Tensor | None = None
     ) -> Tensor:
         """Restore tiles of the photo at full resolution by the whole photo's tone maps."""
-        if context is None:
-            raise ValueError("the small network restores tiles under the context of the whole photo")
         height, width = photos.shape[-2:]
         maps = torch.cat([enlarge_part(context, box) for box in boxes])
         if self.local.idle:  # it would add nothing, and takes most of the time of a large photo

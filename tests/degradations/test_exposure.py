@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from degradations.exposure import exposure_ratio, match_exposure, through_pane
-from models.colour import to_linear, to_srgb
+from models.images import to_linear, to_srgb
 
 
 def scene() -> torch.Tensor:

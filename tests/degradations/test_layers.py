@@ -2,7 +2,7 @@ import torch
 
 from degradations.layers import real_layer, under_layer
 from degradations.sample_rng import SampleRNG
-from models.colour import to_linear, to_srgb
+from models.images import to_linear, to_srgb
 from training.tasks.dereflection.config import DataConfig
 from training.tasks.dereflection.dataset import Reflections
 

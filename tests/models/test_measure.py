@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from models import measure
-from models.measure import fastest, seconds
+from models.runtime import fastest, seconds
 
 
 @pytest.fixture

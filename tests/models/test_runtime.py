@@ -42,7 +42,7 @@ def faster(monkeypatch, which):
     """Let "xformers" or "sdpa" seem the faster one."""
     ours = torch.nn.functional.scaled_dot_product_attention
     monkeypatch.setattr(
-        "models.measure.seconds", lambda call, device: 1.0 if (call.func is ours) == (which == "sdpa") else 2.0
+        "models.runtime.seconds", lambda call, device: 1.0 if (call.func is ours) == (which == "sdpa") else 2.0
     )
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from models.hub import locate
 from models.legacy import rename_options
-from models.pipelines import pipeline_class
+from models.loading import pipeline_class
 from models.semantics.vocabulary import vocabulary
 from training.core.config import PhotoConfig, RunConfig
 

@@ -32,8 +32,7 @@ from degradations.filters import convolve
 from degradations.kernels import Kernel, centred
 from degradations.motion_field import motion_and_defocus
 from degradations.sample_rng import SampleRNG, Stream
-from models.arrays import to_pixels
-from models.colour import to_linear, to_srgb
+from models.images import to_linear, to_pixels, to_srgb
 from training.core.export import code_version
 from training.core.files import new_folder
 from training.data.manifest import manifest_hash

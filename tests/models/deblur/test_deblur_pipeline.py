@@ -104,8 +104,8 @@ def test_tiles_agree_with_the_whole_and_with_a_shifted_grid(pipeline):
 
 
 def test_a_large_photo_has_one_kernel_for_all_its_tiles(pipeline, monkeypatch):
-    monkeypatch.setattr("models.deblur.tiling.REGION_PX", 128)
-    monkeypatch.setattr("models.deblur.blind_deconvolution.REGION_PX", 128)
+    monkeypatch.setattr("models.deblur.pipeline.REGION_PX", 128)
+    monkeypatch.setattr("models.deblur.blind.REGION_PX", 128)
     photo = photo_of(230, 400)
     whole, tiled = pipeline(photo), pipeline(photo, tile=192)
     assert np.array_equal(whole.kernel, tiled.kernel)

@@ -2,9 +2,8 @@ import pytest
 import torch
 
 from models.deblur import published
-from models.deblur.bands import BANDS, bands
-from models.deblur.network import Deblur
-from models.deblur.small_tier import SMALL_AUTOENCODER
+from models.deblur.network import SMALL_AUTOENCODER, Deblur
+from models.deblur.prior import BANDS, bands
 
 
 def perturbed(*parts: str) -> Deblur:

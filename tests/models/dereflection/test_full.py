@@ -235,7 +235,7 @@ def test_kept_constants_do_not_outlive_a_change(network) -> None:
 
 @torch.no_grad()
 def test_kept_constants_stay_within_their_memory(network) -> None:
-    from models.dereflection.zero_latent import ConstantStore
+    from models.dereflection.one_step import ConstantStore
 
     def one(width: int) -> int:
         return store.get(network.unet, (4, width), network.prompt_embedding).nbytes

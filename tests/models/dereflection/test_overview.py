@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.dereflection.full import FullDereflection
-from models.dereflection.overview import COARSE_CELL_PX, agree, change_of, reduced
+from models.dereflection.full import COARSE_CELL_PX, FullDereflection, agree, change_of, reduced
 from models.dereflection.pipeline import DereflectionPipeline
-from models.geometry import Box
+from models.tiles import Box
 from tests.models.dereflection.test_full import make
 
 

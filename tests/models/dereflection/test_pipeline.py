@@ -65,7 +65,7 @@ def test_progress_counts_tiles_and_can_stop_the_run(pipeline):
 
 
 def test_the_removed_layer_is_the_light_that_was_taken_away(pipeline):
-    from models.colour import to_linear
+    from models.images import to_linear
 
     photo = photo_of(40, 40)
     output = pipeline(photo)

@@ -1,10 +1,9 @@
 import pytest
 import torch
 
-from models.dereflection.affine_maps import apply_tone, weight_global_affine
 from models.dereflection.small import SmallDereflection, soften
-from models.dereflection.small_layers import Gate
-from models.geometry import Box, enlarge_part, pad_to
+from models.dereflection.small_layers import Gate, apply_tone, weight_global_affine
+from models.images import Box, enlarge_part, pad_to
 
 
 def random_network() -> SmallDereflection:

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from degradations.sample_rng import SampleRNG
-from models.arrays import to_pixels
+from models.images import to_pixels
 from training.data.manifest import list_images, manifest_hash
 from training.data.pairs import PairStore, match_pairs
 from training.data.photos import Crop, PhotoStore, read_photo

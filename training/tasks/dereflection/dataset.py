@@ -16,7 +16,7 @@ from degradations.hints import brushed
 from degradations.layers import real_layer, separate, under_layer
 from degradations.reflection import View, draw_scene, draw_view, simulate
 from degradations.sample_rng import SampleRNG, Stream
-from models.colour import to_srgb
+from models.images import to_srgb
 from training.data.manifest import list_images
 from training.data.photos import PhotoStore
 from training.data.sources import Batch, Sources

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from models.colour import to_linear, to_srgb
 from models.errors import LimpidError
+from models.images import to_linear, to_srgb
 from training import evaluate
 from training.data.sources import held_out
 from training.evaluation.restorer import Restorer

@@ -1,18 +1,18 @@
-"""The part of the one-step UNet that does not depend on the photo, computed once and cached.
+"""The one-step UNet of *Dereflection Any Image*: its ControlNet, and the part that does not depend on the photo.
 
 DAI gives its UNet an all-zero latent, so the features of its down and mid blocks are the same for every photo of one
-size and one prompt; the photo is added afterwards, by the ControlNet.
+size and one prompt: they are computed once and cached. The ControlNet, which reads the photo's latent, adds the photo.
 """
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any, NamedTuple
 
 import torch
+from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
-
-from models.dereflection.latent_controlnet import down_and_mid
 
 MAX_BYTES = 512 * 2**20  # about two sizes of 1,536 px in half precision, or one in float32
 UNSUPPORTED = (
@@ -23,6 +23,54 @@ UNSUPPORTED = (
     "encoder_hid_dim_type",
     "time_embedding_act_fn",
 )
+
+
+class LatentControlNet(ControlNetModel):
+    """A diffusers ControlNet that reads the photo's latent, without conditioning embedding and zero convolutions.
+
+    The latent goes straight into ``conv_in``; the features of the down blocks and the mid block are added to the UNet's
+    unchanged. Published checkpoints still carry the parts that are not used: they are ignored when loading and not
+    saved again. ``from_unet`` copies a UNet's weights, as in diffusers.
+    """
+
+    unused_parts = ("controlnet_cond_embedding", "controlnet_down_blocks", "controlnet_mid_block")
+    _keys_to_ignore_on_load_unexpected: Any = [rf"^{part}\." for part in unused_parts]
+
+    @wraps(ControlNetModel.__init__)  # type: ignore[misc]  # diffusers reads the configuration's names from it
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.class_embedding is not None or self.config["addition_embed_type"] is not None:
+            raise ValueError("A latent ControlNet takes no class labels or extra embeddings; leave them out.")
+        for part in self.unused_parts:
+            delattr(self, part)
+
+    def forward(self, latent: Tensor, timestep: int, encoder_hidden_states: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return features to add to a UNet of the same shape: see :func:`down_and_mid`.
+
+        ``latent``: B x ``in_channels`` x h x w, in the UNet's scale. ``encoder_hidden_states``: B x N x
+        ``cross_attention_dim``.
+        """
+        steps = torch.full((latent.shape[0],), timestep, device=latent.device)
+        embedding = self.time_embedding(self.time_proj(steps).to(latent.dtype))
+        return down_and_mid(self, latent, embedding, encoder_hidden_states)
+
+
+def down_and_mid(network: Any, latent: Tensor, embedding: Tensor, tokens: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Run the down path and mid block of a UNet, or of a ControlNet, its copy.
+
+    Returns the features of ``conv_in`` and of every down-block layer, which the up path consumes from the end, and the
+    mid block's. ``embedding``: the timestep's, B x C; ``tokens``: B x N x ``cross_attention_dim``.
+    """
+    hidden = network.conv_in(latent)
+    features = [hidden]
+    for block in network.down_blocks:
+        hidden, made = block(hidden, embedding, **_attended(block, tokens))
+        features.extend(made)
+    return features, network.mid_block(hidden, embedding, **_attended(network.mid_block, tokens))
+
+
+def _attended(block: Any, tokens: Tensor) -> dict[str, Tensor]:
+    return {"encoder_hidden_states": tokens} if getattr(block, "has_cross_attention", False) else {}
 
 
 class Constants(NamedTuple):
@@ -68,10 +116,7 @@ def finish(unet: UNet2DConditionModel, constants: Constants, down: list[Tensor],
         taken, features = tuple(features[-count:]), features[:-count]
         # Sizes that do not halve evenly come back to the size of the feature that is added next.
         upsample_size = features[-1].shape[-2:] if n != len(blocks) - 1 else None
-        if getattr(block, "has_cross_attention", False):
-            hidden = block(hidden, taken, embedding, encoder_hidden_states=tokens, upsample_size=upsample_size)
-        else:
-            hidden = block(hidden, taken, embedding, upsample_size=upsample_size)
+        hidden = block(hidden, taken, embedding, upsample_size=upsample_size, **_attended(block, tokens))
     if unet.conv_norm_out is not None:
         hidden = unet.conv_act(unet.conv_norm_out(hidden))
     return unet.conv_out(hidden)
@@ -89,7 +134,7 @@ class ConstantStore:
         self._kept: list[Constants] = []  # latest used last
 
     def get(self, unet: UNet2DConditionModel, size: tuple[int, int], tokens: Tensor) -> Constants:
-        """Return what :func:`compute` gives, from the cache where it is there."""
+        """Return :func:`compute`'s result, from the cache where it is there."""
         for place, constants in enumerate(self._kept):
             if constants.down[0].shape[-2:] == size and _same(constants.tokens, tokens):
                 self._kept.append(self._kept.pop(place))

@@ -7,7 +7,7 @@ import torch
 from diffusers import ControlNetModel
 
 from models.dereflection.full import FullDereflection
-from models.dereflection.latent_controlnet import LatentControlNet
+from models.dereflection.one_step import LatentControlNet
 from tests.models.dereflection.dai_reference import Weights, down_and_mid
 
 HEADS = (1, 2, 2, 2)
