@@ -84,6 +84,16 @@ def test_heads_are_those_of_unets_and_controlnets():
     assert runtime.heads_of(torch.nn.Linear(2, 2)) == ()
 
 
+def test_seconds_are_the_median_after_a_warm_up(monkeypatch) -> None:
+    now, waits = [0.0], iter([9.0, 1.0, 4.0, 2.0])
+
+    def wait() -> None:
+        now[0] += next(waits)
+
+    monkeypatch.setattr(runtime.time, "perf_counter", lambda: now[0])
+    assert runtime.seconds(wait, "cpu", runs=3, warmup=1) == 2.0
+
+
 @pytest.mark.parametrize(("value", "expected"), [("true", True), ("1", True), ("", False), ("false", False)])
 def test_zero_gpu_is_told_by_its_variable(monkeypatch, value, expected):
     monkeypatch.setenv("SPACES_ZERO_GPU", value)
@@ -164,15 +174,12 @@ def test_the_backends_compute_the_same(monkeypatch):
     torch.testing.assert_close(result, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_attention_is_set_on_controlnets_and_refused_on_anything_else():
-    from diffusers import AutoencoderKL, ControlNetModel
+def test_attention_is_set_on_controlnets():
+    from diffusers import ControlNetModel
 
     controlnet = ControlNetModel.from_unet(tiny_unet())
     runtime.apply_attention(controlnet, CPU)
     assert {type(p).__name__ for p in controlnet.attn_processors.values()} == {"AttnProcessor2_0"}
-    vae = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4)
-    with pytest.raises(TypeError, match="AutoencoderKL"):
-        runtime.apply_attention(vae, CPU)
 
 
 def test_xformers_warning_is_silenced_and_others_are_not(caplog):
@@ -248,9 +255,7 @@ def test_only_cross_attention_takes_a_backend_and_the_output_stays(monkeypatch):
         assert block.attn1.processor is before and type(before).__name__ == "SanaLinearAttnProcessor2_0"
 
 
-def test_cross_attention_with_normed_queries_stays_and_other_modules_are_refused():
+def test_cross_attention_with_normed_queries_stays():
     transformer = tiny_sana(qk_norm="rms_norm_across_heads")
     runtime.apply_cross_attention(transformer, runtime.Runtime("cpu", "float32", "xformers", "for a test"))
     assert {type(b.attn2.processor).__name__ for b in transformer.transformer_blocks} == {"SanaAttnProcessor2_0"}
-    with pytest.raises(TypeError, match="UNet2DConditionModel"):
-        runtime.apply_cross_attention(tiny_unet(), CPU)

@@ -189,7 +189,7 @@ def test_bad_photos_folders_and_dials_are_refused(pipeline, tiny_pipeline, tmp_p
         pipeline(np.full((4, 4, 3), np.nan, np.float32))
     with pytest.raises(ValueError, match="detail"):
         pipeline(photo_of(8, 8), detail=1.5)
-    with pytest.raises(ModelError, match=r"no pipeline\.json"):
+    with pytest.raises(ModelError, match=r"no readable pipeline\.json"):
         DeblurPipeline.from_pretrained(tmp_path)
     with pytest.raises(ModelError, match="DereflectionPipeline"):
         DeblurPipeline.from_pretrained(tiny_pipeline)

@@ -78,13 +78,16 @@ def test_bad_photos_and_folders_are_refused(pipeline, tmp_path):
         pipeline(np.zeros((4, 4), np.float32))
     with pytest.raises(ValueError, match="finite"):
         pipeline(np.full((4, 4, 3), np.nan, np.float32))
-    with pytest.raises(ModelError, match=r"no pipeline\.json"):
+    with pytest.raises(ModelError, match=r"no readable pipeline\.json"):
         DereflectionPipeline.from_pretrained(tmp_path)
-    for text, message in (("{", "cannot be read"), ('{"network": "small"}', "network of")):
+    for text, message in (
+        ("{", "no readable"),
+        ('{"_class_name": "DereflectionPipeline", "network": "small"}', "network of"),
+    ):
         (tmp_path / "pipeline.json").write_text(text)
         with pytest.raises(ModelError, match=message):
             DereflectionPipeline.from_pretrained(tmp_path)
-    (tmp_path / "pipeline.json").write_text(json.dumps({"network": "huge"}))
+    (tmp_path / "pipeline.json").write_text(json.dumps({"_class_name": "DereflectionPipeline", "network": "huge"}))
     with pytest.raises(ModelError, match="huge"):
         DereflectionPipeline.from_pretrained(tmp_path)
 

@@ -63,11 +63,6 @@ def test_padding_replicates_the_edge():
     assert pad_to(padded, 4) is padded
 
 
-def test_a_tile_needs_the_context():
-    with pytest.raises(ValueError, match="context"):
-        random_network().restore_tiles(torch.rand(1, 3, 8, 8), None, [Box(0, 0, 8, 8, 8, 8)])
-
-
 def test_with_mirror_a_photo_and_its_mirror_image_are_treated_alike():
     network, photo = random_network(), torch.rand(1, 3, 64, 64)
     plain = network.context(photo)
