@@ -25,7 +25,7 @@ from torch import Tensor
 
 from degradations.camera import develop
 from degradations.filters import gaussian_blur
-from degradations.ranges import Chance, Range
+from degradations.sample_rng import Chance, Range
 from degradations.sample_rng import SampleRNG
 
 TONE_MEANS, TONE_DEVIATION = (1.109, 1.106, 1.078), 0.117  # of the factor on each channel of T

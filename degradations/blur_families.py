@@ -1,13 +1,11 @@
-"""The blur families: what a sample of each goes through, drawn from its own stream.
-
-Each function gives the sample's passes, one after the other, each of them layers from the back to the front.
-"""
+"""The blur families. Each function draws a sample's passes, applied in order, from its random-number generator."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,18 +15,27 @@ from degradations.blur_config import BlurConfig
 from degradations.blur_layers import Layer, Layers, Mask
 from degradations.filters import reach_of
 from degradations.kernels import Kernel, aperture, from_points, gaussian, identity, load_kernels, resized
-from degradations.paths import Matrices, Path, camera_matrices, integrate, longest, similarity_matrices
+from degradations.paths import (
+    Matrices,
+    Path,
+    Trajectory,
+    camera_matrices,
+    integrate,
+    longest,
+    random_walk,
+    similarity_matrices,
+    straight,
+)
 from degradations.sample_rng import SampleRNG
-from degradations.trajectory import Trajectory, random_walk, straight
 
-FINE = 0.4  # px between the points of a trajectory's kernel
+POINT_SPACING_PX = 0.4  # between the points of a trajectory's kernel
 EDGE = (0.006, 0.06)  # width of a region's edge, share of the picture's shorter side
-SMALL = 1e-3  # a motion at which a camera's views are still linear in its parameters
+SMALL_MOTION = 1e-3  # at which a camera's views are still linear in its parameters
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The picture a blur is drawn for, and the settings."""
+    """The size of the picture a blur is drawn for, and the settings."""
 
     height: int
     width: int
@@ -40,7 +47,7 @@ class Frame:
         return min(self.height, self.width)
 
     def pixels(self, share: float, reach: float = 0.5) -> float:
-        """A length in pixels whose ``reach``-fold stays within what borders are mirrored for."""
+        """Convert a share of the shorter side to pixels, at most what keeps ``reach`` times it in the mirrored border."""
         return min(share * self.side, (reach_of(self.height, self.width) - 1) / reach)
 
     def length(self, rng: SampleRNG) -> float:
@@ -49,33 +56,30 @@ class Frame:
 
 
 def shake(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
-    """A hand-held camera: six random motions, of which each hand and lens mixes its own share."""
+    """Draw a hand-held camera: six degrees of freedom, mixed at random."""
     walk = random_walk(rng, 6).centred()
     view = math.radians(rng.uniform(*frame.config.field_of_view))
     focal = 1 / math.tan(view / 2)
     roll, shift, advance = rng.uniform(0, 2.5), rng.uniform(0, 1), rng.uniform(0, 1.5)
     slant = (rng.uniform(-1, 1) * frame.config.slant, rng.uniform(-1, 1) * frame.config.slant)
-    # Turning about x and y moves the picture by focal * angle, shifting it by focal * shift, rolling by the angle.
+    # Rotation about x and y moves the picture by focal * angle, translation by focal * shift, roll by the angle.
     share = np.array([1.0, 1.0, roll * focal, shift, shift, advance * focal]) / focal
-
-    def views(parameters: np.ndarray) -> np.ndarray:
-        return camera_matrices(parameters, focal, slant)
-
-    return ((Layer(_scaled_path(Trajectory(walk.positions * share, walk.weights), views, frame.length(rng), frame)),),)
+    views = partial(camera_matrices, focal=focal, slant=slant)
+    return ((Layer(_scaled_path(walk.scaled(share), views, frame.length(rng), frame)),),)
 
 
 def trajectory(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
-    """One kernel for the whole picture, from a random trajectory."""
+    """Draw one kernel for the whole picture, from a random trajectory."""
     return ((Layer(_walk_kernel(rng, frame.length(rng))),),)
 
 
 def linear(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
-    """One straight, even motion of the whole picture."""
+    """Draw one straight, uniform motion of the whole picture."""
     return ((Layer(_line_kernel(rng, frame.length(rng))),),)
 
 
 def objects(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
-    """One to three objects that move, over what stands still, is shaken, or is out of focus."""
+    """Draw one to three moving objects over a background that is sharp, shaken or out of focus."""
     blurred, defocused = rng.chance(frame.config.background), rng.chance(0.5)
     behind = identity()
     if blurred:
@@ -88,42 +92,33 @@ def objects(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
     return (tuple(layers),)
 
 
-def zoom(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
-    """A focal length that changes during the exposure, about a random centre."""
-    centre = _centre(rng, frame)
+def zoom(rng: SampleRNG, frame: Frame, axis: int = 0) -> tuple[Layers, ...]:
+    """Draw a zoom (``axis`` 0) or a rotation (1) during the exposure, about a random centre."""
+    # Mostly within the picture.
+    centre = tuple(rng.uniform(-0.7, 0.7) * side / frame.side for side in (frame.width, frame.height))
     length = frame.pixels(rng.log_uniform(*frame.config.sweep))
 
     def views(parameters: np.ndarray) -> np.ndarray:
-        return similarity_matrices(parameters[:, 0], 0 * parameters[:, 0], centre)
-
-    return ((Layer(_scaled_path(straight(-1, 1), views, length, frame)),),)
-
-
-def rotation(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
-    """A camera that rolls during the exposure, about a random centre."""
-    centre = _centre(rng, frame)
-    length = frame.pixels(rng.log_uniform(*frame.config.sweep))
-
-    def views(parameters: np.ndarray) -> np.ndarray:
-        return similarity_matrices(0 * parameters[:, 0], parameters[:, 0], centre)
+        both = [0 * parameters[:, 0], 0 * parameters[:, 0]]
+        both[axis] = parameters[:, 0]
+        return similarity_matrices(*both, centre)  # type: ignore[arg-type]
 
     return ((Layer(_scaled_path(straight(-1, 1), views, length, frame)),),)
 
 
 def disc(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
-    """Defocus through a round aperture, sometimes in layers of depth."""
+    """Draw defocus through a round aperture, sometimes in layers of depth."""
     return _depths(rng, frame, 0, 0.0, 0.0)
 
 
 def polygon(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
-    """A diaphragm of 5 to 9 blades, which at wide apertures are rounder."""
+    """Draw defocus through a diaphragm of 5 to 9 blades, whose sides are more or less round."""
     return _depths(rng, frame, 5 + rng.integer(5), rng.uniform(0, 2 * math.pi), rng.uniform(0, 0.5))
 
 
 def kernels(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
-    """A given kernel, turned and resized. ValueError where the settings name no folder of kernels."""
-    if frame.config.kernels is None:
-        raise ValueError("The family 'kernels' needs a folder of .npy files: set kernels in the blur's settings.")
+    """Draw a measured kernel of ``config.kernels``, rotated and resized."""
+    assert frame.config.kernels is not None  # checked by BlurConfig
     given = load_kernels(frame.config.kernels)
     length = frame.pixels(rng.log_uniform(*frame.config.kernel_length))
     values = given[rng.integer(len(given))]
@@ -131,12 +126,12 @@ def kernels(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
 
 
 def gaussian_blur(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
-    """One Gaussian for the whole picture."""
+    """Draw one Gaussian for the whole picture."""
     return ((Layer(gaussian(frame.pixels(rng.log_uniform(*frame.config.gaussian), 3))),),)
 
 
 def composed(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
-    """Out of focus and shaken: the lens blurs first, what moves is its picture."""
+    """Draw defocus followed by motion."""
     first = _aperture(rng, frame) if rng.chance(0.7) else gaussian_blur(rng, frame)[0][0].blur
     moved = (shake, trajectory, linear, objects)[rng.integer(4)]
     return ((Layer(first),), *moved(rng, frame))
@@ -148,7 +143,7 @@ DRAWN: dict[str, Callable[[SampleRNG, Frame], tuple[Layers, ...]]] = {
     "linear": linear,
     "objects": objects,
     "zoom": zoom,
-    "rotation": rotation,
+    "rotation": partial(zoom, axis=1),
     "disc": disc,
     "polygon": polygon,
     "kernels": kernels,
@@ -158,27 +153,27 @@ DRAWN: dict[str, Callable[[SampleRNG, Frame], tuple[Layers, ...]]] = {
 
 
 def _walk_kernel(rng: SampleRNG, length: float) -> Kernel:
-    """A random trajectory's kernel, whose farthest point is ``length`` / 2 from its mean."""
+    """Draw the kernel of a random trajectory whose farthest point is ``length`` / 2 pixels from its mean."""
     walk = random_walk(rng, 2).centred()
-    walk = Trajectory(walk.positions * (length / 2 / np.hypot(*walk.positions.T).max()), walk.weights)
+    walk = walk.scaled(length / 2 / np.hypot(*walk.positions.T).max())
     steps = np.hypot(*np.diff(walk.positions, axis=0).T)
     arc = np.concatenate([[0.0], np.cumsum(steps)])
-    dense = walk.evenly(arc, max(8, math.ceil(arc[-1] / FINE)))
+    dense = walk.evenly(arc, max(8, math.ceil(arc[-1] / POINT_SPACING_PX)))
     return from_points(dense.positions, dense.weights)
 
 
 def _line_kernel(rng: SampleRNG, length: float) -> Kernel:
     angle = rng.uniform(0, math.pi)
-    count = max(8, math.ceil(length / FINE))
+    count = max(8, math.ceil(length / POINT_SPACING_PX))
     along = ((np.arange(count) + 0.5) / count - 0.5) * length
     return from_points(np.stack([along * math.cos(angle), along * math.sin(angle)], 1), np.ones(count))
 
 
 def _scaled_path(walk: Trajectory, views: Matrices, length: float, frame: Frame) -> Path:
-    """The path along which the longest blur in the picture is that of a straight motion of ``length`` pixels."""
-    unit = longest(Trajectory(walk.positions * SMALL, walk.weights), views, frame.height, frame.width)
-    scale = SMALL * length / (frame.side / 2) / (math.sqrt(12) * max(unit, 1e-9))
-    return integrate(Trajectory(walk.positions * scale, walk.weights), views, frame.height, frame.width)
+    """Scale a trajectory so that the longest blur in the picture is that of a straight motion of ``length`` pixels."""
+    unit = longest(walk.scaled(SMALL_MOTION), views, frame.height, frame.width)
+    scale = SMALL_MOTION * length / (frame.side / 2) / (math.sqrt(12) * max(unit, 1e-9))
+    return integrate(walk.scaled(scale), views, frame.height, frame.width)
 
 
 def _aperture(rng: SampleRNG, frame: Frame) -> Kernel:
@@ -187,7 +182,7 @@ def _aperture(rng: SampleRNG, frame: Frame) -> Kernel:
 
 
 def _depths(rng: SampleRNG, frame: Frame, blades: int, angle: float, round_share: float) -> tuple[Layers, ...]:
-    """Defocus of a scene at one depth, or at two or three, of which one may be in focus."""
+    """Draw defocus of a scene at one depth, or at two or three, of which one may be in focus."""
     radius = frame.pixels(rng.log_uniform(*frame.config.defocus), 1)
     if not rng.chance(frame.config.layers):
         return ((Layer(aperture(radius, blades, angle, round_share)),),)
@@ -206,19 +201,14 @@ def _depths(rng: SampleRNG, frame: Frame, blades: int, angle: float, round_share
 
 
 def _mask(rng: SampleRNG, share: float, frame: Frame) -> Mask:
-    """A region of random outline that holds about ``share`` of the picture, with a softer or harder edge."""
+    """Draw a region of random outline that covers about ``share`` of the picture, with a softer or harder edge."""
     cells = 4 + rng.integer(4)
     angle, tilt = rng.uniform(0, 2 * math.pi), rng.uniform(0, 4)
     at = torch.linspace(-1, 1, cells)
-    # The more it is tilted, the more the region lies to one side, as what is near or far mostly does.
+    # The greater the tilt, the more the region lies to one side, as what is near or far mostly does.
     field = rng.normal(cells, cells) + tilt * (math.cos(angle) * at[None] + math.sin(angle) * at[:, None])
     grown = F.interpolate(field[None, None], (48, 48), mode="bicubic", align_corners=True)[0, 0]
     level = float(torch.quantile(grown, 1 - share))
     # From the field's mean slope, so that the edge is about as wide as drawn.
     slope = float((grown[:, 1:] - grown[:, :-1]).abs().mean()) * 48
     return Mask(field, level, 4 / (max(slope, 1e-6) * rng.log_uniform(*EDGE)))
-
-
-def _centre(rng: SampleRNG, frame: Frame) -> tuple[float, float]:
-    """Mostly within the picture, in halves of the shorter side."""
-    return rng.uniform(-0.7, 0.7) * frame.width / frame.side, rng.uniform(-0.7, 0.7) * frame.height / frame.side

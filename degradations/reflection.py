@@ -46,7 +46,7 @@ from degradations.glass_optics import (
     reflected_grids,
     sample_mirrored,
 )
-from degradations.ranges import Chance, LogRange, Range
+from degradations.sample_rng import Chance, LogRange, Range
 from degradations.sample_rng import SampleRNG
 
 STEEPEST = 80.0  # degrees of incidence; beyond, a pane is a mirror and shows nothing behind it

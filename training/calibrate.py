@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from degradations.exposure import match_exposure
+from degradations.real_pairs import match_exposure
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError

@@ -1,6 +1,6 @@
 import torch
 
-from degradations.defocus import partly_defocused
+from degradations.scenes import partly_defocused
 from degradations.sample_rng import SampleRNG
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from degradations.exposure import exposure_ratio, match_exposure, through_pane
+from degradations.real_pairs import exposure_ratio, match_exposure, through_pane
 from models.images import to_linear, to_srgb
 
 

@@ -1,6 +1,6 @@
 import torch
 
-from degradations.flat_pictures import flat_picture
+from degradations.scenes import flat_picture
 from degradations.sample_rng import SampleRNG
 
 

@@ -1,6 +1,6 @@
 import torch
 
-from degradations.layers import real_layer, under_layer
+from degradations.real_pairs import real_layer, under_layer
 from degradations.sample_rng import SampleRNG
 from models.images import to_linear, to_srgb
 from training.tasks.dereflection.config import DataConfig
