@@ -47,7 +47,7 @@ class Frame:
         return min(self.height, self.width)
 
     def pixels(self, share: float, reach: float = 0.5) -> float:
-        """Convert a share of the shorter side to pixels, at most what keeps ``reach`` times it in the mirrored border."""
+        """Convert a share of the shorter side to pixels; ``reach`` times that stays in the mirrored border."""
         return min(share * self.side, (reach_of(self.height, self.width) - 1) / reach)
 
     def length(self, rng: SampleRNG) -> float:

@@ -65,8 +65,8 @@ def separate(photo: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 def under_layer(sharp: Tensor, layer: Tensor, rng: SampleRNG) -> tuple[Tensor, Tensor]:
     """Lay the reflection of a real pair over another photo, at random strength, so that no scene can be memorised.
 
-    ``sharp`` (3 x H x W, sRGB) is seen through a pane of random transmittance; it is also the target. Returns the photo,
-    in 8-bit steps, and the reflection as a picture of its light.
+    ``sharp`` (3 x H x W, sRGB) is seen through a pane of random transmittance; it is also the target. Returns the
+    photo, in 8-bit steps, and the reflection as a picture of its light.
     """
     added = layer * rng.log_uniform(*STRENGTH)
     behind = to_linear(sharp) * rng.uniform(MIN_TRANSMITTANCE, MAX_TRANSMITTANCE)

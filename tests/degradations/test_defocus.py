@@ -1,7 +1,7 @@
 import torch
 
-from degradations.scenes import partly_defocused
 from degradations.sample_rng import SampleRNG
+from degradations.scenes import partly_defocused
 
 
 def test_some_places_are_blurred_and_others_keep_their_detail():

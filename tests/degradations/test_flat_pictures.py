@@ -1,7 +1,7 @@
 import torch
 
-from degradations.scenes import flat_picture
 from degradations.sample_rng import SampleRNG
+from degradations.scenes import flat_picture
 
 
 def test_a_flat_picture_holds_the_picture_at_lower_contrast_or_hung_before_something_else():

@@ -25,12 +25,11 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from degradations.blur import FAMILIES, BlurConfig, draw_blur, simulate_blur
+from degradations.blur import FAMILIES, BlurConfig, draw_blur, motion_and_defocus, simulate_blur
 from degradations.blur_config import OTHERS
 from degradations.camera import add_noise, to_8_bit
 from degradations.filters import convolve
 from degradations.kernels import Kernel, centred
-from degradations.blur import motion_and_defocus
 from degradations.sample_rng import SampleRNG, Stream
 from models.images import to_linear, to_pixels, to_srgb
 from training.core.export import code_version

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from degradations.blend import Blend, blend, draw_blend
-from degradations.scenes import partly_defocused
-from degradations.scenes import flat_picture
 from degradations.hints import brushed
 from degradations.real_pairs import separate, under_layer
 from degradations.reflection import View, draw_scene, draw_view, simulate
 from degradations.sample_rng import SampleRNG, Stream
+from degradations.scenes import flat_picture, partly_defocused
 from models.images import to_srgb
 from training.data.manifest import list_images
 from training.data.photos import PhotoStore
