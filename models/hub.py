@@ -11,17 +11,7 @@ from typing import Any
 from models import download
 from models.catalog import Catalog, CatalogEntry, Part
 from models.errors import AlteredModelError, ModelError
-from models.integrity import (
-    SUMS,
-    digest,
-    files_in,
-    find_alteration,
-    fingerprint,
-    must_be_listed,
-    read_sums,
-    refuse_unsafe,
-    sha256,
-)
+from models.integrity import SUMS, digest, files_in, find_alteration, fingerprint, read_sums, refuse_unsafe
 
 __all__ = ["Catalog", "CatalogEntry", "LocalModel", "Part", "list_models", "resolve", "resolve_for"]
 
@@ -92,20 +82,9 @@ def list_models(catalog: Catalog | None = None) -> list[dict[str, Any]]:
     for entry in (catalog or Catalog.load()).entries():
         where, folder = _where(entry)
         on_disk = sum(path.stat().st_size for _, path in files_in(folder)) / 1e6 if folder else 0.0
-        rows.append(
-            {
-                "id": entry.id,
-                "name": entry.name or entry.id,
-                "task": entry.task,
-                "tier": entry.tier,
-                "summary": entry.summary,
-                "licence": entry.licence,
-                "default": entry.default,
-                "size_mb": entry.size_mb or round(on_disk, 1),
-                "quality": entry.quality or _measured(folder),
-                "where": where,
-            }
-        )
+        row = {key: getattr(entry, key) for key in ("id", "name", "task", "tier", "summary", "licence", "default")}
+        row |= {"name": entry.name or entry.id, "size_mb": entry.size_mb or round(on_disk, 1)}
+        rows.append(row | {"quality": entry.quality or _measured(folder), "where": where})
     return rows
 
 
@@ -141,27 +120,20 @@ def _from_folder(entry: CatalogEntry) -> LocalModel:
     folder = entry.folder
     if not folder.is_dir():
         raise ModelError(
-            f"The model '{entry.id}' should be in {folder}, which is not there: "
-            "restore that folder, or train the model."
+            f"The model '{entry.id}' should be in {folder}, which is not there: restore it, or train the model."
         )
     _refuse_unsafe(entry, folder)
-    expected = dict(entry.sha256)
-    if (folder / SUMS).is_file():
-        expected = {**read_sums(folder / SUMS), **expected}
-    notes: tuple[str, ...] = ()
-    if not expected and entry.source == "local":
-        # A model in the making; its revision still says which files were used.
-        expected = {name: sha256(path) for name, path in files_in(folder) if must_be_listed(name)}
+    expected = {**(read_sums(folder / SUMS) if (folder / SUMS).is_file() else {}), **entry.sha256}
+    if not expected and entry.source == "local":  # a model in the making
         notes = (f"The model '{entry.id}' has no {SUMS}, so its files were not checked.",)
+        return LocalModel(entry.id, folder, fingerprint(folder), entry, notes)
     if not expected:
         raise AlteredModelError(f"The model '{entry.id}' has no {SUMS}, so it cannot be checked: restore {folder}.")
     altered = find_alteration(folder, expected)
     if altered:
-        raise AlteredModelError(
-            f"The model '{entry.id}' was altered: {altered}. Restore {folder}"
-            + (f", or write its {SUMS} anew." if entry.source == "local" else ".")
-        )
-    return LocalModel(entry.id, folder, digest(expected), entry, notes)
+        cure = f", or write its {SUMS} anew." if entry.source == "local" else "."
+        raise AlteredModelError(f"The model '{entry.id}' was altered: {altered}. Restore {folder}{cure}")
+    return LocalModel(entry.id, folder, digest(expected), entry)
 
 
 def _from_hub(entry: CatalogEntry) -> LocalModel:

@@ -33,7 +33,7 @@ class Pipelined:
             attention=self.attention or runtime.attention,
         )
         if named := getattr(self._pipeline, "text_model", ""):
-            from models.semantics.text_encoder import NamedTextEncoder
+            from models.semantics.full_tier import NamedTextEncoder
 
             self._pipeline.text_encoder = NamedTextEncoder(named, runtime.device, runtime.dtype)
 

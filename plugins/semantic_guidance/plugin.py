@@ -59,7 +59,7 @@ class SemanticGuidance:
 
     def run(self, picture: Picture, params: Params, ctx: RunContext) -> Guidance:
         """Return the tags of ``params.text`` if given, else the likeliest tags of the picture and a caption."""
-        from models.semantics.words import MAX_TEXT_LENGTH, read_words
+        from models.semantics.vocabulary import MAX_TEXT_LENGTH, read_words
 
         if params.text.strip():
             reading = read_words(params.text)
@@ -77,7 +77,7 @@ class SemanticGuidance:
 
     def _caption(self, picture: Picture, captioner: str) -> str:
         from models import hub
-        from models.semantics.captioner import caption
+        from models.semantics.full_tier import caption
 
         hub.Catalog.load().get(captioner, CAPTION_TASK)  # raises for a model of another task
         folder = hub.resolve(captioner).folder

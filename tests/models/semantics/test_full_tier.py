@@ -10,8 +10,7 @@ import transformers
 from models.errors import ModelError
 from models.hub import Catalog
 from models.semantics import captioner, text_encoder
-from models.semantics.temporary_model import temporary_model
-from models.semantics.text_encoder import BaseTextEncoder
+from models.semantics.full_tier import BaseTextEncoder, temporary_model
 
 WORDS = ["a", "photo", "of", "dog", "cat", "the", "on", "beach"]
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from models.errors import ModelError
-from models.semantics.descriptors import COLOUR_PLACE_DIM, SHAPE_DIM, dense_sift
-from models.semantics.network import TagNetwork
+from models.semantics.network import COLOUR_PLACE_DIM, SHAPE_DIM, TagNetwork, dense_sift
 from models.semantics.pipeline import SemanticsPipeline
 from models.semantics.vocabulary import vocabulary
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from models.semantics.vocabulary import vocabulary
-from models.semantics.words import MAX_TEXT_LENGTH, read_words
+from models.semantics.vocabulary import MAX_TEXT_LENGTH, read_words, vocabulary
 
 
 @pytest.mark.parametrize(
@@ -60,15 +59,8 @@ def test_of_a_long_text_the_beginning_counts_and_notes_stay_short():
     assert all(len(note) < 500 for note in reading.notes) and "more" in " ".join(reading.notes)
 
 
-def test_a_tag_that_is_asked_for_and_excluded_is_left_out():
-    reading = read_words("dog, cat, no dog")
-    assert reading.tags == ("cat or fox",) and reading.excluded == ()
-    assert any("contradicts" in note and "“dog”" in note for note in reading.notes)
-
-
-def test_what_is_not_there_is_excluded():
-    assert read_words("men without hats but with dogs").excluded == ("bag, hat or shoe",)
-    assert read_words("men without hats but with dogs").tags == ("person", "dog")
-    reading = read_words("-dog")
-    assert reading.tags == () and reading.excluded == ("dog",)
-    assert "only says what is not there" in reading.notes[0]
+def test_what_is_not_there_is_left_out_and_named():
+    reading = read_words("dog, men without hats, cat")
+    assert reading.tags == ("dog", "cat or fox") and not reading.unknown
+    assert "“men without hats” says what is not there" in reading.notes[0]
+    assert read_words("no dog").tags == ()
