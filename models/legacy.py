@@ -1,14 +1,16 @@
-"""Names that published checkpoints and records of runs carry, mapped to today's when they are read.
+"""Former names of networks' options, in published checkpoints and records of runs, mapped to today's when read.
 
-Only options of networks were renamed. Parameters keep the names under which their weights are stored.
+Parameters keep the names under which their weights are stored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-RENAMED_OPTIONS = {
+from diffusers import ConfigMixin
+
+RENAMED_OPTIONS = {  # former name -> name today
     "deep": "deep_motion_encoder",
     "effect": "residual_scale",
     "far": "long_range_features",
@@ -16,23 +18,13 @@ RENAMED_OPTIONS = {
     "mirror": "flip_tta",
     "tone": "global_affine_weight",
 }
-"""Former name of a network's option -> its name today."""
 
 
 def rename_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``options`` under today's names, in their order.
-
-    Raises ValueError where an option is given under both its names.
-    """
+    """Return ``options`` under today's names, in their order. Raises ValueError where one is given under both."""
     if twice := [old for old, new in RENAMED_OPTIONS.items() if old in options and new in options]:
         raise ValueError(f"'{twice[0]}' is the former name of '{RENAMED_OPTIONS[twice[0]]}': give one of them.")
     return {RENAMED_OPTIONS.get(name, name): value for name, value in options.items()}
-
-
-if TYPE_CHECKING:
-    from diffusers import ConfigMixin
-else:
-    ConfigMixin = object
 
 
 class RenamedOptions(ConfigMixin):

@@ -49,7 +49,7 @@ class Pipelined:
 
 
 def guidance_kwargs(ctx: RunContext) -> dict[str, Any]:
-    """The keyword arguments ``tags`` and ``caption`` of a pipeline, from ``ctx.guidance``; empty without guidance.
+    """Return the keyword arguments ``tags`` and ``caption`` of a pipeline; empty without guidance.
 
     A tag named twice counts with its highest score.
     """

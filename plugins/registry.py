@@ -104,17 +104,13 @@ class Registry:
         except Exception as error:  # third-party validators and defaults may raise anything
             self.disabled.append((name, f"It cannot be used: {type(error).__name__}: {error}."))
 
-    def of_kind(self, kind: str) -> list[Loaded]:
-        """Return the enabled plugins of a kind ("restore" or "guide"), in order."""
-        return [loaded for loaded in self.enabled.values() if loaded.manifest.kind == kind]
-
     def restorers(self) -> list[Loaded]:
         """Return the enabled restorers, in order."""
-        return self.of_kind("restore")
+        return [loaded for loaded in self.enabled.values() if loaded.manifest.kind == "restore"]
 
     def guides(self) -> list[Loaded]:
         """Return the enabled guides, in order."""
-        return self.of_kind("guide")
+        return [loaded for loaded in self.enabled.values() if loaded.manifest.kind == "guide"]
 
     def get(self, plugin_id: str) -> Loaded:
         """Return a plugin. Raises PluginError, which names the known ids or the reason why this one is disabled."""

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import Down, Pointwise, ResidualBlock, residuals, widened, zero_conv
+from models.blocks import Pointwise, ResidualBlock, downsample, residuals, widened, zero_conv
 from models.deblur.blur_field import double_angle, from_log_covariance, log_covariance, mean_covariance
 from models.deblur.wiener import cut
 
@@ -116,8 +116,8 @@ class MotionEstimator(nn.Module):
         a, b, c = widths
         channels = SPECTRAL_CHANNELS + LONG_RANGE_CHANNELS * long_range_features
         self.read = nn.Sequential(
-            nn.Conv2d(channels, a, 3, padding=1), *residuals(a, 1), Down(a, b),
-            *residuals(b, 1), Down(b, c), *residuals(c, 1), Down(c, c),
+            nn.Conv2d(channels, a, 3, padding=1), *residuals(a, 1), downsample(a, b),
+            *residuals(b, 1), downsample(b, c), *residuals(c, 1), downsample(c, c),
         )  # fmt: skip
         self.sum_up = nn.Linear(16 * c, code)
         self.ask = nn.Sequential(*residuals(code, 1, context=False))

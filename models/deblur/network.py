@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderDC, ConfigMixin, ModelMixin, SanaTransformer2DModel
+from diffusers import AutoencoderDC, SanaTransformer2DModel
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
@@ -65,7 +65,7 @@ class Prepared:
     deconvolved: Deconvolved | None
 
 
-class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
+class Deblur(RenamedOptions, Guided):
     """The deblurring network of both tiers. Pictures: B x 3 x H x W, sRGB in [0, 1], sides multiples of ``multiple``.
 
     Args:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import Down, Pointwise, Up, residuals, widened, zero_conv
+from models.blocks import Pointwise, Up, downsample, residuals, widened, zero_conv
 from models.deblur.blind import DECONVOLVED_PICTURES
 from models.deblur.motion import in_units
 from models.guidance import Modulations, modulated
@@ -30,7 +30,7 @@ class PreReconstruction(nn.Module):
         downwards, later = zip(widths, depths, strict=True), zip(upwards[1:], depths[-2::-1], strict=True)
         self.stem = nn.Conv2d(4 * (3 + 2 * (3 + extra) + 3), widths[0], 3, padding=1)
         self.down_blocks = nn.ModuleList(residuals(w, d, context=False) for w, d in downwards)
-        self.down = nn.ModuleList(Down(a, b) for a, b in pairwise(widths))
+        self.down = nn.ModuleList(downsample(a, b) for a, b in pairwise(widths))
         self.up = nn.ModuleList(Up(a, b) for a, b in pairwise(upwards))
         self.up_blocks = nn.ModuleList(residuals(w, d, context=False) for w, d in later)
         self.head = zero_conv(widths[0], 4 * OUTPUT_MAPS, 3)

@@ -11,6 +11,7 @@ the high ones. Where both make the same change, nothing is altered.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,15 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from models.dereflection.cross_latent import CrossLatentDecoder, Gate, encode_exactly
+from models.dereflection.cross_latent import CrossLatentDecoder, encode_exactly
 from models.dereflection.interface import OVERVIEW_PX, PUBLISHED_SIDE_PX, Processing
-from models.dereflection.one_step import ConstantStore, LatentControlNet, check_plain, finish
+from models.dereflection.one_step import Constants, LatentControlNet, check_plain, constants_of, finish
 from models.errors import ModelError
 from models.images import enlarge_part
 from models.loading import load_part
 from models.tiles import Box
 
+KEPT_CONSTANTS = 2  # sizes and prompts: tiles, and the pass over the whole photo
 COARSE_CELL_PX = 4  # px of the low resolution: what is coarser comes from the whole photo, what is finer from the tiles
 PARTS: dict[str, type[ModelMixin]] = {
     "vae": AutoencoderKL,
@@ -78,7 +80,7 @@ class FullDereflection(nn.Module):
         self.vae, self.unet, self.controlnet, self.vae_2 = vae, unet, controlnet, vae_2
         self.prompt_embedding: Tensor
         self.register_buffer("prompt_embedding", prompt_embedding.to(unet.dtype))
-        self._constants: ConstantStore | None = None
+        self._constants: deque[Constants] | None = None
 
     @classmethod
     def from_stable_diffusion(
@@ -157,7 +159,7 @@ class FullDereflection(nn.Module):
         everyone = tokens.expand(batch, -1, -1)
         down, mid = self.controlnet(latent, 0, everyone)
         if self._constants is not None and not torch.is_grad_enabled():
-            constants = self._constants.get(self.unet, (latent.shape[-2], latent.shape[-1]), tokens)
+            constants = constants_of(self._constants, self.unet, (latent.shape[-2], latent.shape[-1]), tokens)
             return finish(self.unet, constants, down, mid, everyone)
         return self.unet(
             latent.new_zeros(latent.shape),
@@ -168,20 +170,18 @@ class FullDereflection(nn.Module):
             return_dict=False,
         )[0]
 
-    def decode(self, latent: Tensor, skips: tuple[Tensor, ...], gate: Gate = 1.0) -> Tensor:
-        """Decode clean latent and skips to the picture, about [0, 1]; ``gate`` as in :class:`CrossLatentDecoder`."""
-        picture = self.vae_2.decode(latent / self.vae_2.config["scaling_factor"], skips, gate)
+    def decode(self, latent: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
+        """Decode clean latent and skips to the picture, about [0, 1]."""
+        picture = self.vae_2.decode(latent / self.vae_2.config["scaling_factor"], skips)
         return (picture.to(torch.promote_types(picture.dtype, torch.float32)) + 1) / 2
 
-    def restore(
-        self, photo: Tensor, tokens: Tensor | None = None, *, gate: Gate = 1.0, processing: Processing = "native"
-    ) -> Tensor:
+    def restore(self, photo: Tensor, tokens: Tensor | None = None, processing: Processing = "native") -> Tensor:
         """Restore a photo of any size.
 
         ``processing="published"`` first enlarges photos whose longest side is under 768 px to 768, as the authors'
         command line does (bilinear; antialiased on the way in, not on the way out); "native", and either for larger
         photos, works on the photo's own pixels. Sides are padded to multiples of 8 by repeating the right and bottom
-        edge. ``gate`` as in :meth:`decode`.
+        edge.
         """
         size = photo.shape[-2:]
         if processing == "published" and max(size) < PUBLISHED_SIDE_PX:
@@ -189,7 +189,7 @@ class FullDereflection(nn.Module):
         height, width = photo.shape[-2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
         latent, skips = self.encode(F.pad(photo, padding, mode="replicate"))
-        picture = self.decode(self.step(latent, tokens), skips, gate)[..., :height, :width]
+        picture = self.decode(self.step(latent, tokens), skips)[..., :height, :width]
         return picture if picture.shape[-2:] == size else F.interpolate(picture, size, mode="bilinear")
 
     def context(self, photo: Tensor, tokens: Tensor | None = None, tile: int | None = None) -> Tensor | None:
@@ -220,7 +220,7 @@ class FullDereflection(nn.Module):
         For serving: while it is on, weights must not change in place. Moving or casting the network clears the cache;
         training mode turns it off.
         """
-        self._constants = ConstantStore() if on else None
+        self._constants = deque(maxlen=KEPT_CONSTANTS) if on else None
 
     def train(self, mode: bool = True) -> FullDereflection:
         """Set the training mode, as in PyTorch; it turns the cache of constants off."""

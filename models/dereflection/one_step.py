@@ -6,6 +6,7 @@ size and one prompt: they are computed once and cached. The ControlNet, which re
 
 from __future__ import annotations
 
+from collections import deque
 from functools import wraps
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
-MAX_BYTES = 512 * 2**20  # about two sizes of 1,536 px in half precision, or one in float32
+MAX_BYTES = 512 * 2**20  # of one size that is cached, about 1,536 px in float32
 UNSUPPORTED = (
     "center_input_sample",
     "class_embed_type",
@@ -81,11 +82,6 @@ class Constants(NamedTuple):
     down: tuple[Tensor, ...]
     mid: Tensor
 
-    @property
-    def nbytes(self) -> int:
-        """Their memory in bytes."""
-        return sum(t.nbytes for t in (self.tokens, self.embedding, self.mid, *self.down))
-
 
 def check_plain(unet: UNet2DConditionModel) -> None:
     """Raise ValueError for UNets whose forward pass has parts that :func:`finish` lacks."""
@@ -122,33 +118,17 @@ def finish(unet: UNet2DConditionModel, constants: Constants, down: list[Tensor],
     return unet.conv_out(hidden)
 
 
-class ConstantStore:
-    """Caches constants by size and prompt, the latest used, up to ``max_bytes``.
-
-    It does not notice that weights change: clear it then.
-    """
-
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self.max_bytes = max_bytes
-        self.hits = 0
-        self._kept: list[Constants] = []  # latest used last
-
-    def get(self, unet: UNet2DConditionModel, size: tuple[int, int], tokens: Tensor) -> Constants:
-        """Return :func:`compute`'s result, from the cache where it is there."""
-        for place, constants in enumerate(self._kept):
-            if constants.down[0].shape[-2:] == size and _same(constants.tokens, tokens):
-                self._kept.append(self._kept.pop(place))
-                self.hits += 1
-                return constants
-        constants = compute(unet, size, tokens)
-        self._kept.append(constants)
-        while sum(kept.nbytes for kept in self._kept) > self.max_bytes:
-            self._kept.pop(0)
-        return constants
-
-    def clear(self) -> None:
-        """Empty the cache."""
-        self._kept.clear()
+def constants_of(
+    cache: deque[Constants], unet: UNet2DConditionModel, size: tuple[int, int], tokens: Tensor
+) -> Constants:
+    """Return :func:`compute`'s result, from ``cache`` where it is there; the caller clears that when weights change."""
+    for constants in cache:
+        if constants.down[0].shape[-2:] == size and _same(constants.tokens, tokens):
+            return constants
+    constants = compute(unet, size, tokens)
+    if sum(kept.nbytes for kept in (constants.mid, *constants.down)) <= MAX_BYTES:
+        cache.append(constants)
+    return constants
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

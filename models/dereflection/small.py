@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
@@ -45,7 +45,7 @@ def soften(hint: Tensor) -> Tensor:
     return hint
 
 
-class SmallDereflection(RenamedOptions, Guided, ModelMixin, ConfigMixin):
+class SmallDereflection(RenamedOptions, Guided):
     """The embedded network; implements :class:`models.dereflection.interface.TiledNetwork`.
 
     Guidance ``tokens`` are B x N x ``token_dim``; a learned null token stands for "no guidance". A ``hint``,

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import Down, Pointwise, Up, residuals, stack, zero_conv
+from models.blocks import Pointwise, Up, downsample, residuals, stack, zero_conv
 from models.efficientnet_lite import EfficientNetLite
 from models.guidance import Modulations, modulated
 
@@ -112,9 +112,9 @@ class Local(nn.Module):
         super().__init__()
         a, b = widths
         self.stem = nn.Conv2d(24, a, 3, padding=1)
-        self.before, self.down = stack(a, depth, context=False), Down(a, b)
-        self.inner, self.up = stack(b, depth, context=False), Up(b, a)
-        self.after, self.head = stack(a, depth, context=False), zero_conv(a, 12, 3)
+        self.before, self.down = stack(a, depth), downsample(a, b)
+        self.inner, self.up = stack(b, depth), Up(b, a)
+        self.after, self.head = stack(a, depth), zero_conv(a, 12, 3)
 
     @property
     def idle(self) -> bool:

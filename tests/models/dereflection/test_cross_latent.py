@@ -76,38 +76,6 @@ def test_skips_and_decoding_equal_a_literal_computation(decoder, photo, latent) 
     torch.testing.assert_close(decoder.decode(latent, skips), picture, **CLOSE)
 
 
-@torch.no_grad()
-def test_gates(vae, decoder, photo, latent) -> None:
-    plain = vae.decode(latent, return_dict=False)[0]
-    full = decoder(photo, latent)
-    assert (full - plain).abs().mean() > 0.01
-    torch.testing.assert_close(decoder(photo, latent, gate=0.0), plain, **CLOSE)
-    half = decoder.decode(latent, [0.5 * skip for skip in decoder.encode(photo)])
-    assert torch.equal(decoder(photo, latent, gate=0.5), half)
-    # A map of the photo's size, and one number for each picture of the batch.
-    torch.testing.assert_close(decoder(photo, latent, gate=torch.full((2, 1, 40, 56), 0.5)), half, **CLOSE)
-    each = decoder(photo, latent, gate=torch.tensor([1.0, 0.0]).view(2, 1, 1, 1))
-    torch.testing.assert_close(each[0], full[0], **CLOSE)
-    torch.testing.assert_close(each[1], plain[1], **CLOSE)
-
-
-@torch.no_grad()
-def test_a_map_gates_where_it_says(decoder, photo, latent) -> None:
-    """A gate that closes the left half leaves what is far right of the border nearer to the open decoding."""
-    gate = torch.ones(2, 1, 40, 56)
-    gate[..., :28] = 0
-    skips = decoder.encode(photo)
-    seen: list[torch.Tensor] = []
-    block = decoder.decoder.up_blocks[-1]
-    hook = block.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    for used in (0.0, gate, 1.0):
-        decoder.decode(latent, [skips[0], *[torch.zeros_like(s) for s in skips[1:]]], used)
-    hook.remove()
-    closed, half, opened = seen
-    assert torch.equal(half[..., :28], closed[..., :28]) and torch.equal(half[..., 28:], opened[..., 28:])
-    assert not torch.equal(closed, opened)
-
-
 def test_names_and_shapes_are_the_published_ones() -> None:
     """At Stable Diffusion's size: those of an AutoencoderKL, with the zero convolutions, less the bottleneck."""
     with torch.device("meta"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from models.dereflection import one_step
 from models.dereflection.full import PARTS, FullDereflection, enlarged
 from models.dereflection.pipeline import DereflectionPipeline
 from models.errors import ModelError
@@ -103,7 +105,7 @@ def test_restore_is_decode_of_step_of_encode(network) -> None:
     assert torch.equal(network(photo), network.restore(photo))
 
 
-# Guidance and gates
+# Guidance
 
 
 @torch.no_grad()
@@ -117,15 +119,6 @@ def test_tokens_take_the_place_of_the_prompt(network) -> None:
     assert torch.equal(network.restore(photo, network.prompt_embedding), plain)
     shared = network.restore(photo, tokens[:1])
     torch.testing.assert_close(shared[:1], guided[:1], **CLOSE)
-
-
-@torch.no_grad()
-def test_a_closed_gate_is_the_plain_decoding_of_the_clean_latent(network) -> None:
-    photo = picture(32, 40)
-    latent = network.step(network.encode(photo)[0]) / network.vae.config["scaling_factor"]
-    plain = (network.vae.decode(latent, return_dict=False)[0] + 1) / 2
-    assert torch.equal(network.restore(photo, gate=0.0), plain)
-    assert not torch.allclose(network.restore(photo), plain, atol=1e-3)
 
 
 def test_wrong_shapes_are_told(network) -> None:
@@ -207,7 +200,7 @@ def test_kept_constants_change_no_bit(network) -> None:
         for size, guidance in (((40, 56), None), ((37, 90), None), ((40, 56), tokens)):
             photo = picture(*size)
             assert torch.equal(fresh.restore(photo, guidance), network.restore(photo, guidance))
-    assert fresh._constants is not None and fresh._constants.hits == 3
+    assert fresh._constants is not None and len(fresh._constants) == 2
 
 
 @torch.no_grad()
@@ -234,24 +227,20 @@ def test_kept_constants_do_not_outlive_a_change(network) -> None:
 
 
 @torch.no_grad()
-def test_kept_constants_stay_within_their_memory(network) -> None:
-    from models.dereflection.one_step import ConstantStore
+def test_constants_are_computed_once_and_kept_within_their_memory(network, monkeypatch) -> None:
+    cache = deque(maxlen=2)
 
-    def one(width: int) -> int:
-        return store.get(network.unet, (4, width), network.prompt_embedding).nbytes
+    def one(width: int) -> object:
+        return one_step.constants_of(cache, network.unet, (4, width), network.prompt_embedding)
 
-    store = ConstantStore(max_bytes=10**9)
-    sizes = [one(width) for width in (4, 5, 6)]
-    store = ConstantStore(max_bytes=sizes[1] + sizes[2])
-    for width in (4, 5, 6):
-        one(width)
-    one(6), one(5)
-    assert store.hits == 2  # the two latest fit
+    first = one(4)
+    assert one(5) is one(5) and one(4) is first
+    one(6)
+    assert one(4) is not first and len(cache) == 2  # the first was dropped
+    cache.clear()
+    monkeypatch.setattr(one_step, "MAX_BYTES", 1)
     one(4)
-    assert store.hits == 2  # the first was let go
-    store = ConstantStore(max_bytes=1)
-    one(4), one(4)
-    assert store.hits == 0
+    assert not cache
 
 
 @torch.no_grad()
