@@ -46,7 +46,8 @@ class TagTokens(nn.Module):
     def read(self, tags: Mapping[str, float]) -> tuple[Tensor, list[str], list[str]]:
         """Turn names (any case) with scores into 1 x tags.
 
-        Also returns the unknown names, and those beyond `MAX_TAG_TOKENS`. Raises ValueError for a score that is not finite.
+        Also returns the unknown names, and those beyond `MAX_TAG_TOKENS`. Raises ValueError for scores that are not
+        finite.
         """
         places = {name.casefold(): place for place, name in enumerate(self.names)}
         scores, unknown = torch.zeros(1, len(self.names)), []

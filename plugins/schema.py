@@ -73,12 +73,8 @@ def _kind(name: str, annotation: Any) -> tuple[Kind, tuple[Any, ...] | None]:
 
 def _bounds(info: FieldInfo, step: int) -> tuple[float | None, float | None]:
     """Return the inclusive bounds; an exclusive one of a whole number is moved by ``step``, 1 (of others 0)."""
-    found = {
-        name: value
-        for limit in info.metadata
-        for name in ("ge", "gt", "le", "lt")
-        if (value := getattr(limit, name, None)) is not None
-    }
+    names = ("ge", "gt", "le", "lt")
+    found = {name: getattr(limit, name) for limit in info.metadata for name in names if hasattr(limit, name)}
     minimum = found["gt"] + step if "gt" in found else found.get("ge")
     maximum = found["lt"] - step if "lt" in found else found.get("le")
     return minimum, maximum

@@ -57,7 +57,7 @@ def test_words_become_tags_and_unknown_ones_are_named(host, photo):
     assert guidance.model == "your words" and any("“zorp”" in note for note in record["notes"])
 
 
-@pytest.mark.parametrize("text", ["zorp", "собака", "x" * 5000, "dog, no dog"])
+@pytest.mark.parametrize("text", ["zorp", "собака", "x" * 5000, "no dog"])
 def test_words_without_a_tag_guide_nothing_and_say_so(host, photo, text):
     guidance, record = host.guide(photo, "semantic_guidance", {"text": text})
     assert guidance.tags == [] and guidance.caption == ""

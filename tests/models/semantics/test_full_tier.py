@@ -9,7 +9,7 @@ import transformers
 
 from models.errors import ModelError
 from models.hub import Catalog
-from models.semantics import captioner, text_encoder
+from models.semantics import full_tier
 from models.semantics.full_tier import BaseTextEncoder, temporary_model
 
 WORDS = ["a", "photo", "of", "dog", "cat", "the", "on", "beach"]
@@ -89,15 +89,15 @@ def test_a_caption_goes_on_from_the_prompt_and_the_model_is_freed(blip, monkeypa
         held.append(model)
         return temporary_model(holder, model)
 
-    monkeypatch.setattr(captioner, "temporary_model", remember)
-    said = captioner.caption(photo, blip)
-    assert said.startswith(captioner.PROMPT) and said == captioner.caption(photo, blip)
+    monkeypatch.setattr(full_tier, "temporary_model", remember)
+    said = full_tier.caption(photo, blip)
+    assert said.startswith(full_tier.PROMPT) and said == full_tier.caption(photo, blip)
     assert len(held) == 2 and all(is_empty(model) for model in held)
 
 
 def test_a_folder_without_a_captioner_is_refused_by_name(clip):
     with pytest.raises(ModelError, match="holds no captioner"):
-        captioner.caption(np.zeros((8, 8, 3), np.float32), clip)
+        full_tier.caption(np.zeros((8, 8, 3), np.float32), clip)
 
 
 def test_clip_gives_all_its_places_as_stable_diffusion_sees_them(clip):
@@ -115,19 +115,25 @@ def test_clip_gives_all_its_places_as_stable_diffusion_sees_them(clip):
 
 def test_gemma_gives_the_words_alone(gemma):
     encode = BaseTextEncoder(gemma)
-    assert encode("Dog").shape[1] < encode("a photo of the dog on the beach").shape[1] <= text_encoder.SANA_MAX_TOKENS
+    assert encode("Dog").shape[1] < encode("a photo of the dog on the beach").shape[1] <= full_tier.SANA_MAX_TOKENS
     assert torch.equal(encode("DOG"), encode("dog"))
-    assert encode("dog " * 900).shape[1] == text_encoder.SANA_MAX_TOKENS
+    assert encode("dog " * 900).shape[1] == full_tier.SANA_MAX_TOKENS
 
 
 def test_a_text_encoder_is_freed_even_when_it_fails(clip, monkeypatch):
     held = []
 
-    def fail(self, model, *rest):
-        held.append(model)
+    def fail(*args, **kwargs):
         raise RuntimeError("no")
 
-    monkeypatch.setattr(BaseTextEncoder, "_tokens", fail)
+    def loaded(*args):
+        model = load_part(*args)
+        held.append(model)
+        model.forward = fail
+        return model
+
+    load_part = full_tier.load_part
+    monkeypatch.setattr(full_tier, "load_part", loaded)
     with pytest.raises(RuntimeError):
         BaseTextEncoder(clip)("dog")
     assert is_empty(held[0])

@@ -97,7 +97,7 @@ def test_what_is_no_photo_is_refused(pipeline):
 
 
 def test_a_folder_of_another_kind_is_refused_by_name(tiny_pipeline):
-    with pytest.raises(ModelError, match="not a semantics pipeline"):
+    with pytest.raises(ModelError, match="not a SemanticsPipeline"):
         SemanticsPipeline.from_pretrained(tiny_pipeline)
 
 
