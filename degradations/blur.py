@@ -5,9 +5,9 @@ In linear light, for a sharp photo S whose highlights are brighter than white::
     photo = camera( B_n( ... B_1( S ) ) )          target = camera without noise, 8 bits and JPEG ( S )
 
 Each B is a uniform kernel, a mean over the views of a moving camera, or depth layers of these. The families of
-`degradations.blur_config` say how they are drawn (`degradations.blur_families`); they have names, so that some can be
-held out. The simulator also returns the labels of a motion estimator, the **motion field** and the radius of defocus,
-computed from the kernels and paths that make the blur (:func:`motion_and_defocus`).
+`degradations.blur_families` have names, so that some can be held out. The simulator also returns the labels of a motion
+estimator, the **motion field** and the radius of defocus, computed from the kernels and paths that make the blur
+(:func:`motion_and_defocus`).
 
 Sources: blur pattern pretraining on simulated blur, GLOWDeblur (arXiv 2601.06525); six degrees of freedom, Whyte et
 al. (CVPR 2010) and Tai et al. (TPAMI 2011); trajectories, Boracchi and Foi (TIP 2012); light that is brighter than
@@ -24,8 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from degradations.blur_config import FAMILIES, BlurConfig
-from degradations.blur_families import DRAWN, Frame
+from degradations.blur_families import DRAWN, FAMILIES, BlurConfig, Frame
 from degradations.blur_layers import Layers, blur_layers
 from degradations.camera import develop, to_light, to_picture
 from degradations.filters import column

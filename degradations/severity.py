@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from degradations.blur import draw_blur, simulate_blur
-from degradations.blur_config import BlurConfig
+from degradations.blur_families import BlurConfig
 from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
 from degradations.sample_rng import SampleRNG
 

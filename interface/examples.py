@@ -88,7 +88,7 @@ def behind_glass(scene: Image.Image, reflected: Image.Image, seed: int) -> np.nd
 def blurred(scene: Image.Image, family: str, size: float, seed: int) -> np.ndarray:
     """Simulate blur of a family and a size (a share of the shorter side) on `scene`: uint8 H x W x 3."""
     from degradations.blur import BlurConfig, draw_blur, simulate_blur
-    from degradations.blur_config import OTHERS
+    from degradations.blur_families import OTHERS
     from degradations.sample_rng import SampleRNG
     from models.images import to_pixels
 

@@ -107,7 +107,11 @@ def fetch(entry: CatalogEntry) -> tuple[Path, list[str]]:
                     place(path, temporary / str(source["folder"]) / name)
             refuse_unsafe(temporary)
             made = convert(entry.convert, temporary) if entry.convert else {}
-            record = {"id": entry.id, "licence": entry.licence, "parts": [source for source, _ in found]}
+            record: dict[str, Any] = {
+                "id": entry.id,
+                "licence": entry.licence,
+                "parts": [source for source, _ in found],
+            }
             record |= {"made": made, "files": _stats(temporary)}
             (temporary / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
             for name, wanted in entry.sha256.items():

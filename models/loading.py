@@ -1,14 +1,19 @@
-"""Pipelines and their folders: ``pipeline.json``, which names the class, and parts, each with its own configuration."""
+"""Pipelines and their folders: ``pipeline.json``, which names the class, and parts, each with its own configuration.
+
+Options of networks in published checkpoints and records of runs may have former names, which are mapped to today's.
+"""
 
 from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers import ConfigMixin
 
 from models.errors import ModelError
 
@@ -97,3 +102,29 @@ def load_part(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
     if hasattr(part, "register_to_config"):  # diffusers keeps the folder's path in what it saves; transformers does not
         part.register_to_config(_name_or_path="")
     return part
+
+
+RENAMED_OPTIONS = {  # former name -> name today
+    "deep": "deep_motion_encoder",
+    "effect": "residual_scale",
+    "far": "long_range_features",
+    "lift": "detail_gain",
+    "mirror": "flip_tta",
+    "tone": "global_affine_weight",
+}
+
+
+def rename_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``options`` under today's names, in their order. Raises ValueError where one is given under both."""
+    if twice := [old for old, new in RENAMED_OPTIONS.items() if old in options and new in options]:
+        raise ValueError(f"'{twice[0]}' is the former name of '{RENAMED_OPTIONS[twice[0]]}': give one of them.")
+    return {RENAMED_OPTIONS.get(name, name): value for name, value in options.items()}
+
+
+class RenamedOptions(ConfigMixin):
+    """Mixin for diffusers models, ahead of ``ConfigMixin``: their ``config.json`` may hold former names."""
+
+    @classmethod
+    def extract_init_dict(cls, config_dict: Mapping[str, Any], **kwargs: Any) -> Any:
+        """Split a configuration into arguments and the rest, as diffusers does, under today's names."""
+        return super().extract_init_dict(rename_options(config_dict), **kwargs)

@@ -205,8 +205,8 @@ def compile_blocks(network: torch.nn.Module, backend: str = "inductor") -> int:
     found = [
         getattr(part, name, None) for part in network.modules() for name in ("down_blocks", "mid_block", "up_blocks")
     ]
-    blocks = [block for one in found for block in (one if isinstance(one, nn.ModuleList) else [one])]
-    blocks = [block for block in blocks if isinstance(block, nn.Module)]
+    several = [block for one in found for block in (one if isinstance(one, nn.ModuleList) else [one])]
+    blocks = [block for block in several if isinstance(block, nn.Module)]
     for block in blocks:
         block.compile(backend=backend)
     return len(blocks)

@@ -49,11 +49,11 @@ def tiny_deblur(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved deblurring pipeline of tiny size with random weights that do change the photo, and find a blur."""
     import torch
 
-    from models.deblur.network import Deblur
     from models.deblur.pipeline import DeblurPipeline
+    from tests.components import make_tiny_deblur
 
     torch.manual_seed(0)
-    network = Deblur.tiny()
+    network = make_tiny_deblur()
     network.grow("kernel")
     for parameter in network.parameters():
         if not parameter.any():

@@ -25,7 +25,7 @@ from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
 from models.integrity import SUMS, find_alteration, read_sums, write_sums
-from models.legacy import rename_options
+from models.loading import rename_options
 from training.core.files import new_folder
 from training.data.pairs import match_pairs
 from training.data.photos import read_photo

@@ -26,7 +26,7 @@ from models.deblur.motion import CELL_PX, MotionEstimator, in_units
 from models.deblur.prior import BANDS, PreReconstruction, bands
 from models.deblur.wiener import WienerStep
 from models.guidance import Guided
-from models.legacy import RenamedOptions
+from models.loading import RenamedOptions
 
 WINDOW_PX = 128  # of the windows in which a blur is taken for one
 MOTION_CHANNELS = 3  # channels of the blur field
@@ -139,16 +139,6 @@ class Deblur(RenamedOptions, Guided):
         for last in (self.transformer.proj_out, *self.details.values(), _last(self.autoencoder.decoder.conv_out)):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
-
-    @classmethod
-    def tiny(cls) -> Deblur:
-        """Make a small network with random weights, for tests."""
-        coder: dict[str, Any] = {"latent_channels": 4}
-        for side in ("encoder", "decoder"):
-            coder |= {f"{side}_block_out_channels": (4, 8, 8, 8), f"{side}_layers_per_block": (0, 1, 1, 1)}
-        heads = {"num_attention_heads": 2, "attention_head_dim": 8, "num_cross_attention_heads": 2}
-        step = {"num_layers": 1, "cross_attention_head_dim": 8, "cross_attention_dim": 16, **heads}
-        return cls((8, 8, 8), (1, 1, 1), 1, (4, 4, 4), 8, 8, coder, step, token_dim=8)
 
     @property
     def decodes(self) -> bool:

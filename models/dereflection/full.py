@@ -91,28 +91,6 @@ class FullDereflection(nn.Module):
         return cls(vae, unet, controlnet.to(unet.conv_in.weight), vae_2, prompt_embedding)
 
     @classmethod
-    def tiny(cls, seed: int = 0) -> FullDereflection:
-        """Make a network of Stable Diffusion 2.1's shape with few channels and random weights (730,000), for tests."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            vae = AutoencoderKL(
-                down_block_types=("DownEncoderBlock2D",) * 4,
-                up_block_types=("UpDecoderBlock2D",) * 4,
-                block_out_channels=(8, 16, 16, 16),
-                norm_num_groups=4,
-                layers_per_block=1,
-            )
-            unet = UNet2DConditionModel(
-                block_out_channels=(16, 16, 32, 32),
-                layers_per_block=1,
-                norm_num_groups=4,
-                attention_head_dim=(1, 2, 2, 2),  # the number of heads, as in Stable Diffusion 2.1's own file
-                cross_attention_dim=16,
-                use_linear_projection=True,
-            )
-            return cls.from_stable_diffusion(vae, unet, torch.randn(1, 7, 16)).eval()
-
-    @classmethod
     def from_pretrained(cls, folder: str | Path, dtype: torch.dtype | str = "float32") -> FullDereflection:
         """Load ``vae/``, ``unet/``, ``controlnet/``, ``vae_2/`` and ``prompt_embedding.safetensors``.
 

@@ -250,7 +250,8 @@ class _Run:
 
     def in_one_piece(self, size: int) -> np.ndarray:
         """Return picture and removed layer, H x W x 6, at the published sizes."""
-        self.plans.append(plan(*self.photo.shape[:2], size, 0))
+        height, width = self.photo.shape[:2]
+        self.plans.append(plan(height, width, size, 0))
 
         def restore(pixels: np.ndarray, _: Sequence[Box]) -> Tensor:
             photo = self.pipeline._to_tensor(pixels)

@@ -31,7 +31,7 @@ from models.dereflection.small_layers import (
 )
 from models.guidance import Guided
 from models.images import enlarge_part, pad_to
-from models.legacy import RenamedOptions
+from models.loading import RenamedOptions
 from models.tiles import Box
 
 

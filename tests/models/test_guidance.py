@@ -12,11 +12,11 @@ import torch
 import models
 from models.deblur.network import Deblur
 from models.deblur.pipeline import DeblurPipeline
-from models.dereflection.full import FullDereflection
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.guidance import MAX_TAG_TOKENS, TagTokens, modulated
 from models.loading import CONFIG
+from tests.components import make_tiny_dai, make_tiny_deblur
 
 TAGS = ("dog", "cat or fox", "bird", "car", "food", "tree")
 CHECKPOINTS = Path(models.__file__).parent / "checkpoints"
@@ -119,7 +119,7 @@ def test_tags_act_on_the_pre_reconstruction_and_text_in_the_step_alone(photo):
     pipeline = DeblurPipeline(make(Deblur))
     output, plain = pipeline(photo, tags={"dog": 1.0}, detail=0.0), pipeline(photo, detail=0.0)
     assert not np.array_equal(output.image, plain.image) and output.notes == plain.notes
-    by_text = DeblurPipeline(Deblur.tiny())
+    by_text = DeblurPipeline(make_tiny_deblur())
     by_text.text_model = "sana-text"
     by_text.text_encoder = lambda text: torch.ones(1, 3, by_text.network.token_dim)
     said = by_text(photo, caption="a dog", detail=0.0)
@@ -161,7 +161,7 @@ def test_a_new_table_changes_nothing_until_it_is_trained(kind, photo):
 
 
 def test_text_goes_through_the_encoder_of_a_checkpoint_that_takes_it(photo, tmp_path):
-    network = FullDereflection.tiny()
+    network = make_tiny_dai()
     pipeline = DereflectionPipeline(network)
     plain = pipeline(photo)
     said = pipeline(photo, caption="a dog")  # as DAI's published checkpoint

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 
 from models import runtime  # noqa: E402
 from models.errors import ModelError  # noqa: E402
+from tests.components import make_tiny_dai  # noqa: E402
 
 CPU = runtime.Runtime("cpu", "float32", "sdpa", "for a test")
 
@@ -78,9 +79,8 @@ def test_xformers_that_is_no_faster_is_not_used(monkeypatch):
 
 
 def test_heads_are_those_of_unets_and_controlnets():
-    from models.dereflection.full import FullDereflection
 
-    assert runtime.heads_of(FullDereflection.tiny()) == ((1, 16), (2, 8), (2, 16))  # not the VAE's one of 16
+    assert runtime.heads_of(make_tiny_dai()) == ((1, 16), (2, 8), (2, 16))  # not the VAE's one of 16
     assert runtime.heads_of(torch.nn.Linear(2, 2)) == ()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from degradations.blur_config import OTHERS
+from degradations.blur_families import OTHERS
 from models.deblur.pipeline import DeblurPipeline
 from models.images import to_pixels
 from training.evaluation.metrics import psnr

@@ -3,11 +3,12 @@ import torch
 
 from models.deblur.network import SMALL_AUTOENCODER, Deblur
 from models.deblur.prior import BANDS, bands
+from tests.components import make_tiny_deblur
 
 
 def perturbed(*parts: str) -> Deblur:
     torch.manual_seed(0)
-    network = Deblur.tiny()
+    network = make_tiny_deblur()
     for part in parts:
         network.grow(part)
     for parameter in network.parameters():
@@ -20,7 +21,7 @@ def perturbed(*parts: str) -> Deblur:
 def test_untrained_it_is_the_identity(size):
     photo = torch.rand(2, 3, *size)
     with torch.no_grad():
-        assert torch.equal(Deblur.tiny().restore(photo), photo)
+        assert torch.equal(make_tiny_deblur().restore(photo), photo)
 
 
 @torch.no_grad()
@@ -63,12 +64,12 @@ def test_half_precision_stays_near(dtype):
 
 def test_configurations_of_one_network_do_not_leak_into_the_next():
     before = dict(SMALL_AUTOENCODER)
-    Deblur.tiny()
+    make_tiny_deblur()
     assert before == SMALL_AUTOENCODER
 
 
 def test_details_are_woken_once_and_only_under_a_decoder_that_adds_nothing():
-    network = Deblur.tiny()
+    network = make_tiny_deblur()
     assert not network.decodes and not any(p.any() for p in network.details.parameters())
     network.wake_details()
     drawn = [p.detach().clone() for p in network.details.parameters()]
@@ -99,7 +100,7 @@ def test_what_is_added_to_a_network_changes_nothing_until_it_is_trained(part, tm
 
 @torch.no_grad()
 def test_a_decoder_that_only_lifts_adds_detail_and_keeps_flat_places():
-    network = Deblur.tiny()
+    network = make_tiny_deblur()
     network.grow("detail_gain")
     assert not network.decodes
     torch.nn.init.ones_(network.lifts.bias)

@@ -8,7 +8,7 @@ from diffusers import AutoencoderKL
 from torch import nn
 
 from models.dereflection.cross_latent import CrossLatentDecoder
-from models.dereflection.full import FullDereflection
+from tests.components import make_tiny_dai
 from tests.models.dereflection.dai_reference import SCALING, Weights, decode, decoder_skips
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
@@ -22,7 +22,7 @@ STABLE_DIFFUSION = {
 
 @pytest.fixture(scope="module")
 def vae() -> AutoencoderKL:
-    return FullDereflection.tiny().vae
+    return make_tiny_dai().vae
 
 
 @pytest.fixture

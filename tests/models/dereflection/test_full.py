@@ -16,6 +16,7 @@ from models.dereflection import one_step
 from models.dereflection.full import PARTS, FullDereflection, enlarged
 from models.dereflection.pipeline import DereflectionPipeline
 from models.errors import ModelError
+from tests.components import make_tiny_dai
 from tests.models.dereflection.dai_reference import published_forward
 
 HEADS = (1, 2, 2, 2)
@@ -24,7 +25,7 @@ CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
 def make(seed: int = 0) -> FullDereflection:
     """A tiny network that has been trained, so to speak: ControlNet and UNet differ, skips are not zero."""
-    network = FullDereflection.tiny(seed)
+    network = make_tiny_dai(seed)
     generator = torch.Generator().manual_seed(seed + 100)
     with torch.no_grad():
         for convolution in network.vae_2.encoder.zero_convs:
@@ -341,7 +342,7 @@ def test_gradients_reach_all_of_unet_controlnet_and_skips() -> None:
 
 
 def test_a_few_steps_fit_one_picture_under_autocast() -> None:
-    network = FullDereflection.tiny().train()
+    network = make_tiny_dai().train()
     photo = picture(32, 32)
     target = 0.5 * photo
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=3e-3)
@@ -360,7 +361,7 @@ def test_tiny_is_reproducible_and_leaves_the_random_state_alone() -> None:
     torch.manual_seed(7)
     wanted = torch.rand(3)
     torch.manual_seed(7)
-    one, two, other = FullDereflection.tiny(), FullDereflection.tiny(), FullDereflection.tiny(1)
+    one, two, other = make_tiny_dai(), make_tiny_dai(), make_tiny_dai(1)
     assert torch.equal(torch.rand(3), wanted)
     assert torch.equal(one.prompt_embedding, two.prompt_embedding)
     assert torch.equal(one.unet.conv_in.weight, two.unet.conv_in.weight)

@@ -8,6 +8,7 @@ from diffusers import ControlNetModel
 
 from models.dereflection.full import FullDereflection
 from models.dereflection.one_step import LatentControlNet
+from tests.components import make_tiny_dai
 from tests.models.dereflection.dai_reference import Weights, down_and_mid
 
 HEADS = (1, 2, 2, 2)
@@ -15,7 +16,7 @@ HEADS = (1, 2, 2, 2)
 
 @pytest.fixture(scope="module")
 def network() -> FullDereflection:
-    return FullDereflection.tiny()
+    return make_tiny_dai()
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from models.errors import ModelError
 from models.hub import Catalog
 from models.semantics import full_tier
 from models.semantics.full_tier import BaseTextEncoder, temporary_model
+from tests.components import make_tiny_dai
 
 WORDS = ["a", "photo", "of", "dog", "cat", "the", "on", "beach"]
 
@@ -159,7 +160,6 @@ def test_the_catalog_names_them():
 
 
 def test_a_restorer_that_takes_text_hears_it_through_the_encoder_its_checkpoint_names(clip, tmp_path, monkeypatch):
-    from models.dereflection.full import FullDereflection
     from models.dereflection.pipeline import DereflectionPipeline
     from models.hub import resolve
     from models.runtime import Runtime
@@ -167,7 +167,7 @@ def test_a_restorer_that_takes_text_hears_it_through_the_encoder_its_checkpoint_
     from plugins.dereflection.plugin import Dereflection
 
     torch.manual_seed(0)
-    made = DereflectionPipeline(FullDereflection.tiny())
+    made = DereflectionPipeline(make_tiny_dai())
     made.text_model = "tiny-text"
     made.save_pretrained(tmp_path / "restorer", dtype="float32")
     entries = "".join(

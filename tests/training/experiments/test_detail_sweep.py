@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from models.deblur.network import Deblur
 from models.deblur.pipeline import DeblurPipeline
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
+from tests.components import make_tiny_deblur
 from training.experiments import detail_sweep
 
 
@@ -29,7 +29,7 @@ def sets(tmp_path):
 
 def lifting(strength: float) -> DeblurPipeline:
     """Its decoder only raises (or lowers) the bands of detail."""
-    network = Deblur.tiny()
+    network = make_tiny_deblur()
     network.grow("detail_gain")
     torch.nn.init.constant_(network.lifts.bias, strength)
     return DeblurPipeline(network.eval().requires_grad_(False))

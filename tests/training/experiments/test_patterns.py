@@ -4,8 +4,8 @@ import pytest
 import torch
 import yaml
 
-from models.deblur.network import Deblur
 from models.deblur.pipeline import DeblurPipeline
+from tests.components import make_tiny_deblur
 from tests.training.conftest import DEBUG
 from training.experiments.patterns import Patterns, gains, main, markdown
 from training.tasks.deblur.config import DeblurRun
@@ -41,7 +41,7 @@ def test_each_variant_trains_on_its_families_and_is_scored_on_all(plan, tmp_path
 
 
 def test_a_gain_is_what_the_pipeline_adds_on_held_out_blur(plan):
-    pipeline = DeblurPipeline(Deblur.tiny().eval())
+    pipeline = DeblurPipeline(make_tiny_deblur().eval())
     given = yaml.safe_load(plan.read_text())["set"]
     config = load_config(DEBUG.with_name("debug-deblur.yaml"), given, DeblurRun)
     assert gains(pipeline, config, ["linear"], 2, 64) == {"linear": 0.0}  # it starts as the photo

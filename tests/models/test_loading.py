@@ -9,7 +9,8 @@ import torch
 from models import legacy
 from models.deblur.network import Deblur
 from models.dereflection.small import SmallDereflection
-from models.legacy import RENAMED_OPTIONS, rename_options
+from models.loading import RENAMED_OPTIONS, rename_options
+from tests.components import make_tiny_deblur
 from training.core.checkpointing import SETTINGS, check_settings
 from training.release.card import describe_calibration
 
@@ -37,7 +38,7 @@ def test_a_dereflection_network_saved_under_former_names_loads(tmp_path):
 
 @torch.no_grad()
 def test_a_deblurring_network_saved_under_former_names_loads(tmp_path):
-    network = Deblur.tiny()
+    network = make_tiny_deblur()
     for part in network.grows:
         network.grow(part)
     assert with_former_names(network, tmp_path) == {"long_range_features", "deep_motion_encoder", "detail_gain"}
