@@ -40,11 +40,7 @@ def _power(x: Tensor, exponent: Tensor) -> Tensor:
 
 
 def add_noise(picture: Tensor, normal: Tensor, level: Tensor) -> Tensor:
-    """Add noise of standard deviation ``level`` (B), the same over the whole picture.
-
-    Shot noise becomes such noise after a gamma of 2 (Anscombe, 1948). ``normal``: standard normal values, B x 3 x H x
-    W.
-    """
+    """Add standard ``normal`` noise times ``level`` (B): shot noise after a gamma of 2 (Anscombe, 1948)."""
     return torch.addcmul(picture, normal, level[:, None, None, None])
 
 
@@ -64,10 +60,7 @@ def develop(picture: Tensor, normal: Tensor, level: Tensor, quality: Sequence[fl
 
 
 def jpeg(picture: Tensor, quality: Tensor) -> Tensor:
-    """Apply JPEG, 4:4:4, at each picture's ``quality`` (B, 1 .. 100), without rounding to 8 bits.
-
-    Sides are padded to multiples of 8 by repeating the edge.
-    """
+    """Apply JPEG, 4:4:4, at each picture's ``quality`` (B, 1 .. 100), without rounding to 8 bits."""
     height, width = picture.shape[-2:]
     x = F.pad(picture * 255, (0, -width % 8, 0, -height % 8), mode="replicate")
     batch, _, tall, wide = x.shape

@@ -51,27 +51,17 @@ def _fft_size(least: int, most: int) -> int:
 
 
 def fast_length(least: int) -> int:
-    """Return the smallest length from ``least`` on whose only prime factors are 2, 3 and 5, for a fast FFT.
-
-    Equals scipy.fft.next_fast_len; scipy is not part of a packed run (`training.pack`).
-    """
+    """Return the next length with prime factors 2, 3 and 5 alone, for a fast FFT; scipy is not in a packed run."""
     return next(length for length in count(least) if pow(30, 64, length) == 0)  # 30^64 is a multiple of such a length
 
 
 def reach_of(height: int, width: int) -> int:
-    """Return by how many pixels pictures of this size are mirrored at their borders before :func:`convolve`.
-
-    It is an eighth of the shorter side, whatever the kernels are, so that a picture's result does not depend on the
-    rest of its batch.
-    """
+    """Return the mirrored border of :func:`convolve` in pixels, an eighth of the shorter side for any kernel."""
     return min(-(-min(height, width) // 8), height - 1, width - 1)
 
 
 def convolve(planes: Tensor, kernels: list[Tensor], which: list[int]) -> Tensor:
-    """Convolve N x H x W planes by FFT, plane i with ``kernels[which[i]]``; borders are mirrored.
-
-    Kernels are k x k, k odd. Raises ValueError where one reaches farther than :func:`reach_of`.
-    """
+    """Convolve N x H x W planes by FFT, plane i with ``kernels[which[i]]`` (k x k, k odd); borders are mirrored."""
     height, width = planes.shape[-2:]
     reach = reach_of(height, width)
     padded = F.pad(planes[None], (reach, reach, reach, reach), mode="reflect")[0]
@@ -89,10 +79,7 @@ def convolve(planes: Tensor, kernels: list[Tensor], which: list[int]) -> Tensor:
 
 
 def gaussian_blur(x: Tensor, deviation: Tensor) -> Tensor:
-    """Blur each picture of B x C x H x W by a Gaussian of its own ``deviation`` (B, in pixels; 0 leaves it as it is).
-
-    Borders are mirrored.
-    """
+    """Blur B x C x H x W by a Gaussian of each one's ``deviation`` (B, px; 0: none); borders are mirrored."""
     batch, channels, height, width = x.shape
     reach = min(math.ceil(3 * float(deviation.max())), height - 1, width - 1)
     if reach < 1:

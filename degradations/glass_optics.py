@@ -52,11 +52,7 @@ def fresnel(cosine: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def passed_and_reflected(cosine: Tensor, panes: Panes) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the transmittance of panes, and the reflectance of their first and second image, each B x 3 x H x W.
-
-    ``cosine`` of the incidence is B x H x W. The images come from the two faces of a single pane, or from the two panes
-    of double glazing.
-    """
+    """Return transmittance, and reflectance of the first and second image, B x 3 x H x W, at cosines B x H x W."""
     back, inside = fresnel(cosine, panes.index[:, None, None])
     front = (back * panes.coating[:, None, None]).clamp(max=0.9)
     kept = (panes.colour.clamp(min=1e-3).log2()[:, :, None, None] / inside[:, None]).exp2_()
@@ -84,11 +80,7 @@ def displacement(cosine: Tensor, panes: Panes) -> Tensor:
 
 
 def reflected_grids(height: int, width: int, panes: Panes) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the cosine of incidence, B x H x W, and grids for grid_sample of both images, B x H x W x 2.
-
-    The grids index the reflected scene as seen in the reference pose; the second is displaced along the plane of
-    incidence.
-    """
+    """Return cosines of incidence, B x H x W, and grids of both images in the reference pose, B x H x W x 2."""
     n, n0, reach = panes.normal, panes.reference, torch.tan(panes.field_of_view / 2)
     x = ((torch.arange(width, device=n.device) + 0.5) / width * 2 - 1) * reach[:, None, None, None]
     y = ((torch.arange(height, device=n.device) + 0.5) / height * 2 - 1)[:, None] * reach[:, None, None, None]

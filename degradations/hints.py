@@ -12,12 +12,7 @@ SHARE = 0.3  # of the photo's strongest reflection, above which it is brushed ov
 
 
 def brushed(added: Tensor, width: Tensor) -> Tensor:
-    """Simulate soft brush strokes over a reflection, B x 1 x H x W in [0, 1]; all 0 where there is none.
-
-    Args:
-        added: |photo - transmission|, B x 3 x H x W.
-        width: B, widths of the brush as shares of the picture's width.
-    """
+    """Simulate brush strokes of ``width`` (B, shares of W) over |photo - transmission|: B x 1 x H x W in [0, 1]."""
     side = added.shape[-1]
     seen = gaussian_blur(added.abs().mean(1, keepdim=True), width * side)
     strongest = seen.amax((1, 2, 3), keepdim=True)

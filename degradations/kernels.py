@@ -53,10 +53,7 @@ def from_points(points: np.ndarray, weights: np.ndarray) -> Kernel:
 
 
 def centred(values: np.ndarray) -> Kernel:
-    """Move the mean of a measured kernel to the centre, at its own size.
-
-    The shift by part of a pixel softens it a little (up to 1/4 px² an axis).
-    """
+    """Move the mean of a measured kernel to the centre; part of a pixel softens it by up to 1/4 px² an axis."""
     y, x = np.nonzero(values > 0)
     return from_points(np.stack([x, y], 1).astype(np.float64), values[y, x].astype(np.float64))
 

@@ -43,10 +43,7 @@ class Trajectory:
         return Trajectory(self.positions * factor, self.weights)
 
     def evenly(self, arc: np.ndarray, count: int) -> Trajectory:
-        """Resample to ``count`` positions at equal distances along ``arc`` (N: the arc length at each position).
-
-        Each has the time spent around it, that of standstills included.
-        """
+        """Resample to ``count`` positions equally spaced along ``arc`` (N, arc lengths), with the time spent there."""
         arc = np.maximum.accumulate(arc + np.arange(len(arc)) * (1e-9 * max(float(arc[-1]), 1e-9)))
         # Each position's time is shared equally between the intervals on both sides.
         passed = np.concatenate([[0.0], np.cumsum((self.weights[1:] + self.weights[:-1]) / 2)])

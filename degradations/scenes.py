@@ -31,10 +31,7 @@ def partly_defocused(picture: Tensor, rng: SampleRNG) -> Tensor:
 
 
 def flat_picture(picture: Tensor, behind: Tensor, rng: SampleRNG) -> Tensor:
-    """Show ``picture`` as a print of reduced contrast that fills the view or hangs in a frame in front of ``behind``.
-
-    All are 3 x H x W, sRGB in [0, 1].
-    """
+    """Show ``picture`` as a print that fills the view or hangs in a frame in front of ``behind`` (3 x H x W, sRGB)."""
     low, high = rng.uniform(0.0, 0.2), rng.uniform(0.7, 1.0)
     print_ = (low + (high - low) * picture) * _colour(rng, 0.93, 1.0)
     return _framed(print_, behind, rng) if rng.chance(FRAMED) else print_

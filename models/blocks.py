@@ -22,11 +22,7 @@ class ChannelNorm(nn.Module):
 
 
 class Pointwise(nn.Conv2d):
-    """A 1x1 convolution, computed as a matrix product over channels.
-
-    On a CPU, in float32 and ``channels_last``, PyTorch's own 1x1 convolution is slow (a training step of the small
-    network: 0.50 s against 0.42).
-    """
+    """A 1x1 convolution as a matrix product over channels: faster on a CPU, in float32 and ``channels_last``."""
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__(inside, outside, 1)

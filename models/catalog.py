@@ -109,10 +109,7 @@ class Catalog:
 
     @classmethod
     def load(cls, path: Path | str | None = None) -> Catalog:
-        """Read `path` (default: the built-in catalog) and the user's own, named by LIMPID_CATALOG.
-
-        Raises ModelError, naming file and entry, for a catalog that cannot be read or an id given twice.
-        """
+        """Read `path` (default: the built-in catalog) and LIMPID_CATALOG's. Raises ModelError naming file and entry."""
         entries = _read(Path(path) if path else BUILT_IN, built_in=True)
         own = os.environ.get(USER_CATALOG)
         return cls(entries + (_read(Path(own).expanduser(), built_in=False) if own else []))

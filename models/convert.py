@@ -23,10 +23,7 @@ NEEDED = {".json", ".safetensors", ".txt"}
 
 
 def convert_parts(name: str, parts: Path, out: Path) -> Path:
-    """Make a model in ``out`` from the folders in ``parts``, which stay unchanged. Raises ModelError.
-
-    Files are hard-linked where the disk allows it. ``out`` must not exist yet; a failure leaves none.
-    """
+    """Make a model in ``out``, a new folder, from the folders in ``parts``, which stay unchanged. Raises ModelError."""
     if not parts.is_dir():
         raise ModelError(f"There is no folder {parts} with the parts.")
     if out.exists():

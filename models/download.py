@@ -42,10 +42,7 @@ def is_offline() -> bool:
 
 
 def folder_of(entry: CatalogEntry) -> Path:
-    """Return where the model from the Hub lies, or will: below LIMPID_CACHE, or HF_HOME/limpid.
-
-    The name holds a digest of what the catalog asks for, so that a changed entry is fetched anew.
-    """
+    """Return the model's folder below LIMPID_CACHE, or HF_HOME/limpid; a changed entry has another one."""
     from huggingface_hub import constants
 
     cache = Path(os.environ.get("LIMPID_CACHE") or Path(constants.HF_HOME) / "limpid").expanduser()

@@ -131,10 +131,7 @@ class GuidedPipeline:
     text_encoder: Callable[[str], Tensor] | None = None
 
     def guidance_tokens(self, tags: Mapping[str, float], caption: str = "") -> tuple[Tensor | None, list[str]]:
-        """Return the tokens for tags (name -> score in [0, 1]) and a caption, and sentences on what was not used.
-
-        The tokens are None where nothing guides the network. Raises ValueError for a score that is not finite.
-        """
+        """Return the tokens for tags (name -> score) and a caption, or None, and sentences on what was not used."""
         if not tags and not caption.strip():
             return None, ["The guidance was empty; this ran without."]
         if self.text_model:

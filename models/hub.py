@@ -40,10 +40,7 @@ def resolve(model_id: str, catalog: Catalog | None = None) -> LocalModel:
 
 
 def locate(model: str) -> tuple[Path, str]:
-    """Return the folder and revision of a model given as a folder of its own or as an id in the catalog.
-
-    Raises ModelError for an id that `resolve` refuses.
-    """
+    """Return the folder and revision of a model given as a folder or a catalog id. Raises ModelError."""
     folder = Path(model)
     if folder.is_dir():
         return folder, fingerprint(folder)

@@ -69,10 +69,7 @@ def pad_to(x: Tensor, multiple: int) -> Tensor:
 
 
 def enlarge_part(maps: Tensor, box: Box) -> Tensor:
-    """Enlarge the part of 1 x C x h x w ``maps`` over ``box`` bilinearly to 1 x C x box.height x box.width.
-
-    Equal to enlarging the whole and cropping (pixel centres aligned, edges replicated), at the memory of a tile.
-    """
+    """Enlarge the part of 1 x C x h x w ``maps`` over ``box`` bilinearly, as enlarging the whole and cropping would."""
 
     def centres(start: int, length: int, full: int) -> Tensor:
         at = torch.arange(start, start + length, device=maps.device, dtype=torch.float32)

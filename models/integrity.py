@@ -56,10 +56,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def read_sums(file: Path) -> dict[str, str]:
-    """Read a SHA256SUMS file, in the format of `sha256sum -c`: relative path -> hash.
-
-    Raises ModelError for a malformed line, or a path that leaves the folder.
-    """
+    """Read a SHA256SUMS file: relative path -> hash. Raises ModelError for a malformed line or a path outside."""
     sums = {}
     for line in filter(str.strip, file.read_text(encoding="utf-8").splitlines()):
         found, _, name = line.strip().partition(" ")

@@ -62,10 +62,7 @@ def write_config(folder: Path, pipeline: type, **more: str) -> None:
 def load_network(
     pipeline: type, kind: Any, folder: Path, device: str, dtype: torch.dtype
 ) -> tuple[Any, dict[str, Any]]:
-    """Load ``folder/network`` as ``kind`` for inference; also returns ``pipeline.json``.
-
-    Raises ModelError where the folder is not a ``pipeline`` or cannot be loaded.
-    """
+    """Load ``folder/network`` for inference, and ``pipeline.json``. Raises ModelError for another kind of folder."""
     config = read_config(folder, pipeline)
     network = load_part(kind, folder, "network", dtype)
     return network.eval().requires_grad_(False).to(torch.device(device)), config
@@ -80,10 +77,7 @@ def save_network(pipeline: Any, folder: Path, dtype: str, max_shard_size: str, *
 
 
 def load_part(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
-    """Load ``folder/name`` as ``kind``, a class of diffusers or transformers.
-
-    Raises ModelError where the part is missing, unreadable or does not fit its configuration.
-    """
+    """Load ``folder/name`` as ``kind``, a class of diffusers or transformers. Raises ModelError."""
     what = f"The part '{name}' of the model folder '{folder.name}'"
     cure = "restore the folder, or download, convert or export the model again"
     if not (folder / name / "config.json").is_file():

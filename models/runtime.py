@@ -74,10 +74,7 @@ def _probe(heads: Heads, device: str, dtype: str) -> Runtime:
 
 
 def _try_xformers(count: int, size: int, device: str, dtype: str) -> tuple[float, float]:
-    """Run both as diffusers' processors do (xformers: heads folded into the batch); seconds of SDPA and of xformers.
-
-    Raises what xformers raises, and ArithmeticError where the results differ.
-    """
+    """Return the seconds of SDPA and of xformers, run as in diffusers. Raises ArithmeticError where results differ."""
     import torch
 
     xformers = import_module("xformers.ops")
@@ -125,11 +122,7 @@ def resolve_device(device: str | None = None) -> str:
 
 
 def resolve_dtype(device: str, dtype: str | None = None) -> str:
-    """Return the name of the precision to run in: ``dtype``, checked, or the device's default.
-
-    The default is float32 on a CPU, bfloat16 on a GPU that computes in it, float16 on an older GPU. Raises ModelError
-    for one that does not run there.
-    """
+    """Return ``dtype``, checked, or the device's default: float32 on a CPU, bfloat16 or float16. Raises ModelError."""
     if dtype is None or dtype == "auto":
         if not device.startswith("cuda"):
             return "float32"
@@ -250,10 +243,7 @@ def cpu_name() -> str:
 
 
 def use_threads(count: int | None = None) -> int:
-    """Limit torch to ``count`` CPU threads (default: OMP_NUM_THREADS, else `usable_cpus()`); returns the number.
-
-    Without this, torch in a container of 2 CPUs on a host of 64 starts 64 threads.
-    """
+    """Limit torch to ``count`` threads (default: OMP_NUM_THREADS, else `usable_cpus()`); returns the number."""
     import torch
 
     if count is None:
@@ -283,10 +273,7 @@ def _version(package: str) -> str:
 
 
 def peak_memory_mb(device: str) -> float:
-    """Return the highest memory use since the last `reset_peak`, in MiB.
-
-    GPU: what torch allocated there. CPU: resident memory of the whole process, Python and libraries included.
-    """
+    """Return the peak memory in MiB since `reset_peak`: torch's on a GPU, the whole process's on a CPU."""
     if device.startswith("cuda"):
         import torch
 
@@ -299,10 +286,7 @@ def peak_memory_mb(device: str) -> float:
 
 
 def reset_peak(device: str) -> None:
-    """Start a new measurement for `peak_memory_mb`.
-
-    Where the system cannot (no Linux /proc), the CPU's peak stays that of the whole process.
-    """
+    """Restart `peak_memory_mb`; without Linux's /proc the CPU's peak stays that of the whole process."""
     if device.startswith("cuda"):
         import torch
 

@@ -51,10 +51,7 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class TilePlan:
-    """A full grid of tiles that covers a height x width picture.
-
-    ``rows`` and ``columns`` are the (start, length) of the rows and columns of tiles; ``overlap`` is the one asked for.
-    """
+    """A full grid of tiles; ``rows`` and ``columns`` are their (start, length), ``overlap`` the one asked for."""
 
     height: int
     width: int

@@ -209,10 +209,7 @@ class RunContext:
 
 @runtime_checkable
 class Plugin(Protocol):
-    """The interface of a plugin: a class that is constructed without arguments.
-
-    Its module must import quickly: import torch inside of ``load`` and ``run``.
-    """
+    """The interface of a class made without arguments; its module imports torch inside of ``load`` and ``run``."""
 
     Params: type[BaseModel]
 

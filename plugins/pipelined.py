@@ -49,10 +49,7 @@ class Pipelined:
 
 
 def guidance_kwargs(ctx: RunContext) -> dict[str, Any]:
-    """Return the keyword arguments ``tags`` and ``caption`` of a pipeline; empty without guidance.
-
-    A tag named twice counts with its highest score.
-    """
+    """Return a pipeline's ``tags`` (the highest score of each) and ``caption``; empty without guidance."""
     if ctx.guidance is None:
         return {}
     tags: dict[str, float] = {}

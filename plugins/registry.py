@@ -52,10 +52,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class _Found:
-    """A candidate, not yet checked.
-
-    ``name`` stands for its id until that is known; ``folder`` holds its plugin.toml; ``load`` returns its class.
-    """
+    """A candidate; ``name`` is its id once that is known, ``folder`` holds plugin.toml, ``load`` returns its class."""
 
     name: str
     folder: Path

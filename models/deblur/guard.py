@@ -82,10 +82,7 @@ class Guard:
         tally.cells += self.noise.numel()
 
     def admit(self, name: str, picture: Tensor) -> Tensor:
-        """Return the picture in [0, 1], with the last accepted picture where it fails, and accept that.
-
-        ``name`` is the picture's in the tally.
-        """
+        """Return the picture in [0, 1], with the last accepted picture where it fails, and accept that."""
         finite = picture.isfinite().all(1, keepdim=True)
         picture = torch.where(finite, picture.float(), self.accepted).clamp(0, 1)
         error = self._error(picture)

@@ -140,10 +140,7 @@ class MotionEstimator(nn.Module):
         self.long_range_features = True
 
     def deepen(self) -> None:
-        """Add layers to the spectrum encoder, a second exchange with neighbours, and :class:`PhotoCovariance`.
-
-        The output stays the same until they are trained.
-        """
+        """Add layers, a second exchange with neighbours and :class:`PhotoCovariance`, which change nothing at first."""
         _, b, c = self.widths
         self.more = nn.ModuleDict({"3": residuals(b, 1), "5": residuals(c, 2), "ask": residuals(self.code, 1, False)})
         for block in self.more.modules():
@@ -189,10 +186,7 @@ class MotionEstimator(nn.Module):
 
 
 class PhotoCovariance(nn.Module):
-    """Refines the mean covariance of a photo's blur by pooling the codes of all windows.
-
-    One window often shows too little, and errors that windows have in common do not cancel in the mean of their blur.
-    """
+    """Refines the mean covariance of a photo's blur by pooling all windows' codes: their errors are correlated."""
 
     def __init__(self, code: int) -> None:
         super().__init__()

@@ -196,20 +196,14 @@ class Deblur(RenamedOptions, Guided):
     def encode(
         self, photo: Tensor, deconvolved: Deconvolved | None = None, tokens: Tensor | None = None
     ) -> tuple[Tensor, Prepared]:
-        """Return the diffusion step's input, and what :meth:`prepare` returns.
-
-        The input, B x (2 latent + 3) x h x w, holds the photo's latent, the aligned latent and the motion field.
-        """
+        """Return latent, aligned latent and motion field, B x (2 latent + 3) x h x w, and :meth:`prepare`'s result."""
         known = self.prepare(photo, deconvolved, tokens)
         latent = self.encode_latent(photo)
         motion = F.adaptive_avg_pool2d(in_units(known.blur["field"]), (latent.shape[-2], latent.shape[-1]))
         return torch.cat([latent, known.aligned, motion.to(latent.dtype)], 1), known
 
     def step(self, latent: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """Run the one diffusion step, at timestep 0: :meth:`encode`'s latent to the clean latent.
-
-        It adds to the aligned latent, and starts as the identity on that.
-        """
+        """Run the one diffusion step, at timestep 0; it adds to the aligned latent, at first nothing."""
         if tokens is None:
             tokens = self.null_token.expand(latent.shape[0], -1, -1)
         time = torch.zeros(latent.shape[0], device=latent.device, dtype=torch.long)
@@ -258,10 +252,7 @@ class Deblur(RenamedOptions, Guided):
         return x
 
     def wake_details(self) -> None:
-        """Initialise the detail layers at random before the decoder is first trained.
-
-        Do nothing where they or the decoder are trained already. With both at zero neither would get a gradient.
-        """
+        """Initialise untrained detail layers at random under an untrained decoder, or neither would get a gradient."""
         if not self.decodes and not any(bool(p.any()) for p in self.details.parameters()):
             for part in self.details.values():
                 cast(Pointwise, part).reset_parameters()

@@ -59,10 +59,7 @@ class DeblurOutput:
 
     @property
     def motion(self) -> np.ndarray:
-        """The motion blur of each pixel, H x W x 2 float32, (dx, dy) in pixels; computed on access.
-
-        Vectors are in the half-plane dx >= 0, since a motion blur has no sign.
-        """
+        """The motion blur of each pixel, H x W x 2 float32, (dx, dy) in pixels, dx >= 0; computed on access."""
         height, width = self.image.shape[:2]
         # Interpolated at twice the angle, where opposite vectors are equal.
         fine = F.interpolate(to_tensor(self.cells[..., :2]), scale_factor=CELL_PX, mode="bilinear")

@@ -37,10 +37,7 @@ class PreReconstruction(nn.Module):
         self.align = Pointwise(widths[-1], latent)
 
     def add_deconvolved_inputs(self) -> None:
-        """Widen the network to also mix in `DECONVOLVED_PICTURES` deconvolved pictures.
-
-        The output stays the same until the new weights are trained.
-        """
+        """Widen the network to mix in `DECONVOLVED_PICTURES` more pictures; its output changes only by training."""
         self.stem = widened(self.stem, 4 * 3 * DECONVOLVED_PICTURES, 0)
         self.head = widened(self.head, 0, 4 * DECONVOLVED_PICTURES)
 
@@ -96,10 +93,7 @@ def bands(picture: Tensor) -> Tensor:
 
 
 def _binomial(x: Tensor, step: int, dim: int) -> Tensor:
-    """Return the mean of five values ``step`` apart along ``dim``, weighted 1, 4, 6, 4, 1.
-
-    Written as sums, since convolutions of single channels are slow on a CPU.
-    """
+    """Average five values ``step`` apart, weighted 1, 4, 6, 4, 1; as sums, faster on a CPU than convolutions."""
     beyond = (2 * step, 2 * step, 0, 0) if dim == -1 else (0, 0, 2 * step, 2 * step)
     wide, length = F.pad(x, beyond, mode="replicate"), x.shape[dim]
     a, b, c, d, e = (wide.narrow(dim, place * step, length) for place in range(5))

@@ -26,11 +26,7 @@ DERIVED_OPTIONS = ("in_channels", "out_channels", "caption_channels")  # of a tr
 
 
 def start(folder: Path, ours: dict[str, Any] | None = None) -> tuple[Deblur, dict[str, Any]]:
-    """Make the network from ``folder``'s published parts ``vae`` and ``transformer``.
-
-    Also returns the record of :func:`adopt`. ``ours`` replaces entries of `FULL_TIER`. Raises ModelError where a part
-    is missing, unreadable or does not fit.
-    """
+    """Make the network from published ``vae`` and ``transformer``; ``ours`` replaces options. Raises ModelError."""
     autoencoder = load_part(AutoencoderDC, folder, "vae", torch.float32)
     transformer = load_part(SanaTransformer2DModel, folder, "transformer", torch.float32)
     coder, step = (

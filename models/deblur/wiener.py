@@ -37,10 +37,7 @@ def grid_size(length: int, side: int) -> int:
 
 
 def mirror_pad(x: Tensor, before: int, height: int, width: int) -> Tensor:
-    """Extend ... x H x W to ``height`` x ``width`` by mirroring, by ``before`` pixels at the top and the left.
-
-    Unlike F.pad, it mirrors any number of times.
-    """
+    """Extend ... x H x W to ``height`` x ``width`` by repeated mirroring, by ``before`` px at the top and left."""
     for dim, size in ((-2, height), (-1, width)):
         period = max(1, 2 * (x.shape[dim] - 1))
         at = torch.arange(-before, size - before, device=x.device).remainder(period)
@@ -49,10 +46,7 @@ def mirror_pad(x: Tensor, before: int, height: int, width: int) -> Tensor:
 
 
 def cut(picture: Tensor, side: int) -> Tensor:
-    """Cut B x C x H x W, mirrored beyond its edge, into windows, B x rows x columns x C x side x side.
-
-    Window (i, j) is centred at (i, j) times half a side.
-    """
+    """Cut B x C x H x W, mirrored, into windows centred half a side apart, B x rows x columns x C x side x side."""
     step = side // 2
     height, width = ((grid_size(length, side) + 1) * step for length in picture.shape[-2:])
     padded = mirror_pad(picture, step, height, width)

@@ -16,11 +16,7 @@ from models.blocks import zero_conv
 
 
 class SkipGate(nn.Module):
-    """Gates a skip by its agreement with the clean latent, since the photo's skips hold its reflection too.
-
-    DAI's stage 3 is known to bring reflections back through them. One value in 0 .. 1 a channel and place; starts at
-    1/2.
-    """
+    """Gates a skip by its agreement with the clean latent, against reflections that return in it; starts at 1/2."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -77,10 +73,7 @@ class CrossLatentDecoder(AutoencoderKL):
         return made.to(next(vae.parameters())).train(vae.training)
 
     def encode(self, photo: Tensor) -> tuple[Tensor, ...]:
-        """Return the photo's skips, finest first, each at the size at which the decoder adds it.
-
-        ``photo``: B x 3 x H x W in [-1, 1], H and W multiples of 2 to the number of blocks less one.
-        """
+        """Return the skips of a photo, B x 3 x H x W in [-1, 1], finest first, each at the size of its addition."""
         encoder: Any = self.encoder
         hidden = exact_conv(encoder.conv_in, photo).to(self.dtype)
         skips = []
@@ -112,10 +105,7 @@ class CrossLatentDecoder(AutoencoderKL):
 
 
 def encode_exactly(vae: AutoencoderKL, photo: Tensor) -> Tensor:
-    """Return the mode of a VAE's posterior, B x 4 x h x w, as ``vae.encode`` does, its first layer in float32.
-
-    Photos may be more precise than the weights, and are not rounded to these.
-    """
+    """Return the mode of a VAE's posterior, B x 4 x h x w, its first layer in float32: the photo is not rounded."""
     encoder: Any = vae.encoder
     hidden = exact_conv(encoder.conv_in, photo).to(vae.dtype)
     for block in encoder.down_blocks:
@@ -126,11 +116,7 @@ def encode_exactly(vae: AutoencoderKL, photo: Tensor) -> Tensor:
 
 
 def exact_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Convolve in float32 at least.
-
-    For the first layer, whose input is the photo, and the last, whose output is the picture, of a network in half
-    precision.
-    """
+    """Convolve in float32 at least, for the first and last layer of a network in half precision."""
     kind = x.device.type
     autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
     if autocast or x.dtype == conv.weight.dtype == torch.float32:

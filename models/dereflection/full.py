@@ -92,11 +92,7 @@ class FullDereflection(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, dtype: torch.dtype | str = "float32") -> FullDereflection:
-        """Load ``vae/``, ``unet/``, ``controlnet/``, ``vae_2/`` and ``prompt_embedding.safetensors``.
-
-        Reads local safetensors files only, casts them to ``dtype``, and gives a network in evaluation mode.
-        Raises ModelError where a part is missing or does not fit its configuration.
-        """
+        """Load the parts of a folder for inference. Raises ModelError where one is missing or does not fit."""
         folder, dtype = Path(folder), _dtype(dtype)
         parts = {name: _load_aligned(folder, name, dtype) for name in PARTS}
         prompt_file = folder / PROMPT_FILE
@@ -171,10 +167,7 @@ class FullDereflection(nn.Module):
         return picture if picture.shape[-2:] == size else F.interpolate(picture, size, mode="bilinear")
 
     def context(self, photo: Tensor, tokens: Tensor | None = None, tile: int | None = None) -> Tensor | None:
-        """Return the change of the whole photo at low resolution, 1 x 3 x H x W.
-
-        None for a photo that fits one ``tile``, which sees all of it.
-        """
+        """Return the change of the whole photo at low resolution, 1 x 3 x H x W; None for a photo of one ``tile``."""
         tile = tile or self.tile
         if max(photo.shape[-2:]) <= tile:
             return None
@@ -256,10 +249,7 @@ def change_of(photo: Tensor, restored: Tensor) -> Tensor:
 
 
 def agree(restored: Tensor, photos: Tensor, change: Tensor, boxes: list[Box]) -> Tensor:
-    """Replace the low frequencies of the tiles' changes by those of the whole photo's ``change``.
-
-    ``restored`` and ``photos``: B x 3 x h x w; ``boxes``: their places in the photo that ``change`` is of.
-    """
+    """Replace the low frequencies of the changes of tiles, B x 3 x h x w, by those of the whole photo's ``change``."""
     own = restored - photos
     height, width = photos.shape[-2:]
     cell = max(boxes[0].full_height, boxes[0].full_width) / max(change.shape[-2:])

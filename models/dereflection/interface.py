@@ -56,10 +56,7 @@ class TiledNetwork(Protocol):
         ...
 
     def context(self, photo: Tensor, tokens: Tensor | None = None, tile: int | None = None) -> Tensor | None:
-        """Look at the whole photo, of any size, once before it is restored in tiles of up to ``tile`` pixels.
-
-        None where a network has no such pass, or the one tile is the whole photo.
-        """
+        """Look at the whole photo before it is restored in tiles of up to ``tile`` px; None where nothing needs it."""
         ...
 
     def restore_tiles(

@@ -46,11 +46,7 @@ class LatentControlNet(ControlNetModel):
             delattr(self, part)
 
     def forward(self, latent: Tensor, timestep: int, encoder_hidden_states: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return features to add to a UNet of the same shape: see :func:`down_and_mid`.
-
-        ``latent``: B x ``in_channels`` x h x w, in the UNet's scale. ``encoder_hidden_states``: B x N x
-        ``cross_attention_dim``.
-        """
+        """Return :func:`down_and_mid` of a latent, B x ``in_channels`` x h x w, in the UNet's scale."""
         steps = torch.full((latent.shape[0],), timestep, device=latent.device)
         embedding = self.time_embedding(self.time_proj(steps).to(latent.dtype))
         return down_and_mid(self, latent, embedding, encoder_hidden_states)
@@ -99,10 +95,7 @@ def compute(unet: UNet2DConditionModel, size: tuple[int, int], tokens: Tensor) -
 
 
 def finish(unet: UNet2DConditionModel, constants: Constants, down: list[Tensor], mid: Tensor, tokens: Tensor) -> Tensor:
-    """Run the UNet's up path on the constants plus the ControlNet's features: the clean latent, B x C x h x w.
-
-    Constants of batch 1 serve any batch.
-    """
+    """Run the UNet's up path on the constants (any batch) plus the ControlNet's features: the clean latent."""
     features = [own + added for own, added in zip(constants.down, down, strict=True)]
     hidden = constants.mid + mid
     embedding = constants.embedding.expand(hidden.shape[0], -1)

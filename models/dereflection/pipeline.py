@@ -71,10 +71,7 @@ class DereflectionPipeline(GuidedPipeline):
     def from_pretrained(
         cls, folder: str | Path, device: str = "cpu", dtype: str = "float32", attention: str = "sdpa"
     ) -> DereflectionPipeline:
-        """Load what :meth:`save_pretrained` wrote. Raises ModelError where the folder is not such a pipeline.
-
-        ``attention``: "sdpa", "xformers", or "auto", which measures the fastest for this network on this device.
-        """
+        """Load a saved pipeline; "auto" measures the fastest ``attention``. Raises ModelError for another folder."""
         folder = Path(folder)
         config = read_config(folder, cls)
         kind = config.get("network")

@@ -61,10 +61,7 @@ def convert(folder: Path) -> dict[str, Any]:
 
 @torch.no_grad()
 def prompt_embedding(folder: Path, prompt: str = PROMPT) -> Tensor:
-    """Compute the embedding of ``prompt`` by ``folder``'s text encoder: 1 x its length x its width, float32.
-
-    The prompt is padded to the encoder's whole length, as Stable Diffusion's pipelines do. Raises ModelError.
-    """
+    """Embed ``prompt``, padded, by ``folder``'s text encoder: 1 x length x width, float32. Raises ModelError."""
     from transformers import CLIPTextModel, CLIPTokenizer
 
     cure = "download it again, or name another source of Stable Diffusion 2.1"

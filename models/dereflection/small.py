@@ -36,10 +36,7 @@ from models.tiles import Box
 
 
 def soften(hint: Tensor) -> Tensor:
-    """Blur a mask at working size, B x 1 x H x W, by two means over 5 x 5 pixels.
-
-    Its edges become as soft as those of the brush strokes that networks are trained with.
-    """
+    """Blur a mask, B x 1 x H x W, by two 5 x 5 means: as soft as the brush strokes of training."""
     for _ in range(2):
         hint = F.avg_pool2d(F.pad(hint, (2, 2, 2, 2), mode="replicate"), 5, 1)
     return hint
@@ -190,10 +187,7 @@ class SmallDereflection(RenamedOptions, Guided):
         tile: int | None = None,
         hint: Tensor | None = None,
     ) -> Tensor:
-        """Return the tone maps of the whole photo, 1 x 3 x H x W of any size, reduced to ``working_size``, float32.
-
-        ``hint``: 1 x 1 x H x W. The result does not depend on ``tile``.
-        """
+        """Return the whole photo's tone maps, 1 x 6 x h x w float32, of a longest side of ``working_size``."""
         height, width = photo.shape[-2:]
         scale = min(1.0, self.config.working_size / max(height, width))
         small = (max(1, round(height * scale)), max(1, round(width * scale)))

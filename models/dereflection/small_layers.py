@@ -44,10 +44,7 @@ class Encoder(nn.Module):
 
 
 class Gate(nn.Module):
-    """Gates a skip by its agreement with the clean latent, since the photo's skips hold its reflection too.
-
-    DAI's stage 3 is known to bring reflections back through the skips. One value in 0 .. 1 a channel and place.
-    """
+    """Gates a skip by its agreement with the clean latent, against reflections that return through it."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -92,10 +92,7 @@ class Choice:
 
 
 def tune(network: FullDereflection, attention: str = "auto", measure: bool | None = None) -> Choice:
-    """Choose the fastest way, and set the network up so.
-
-    ``attention``: "auto", or the backend to use. ``measure``: by default on real GPUs.
-    """
+    """Choose the fastest way, or ``attention``, and set the network up so; by default only real GPUs ``measure``."""
     parameter = next(network.parameters())
     device, dtype = parameter.device, parameter.dtype
     name = str(dtype).removeprefix("torch.")

@@ -108,10 +108,7 @@ class BaseTextEncoder:
 
 
 class NamedTextEncoder:
-    """:class:`BaseTextEncoder` of an id in the catalog, which is resolved, and downloaded, on the first text.
-
-    Raises ModelError then, where it is unavailable.
-    """
+    """:class:`BaseTextEncoder` of a catalog id, resolved on the first text. Raises ModelError then."""
 
     def __init__(self, model_id: str, device: str = "cpu", dtype: str = "float32") -> None:
         self.model_id, self.device, self.dtype = model_id, device, dtype

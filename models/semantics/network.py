@@ -149,10 +149,7 @@ class TagNetwork(ModelMixin, ConfigMixin):
         return torch.softmax(-distance / 2, 2)
 
     def fisher_vector(self, patches: Tensor) -> Tensor:
-        """Return the deviation of the patches' means and variances from the codebook's: B x D, D = 2 gaussians depth.
-
-        Square-rooted with its sign and normalised to the length sqrt(D) (the improved Fisher vector).
-        """
+        """Return the improved Fisher vector of patches, B x D, D = 2 gaussians depth, of length sqrt(D)."""
         given = self.responsibilities(patches).transpose(1, 2)
         count = given.sum(2, keepdim=True)
         first, second = given @ patches, given @ patches**2

@@ -43,11 +43,7 @@ class SemanticsPipeline:
 
     @torch.inference_mode()
     def __call__(self, photo: np.ndarray) -> list[ScoredTag]:
-        """Return all tags of ``photo``, H x W x 3 float32, sRGB in [0, 1], the most likely first.
-
-        Scores are the mean over the photo and its mirror image. Raises ValueError for a photo of another shape or with
-        values that are not finite.
-        """
+        """Score all tags of ``photo``, H x W x 3 in [0, 1], the most likely first. Raises ValueError for another."""
         small = self.thin(photo)
         check_photo(small)
         x = squeeze(to_tensor(small, self.device), self.network.size)
@@ -56,10 +52,7 @@ class SemanticsPipeline:
         return sorted(found, key=lambda tag: -tag.score)
 
     def thin(self, photo: np.ndarray) -> np.ndarray:
-        """Reduce a large photo to a grid of places, each the mean of four pixels, larger than the network's input.
-
-        Reading all of 50 megapixels takes longer than the rest together; resizing the grid averages 64 pixels and more.
-        """
+        """Reduce a large photo to a grid of means of four pixels, still larger than the network's input."""
         if photo.ndim != 3:
             return photo
         down, across = (max(1, side // (THINNED_SIDE_FACTOR * self.network.size)) for side in photo.shape[:2])

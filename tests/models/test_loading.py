@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import legacy
+from models import loading
 from models.deblur.network import Deblur
 from models.dereflection.small import SmallDereflection
 from models.loading import RENAMED_OPTIONS, rename_options
@@ -14,7 +14,7 @@ from tests.components import make_tiny_deblur
 from training.core.checkpointing import SETTINGS, check_settings
 from training.release.card import describe_calibration
 
-CHECKPOINTS = Path(legacy.__file__).with_name("checkpoints")
+CHECKPOINTS = Path(loading.__file__).with_name("checkpoints")
 FORMER = {new: old for old, new in RENAMED_OPTIONS.items()}
 
 
