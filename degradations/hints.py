@@ -6,7 +6,7 @@ from torch import Tensor
 
 from degradations.filters import gaussian_blur
 
-MIN_BRUSHED = 0.03  # value of a reflection, in [0, 1], below which nobody would brush over it
+MIN_BRUSHED = 0.03  # value of a reflection, in [0, 1], below which users would not brush over it
 USUAL_WIDTH = 0.02  # of the brush in evaluation, share of the picture's width
 SHARE = 0.3  # of the photo's strongest reflection, above which it is brushed over
 

@@ -93,7 +93,7 @@ class CatalogEntry:
 
     @property
     def folder(self) -> Path:
-        """Where an embedded or local model lies."""
+        """The folder of an embedded or local model."""
         return (self.root / self.path).resolve()
 
 

@@ -18,8 +18,8 @@ from models.blocks import Pointwise, ResidualBlock, downsample, residuals, widen
 from models.deblur.blur_field import double_angle, from_log_covariance, log_covariance, mean_covariance
 from models.deblur.wiener import cut
 
-LENGTH_UNIT_PX, RADIUS_UNIT_PX = 10.0, 3.0  # pixels that an output of 1 stands for
-CELL_PX = 8  # pixels of the photo a value of the fine field stands for
+LENGTH_UNIT_PX, RADIUS_UNIT_PX = 10.0, 3.0  # pixels for an output of 1
+CELL_PX = 8  # side of a cell, the resolution of the blur field
 SPECTRAL_CHANNELS, LONG_RANGE_CHANNELS = 5, 3
 MAP_SIDE = 32  # of the spectral maps, whatever the window's side
 LUMA = (0.299, 0.587, 0.114)

@@ -135,7 +135,7 @@ class WienerStep(nn.Module):
 
     def respond(self, picture: Tensor, response: Tensor) -> Tensor:
         """Blur a picture as :meth:`blur` does, for several pictures under one blur."""
-        # Weighted afterwards: what wraps around at a window's edge does harm there alone.
+        # Weighted afterwards, so that wrap-around stays at the windows' edges.
         spectrum = torch.fft.rfft2(cut(to_light(picture.float()), self.side))
         windows = torch.fft.irfft2(spectrum * response, s=(self.side, self.side))
         return to_picture(blend(windows, *picture.shape[-2:]))

@@ -28,7 +28,7 @@ class SkipGate(nn.Module):
 
 
 def _with_skip_gates(init: Any) -> Any:
-    """An ``AutoencoderKL``'s arguments and ours: diffusers reads a configuration's names from the signature."""
+    """Add ``skip_gates`` to the arguments of ``AutoencoderKL``: diffusers reads them from the signature."""
     init = wraps(AutoencoderKL.__init__)(init)
     known = signature(AutoencoderKL.__init__)
     ours = Parameter("skip_gates", Parameter.KEYWORD_ONLY, default=False, annotation=bool)

@@ -132,17 +132,9 @@ class FullDereflection(nn.Module):
         batch = latent.shape[0]
         everyone = tokens.expand(batch, -1, -1)
         down, mid = self.controlnet(latent, 0, everyone)
-        if self._constants is not None and not torch.is_grad_enabled():
-            constants = constants_of(self._constants, self.unet, (latent.shape[-2], latent.shape[-1]), tokens)
-            return finish(self.unet, constants, down, mid, everyone)
-        return self.unet(
-            latent.new_zeros(latent.shape),
-            0,
-            encoder_hidden_states=everyone,
-            down_block_additional_residuals=down,
-            mid_block_additional_residual=mid,
-            return_dict=False,
-        )[0]
+        cache = deque() if self._constants is None or torch.is_grad_enabled() else self._constants
+        constants = constants_of(cache, self.unet, (latent.shape[-2], latent.shape[-1]), tokens)
+        return finish(self.unet, constants, down, mid, everyone)
 
     def decode(self, latent: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
         """Decode clean latent and skips to the picture, about [0, 1]."""

@@ -39,7 +39,7 @@ class Encoder(nn.Module):
         first, *others, last = self.lite(shown)
         pixels = F.pixel_unshuffle(torch.cat([photo * 2 - 1, hint.to(photo.dtype)], 1), 2)
         detail = F.silu(self.detail(pixels.to(self.detail.weight.dtype)))
-        # The photo stays as precise as it came, whatever the weights are in: the result is a change of it.
+        # The photo keeps its precision, whatever that of the weights: the result is a change of it.
         return self.to_latent(last), (photo, torch.cat([first, detail], 1), *others)
 
 
