@@ -130,10 +130,8 @@ def load_kernels(folder: Path) -> tuple[np.ndarray, ...]:
     """
     files = sorted(folder.rglob("*.npy")) if folder.is_dir() else []
     if not files:
-        raise FileNotFoundError(
-            f"There are no kernels in {folder}: give a folder of .npy files (2-D) as blur.kernels, or give the family "
-            "'kernels' the weight 0."
-        )
+        cure = "give a folder of .npy files (2-D) as blur.kernels, or give the family 'kernels' the weight 0"
+        raise FileNotFoundError(f"There are no kernels in {folder}: {cure}.")
     kernels = []
     for file in files:
         values = np.load(file)

@@ -113,18 +113,14 @@ def fetch(entry: CatalogEntry) -> tuple[Path, list[str]]:
             (temporary / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
             for name, wanted in entry.sha256.items():
                 if not (temporary / name).is_file() or sha256(temporary / name) != wanted.lower():
-                    raise ModelError(
-                        f"The model '{entry.id}' is not what the catalog says: {name} is missing or does not match its "
-                        "SHA-256. It was not stored."
-                    )
+                    what = f"The model '{entry.id}' is not what the catalog says"
+                    raise ModelError(f"{what}: {name} is missing or does not match its SHA-256. It was not stored.")
             write_sums(temporary, everything=True)
             if not target.is_dir():  # else another process was faster
                 temporary.rename(target)
     except OSError as error:
-        raise ModelError(
-            f"The model '{entry.id}' could not be stored in {target.parent}: {error}. Set LIMPID_CACHE to a folder "
-            "with room that can be written."
-        ) from error
+        what = f"The model '{entry.id}' could not be stored in {target.parent}: {error}"
+        raise ModelError(f"{what}. Set LIMPID_CACHE to a folder with room that can be written.") from error
     return target, notes
 
 
@@ -160,14 +156,10 @@ def _fetch_part(entry: CatalogEntry, part: Part, notes: list[str]) -> tuple[str,
             notes.append(f"{part.folder} of '{entry.id}' came from {repo} ({'; '.join(reasons)}).")
         return repo, commit, files
     if is_offline():
-        raise ModelError(
-            f"The model '{entry.id}' is not on this machine and HF_HUB_OFFLINE forbids downloads: unset it and ask "
-            "again while online, or choose an embedded model."
-        )
-    raise ModelError(
-        f"The model '{entry.id}' could not be downloaded ({'; '.join(reasons)}). Check the connection, or choose an "
-        "embedded model."
-    )
+        why, cure = "is not on this machine and HF_HUB_OFFLINE forbids downloads", "Unset it while online"
+    else:
+        why, cure = f"could not be downloaded ({'; '.join(reasons)})", "Check the connection"
+    raise ModelError(f"The model '{entry.id}' {why}. {cure}, or choose an embedded model.")
 
 
 def _snapshot(entry: CatalogEntry, part: Part, repo: str, revision: str | None) -> tuple[str, Files]:
@@ -236,10 +228,8 @@ def _check_space(entry: CatalogEntry) -> None:
     folder = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free = shutil.disk_usage(folder).free / 1e6
     if not is_offline() and entry.size_mb > free:
-        raise ModelError(
-            f"The model '{entry.id}' needs {entry.size_mb:.0f} MB and {folder} has {free:.0f} MB free: make room, or "
-            "set HF_HOME to a larger disk."
-        )
+        needs = f"needs {entry.size_mb:.0f} MB and {folder} has {free:.0f} MB free"
+        raise ModelError(f"The model '{entry.id}' {needs}: make room, or set HF_HOME to a larger disk.")
 
 
 def _shipped(entry: CatalogEntry, part: Part) -> Files:

@@ -116,9 +116,7 @@ def _where(entry: CatalogEntry) -> tuple[str, Path | None]:
 def _from_folder(entry: CatalogEntry) -> LocalModel:
     folder = entry.folder
     if not folder.is_dir():
-        raise ModelError(
-            f"The model '{entry.id}' should be in {folder}, which is not there: restore it, or train the model."
-        )
+        raise ModelError(f"The model '{entry.id}' should be in {folder}, which is missing: restore or train it.")
     _refuse_unsafe(entry, folder)
     expected = {**(read_sums(folder / SUMS) if (folder / SUMS).is_file() else {}), **entry.sha256}
     if not expected and entry.source == "local":  # a model in the making
@@ -153,9 +151,8 @@ def _check_download(entry: CatalogEntry, folder: Path) -> str:
             raise AlteredModelError(altered)
         return download.revision_of(folder)
     except AlteredModelError as error:
-        raise AlteredModelError(
-            f"The model '{entry.id}' was altered: {error}. Delete {folder} to fetch it again."
-        ) from error
+        text = f"The model '{entry.id}' was altered: {error}. Delete {folder} to fetch it again."
+        raise AlteredModelError(text) from error
 
 
 def _refuse_unsafe(entry: CatalogEntry, folder: Path) -> None:

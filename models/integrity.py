@@ -101,10 +101,8 @@ def refuse_unsafe(folder: Path) -> None:
     """Raise ModelError for a file that could run code on loading, or is no safetensors in spite of its name."""
     for name, path in files_in(folder):
         if path.suffix.lower() in UNSAFE_SUFFIXES:
-            raise ModelError(
-                f"{name} can run code when it is loaded, so the model is refused: Limpid takes safetensors only. "
-                "Convert it and remove that file."
-            )
+            cure = "Limpid takes safetensors only: convert it and remove that file"
+            raise ModelError(f"{name} can run code when it is loaded, so the model is refused. {cure}.")
         if path.suffix == ".safetensors":
             try:
                 with safe_open(path, framework="numpy"):  # reads the header
@@ -113,6 +111,4 @@ def refuse_unsafe(folder: Path) -> None:
                 with path.open("rb") as file:
                     if file.read(24) == b"version https://git-lfs.":
                         raise ModelError(f"{name} is only a Git LFS pointer: run `git lfs pull`.") from error
-                raise ModelError(
-                    f"{name} is not a safetensors file, so the model is refused: fetch or export it again."
-                ) from error
+                raise ModelError(f"{name} is not a safetensors file: fetch or export the model again.") from error

@@ -44,10 +44,8 @@ def read_config(folder: Path, pipeline: type | None = None) -> dict[str, Any]:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         name = config["_class_name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"The folder {folder} holds no readable {CONFIG} with a _class_name: give a folder written by "
-            "save_pretrained, or the id of a model in the catalog."
-        ) from error
+        cure = "give a folder written by save_pretrained, or the id of a model in the catalog"
+        raise ModelError(f"The folder {folder} holds no readable {CONFIG} with a _class_name: {cure}.") from error
     if pipeline is not None and name != pipeline.__name__:
         raise ModelError(f"{folder.name} is not a {pipeline.__name__}: its {CONFIG} names {name!r}.")
     return dict(config)
@@ -81,10 +79,8 @@ def load_part(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
     what = f"The part '{name}' of the model folder '{folder.name}'"
     cure = "restore the folder, or download, convert or export the model again"
     if not (folder / name / "config.json").is_file():
-        raise ModelError(
-            f"The {name} of the model folder '{folder.name}' is missing: there is no part '{name}' (a folder with "
-            f"config.json and weights); {cure}."
-        )
+        missing = f"there is no part '{name}' (a folder with config.json and weights)"
+        raise ModelError(f"The {name} of the model folder '{folder.name}' is missing: {missing}; {cure}.")
     options = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
     try:
         part, info = kind.from_pretrained(folder / name, torch_dtype=dtype, **options)

@@ -114,10 +114,7 @@ def resolve_device(device: str | None = None) -> str:
     if kind != "cuda" or not (index or "0").isdigit():
         raise ModelError(f"'{device}' is not a device Limpid knows: use cpu, cuda or cuda:<number>.")
     if not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count():
-        raise ModelError(
-            f"The device '{device}' is not available here: use cpu, or install a PyTorch build for your GPU and its "
-            "driver."
-        )
+        raise ModelError(f"The device '{device}' is not available here: use cpu, or install PyTorch for your GPU.")
     return device
 
 

@@ -102,10 +102,7 @@ def plan(
         raise ValueError("overlap and offset must not be negative, and multiple must be at least 1")
     cells, shared = tile // multiple, -(-overlap // multiple)
     if cells <= shared:
-        raise ValueError(
-            f"tiles of {tile} px leave nothing beside an overlap of {overlap} px "
-            f"(multiple {multiple}): use larger tiles or a smaller overlap"
-        )
+        raise ValueError(f"tiles of {tile} px must be larger than their overlap of {overlap} px (multiple {multiple})")
     rows, columns = (
         ((0, length),)
         if length <= tile and shift < multiple
@@ -246,10 +243,8 @@ def with_shrinking(
         if torch is not None and torch.cuda.is_available():
             torch.cuda.empty_cache()
         if tile <= minimum:
-            raise MemoryShortError(
-                f"There is not enough memory for this picture, even in tiles of {tile} px: free some memory, or use a "
-                f"smaller picture or model ({reason})."
-            )
+            what = f"There is not enough memory for this picture, even in tiles of {tile} px"
+            raise MemoryShortError(f"{what}: free some memory, or use a smaller picture or model ({reason}).")
         smaller = max(minimum, tile // 2)
         if notes is not None:
             notes.append(f"Memory ran short with tiles of {tile} px; tiles of {smaller} px were used.")

@@ -27,10 +27,7 @@ class Pipelined:
         module, name = self.pipeline.split(":")
         runtime = ctx.runtime
         self._pipeline = getattr(import_module(module), name).from_pretrained(
-            model.folder,
-            device=runtime.device,
-            dtype=runtime.dtype,
-            attention=self.attention or runtime.attention,
+            model.folder, device=runtime.device, dtype=runtime.dtype, attention=self.attention or runtime.attention
         )
         if named := getattr(self._pipeline, "text_model", ""):
             from models.semantics.full_tier import NamedTextEncoder

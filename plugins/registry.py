@@ -178,9 +178,7 @@ def _manifest(folder: Path) -> Manifest:
     try:
         text = (folder / "plugin.toml").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PluginError(
-            "It has no readable plugin.toml beside its entry: ship one as package data, in a package."
-        ) from error
+        raise PluginError("It has no readable plugin.toml beside its entry: ship it as package data.") from error
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -221,10 +219,8 @@ def _checked(manifest: Manifest, found: _Found, catalog: hub.Catalog | None) -> 
     if manifest.task:
         known = catalog or hub.Catalog.load()
         if not known.entries(manifest.task):
-            raise PluginError(
-                f"No model for {manifest.task} is in the catalog: train one, or name one in a catalog of your own "
-                f"({USER_CATALOG})."
-            )
+            cure = f"train one, or name one in a catalog of your own ({USER_CATALOG})"
+            raise PluginError(f"No model for {manifest.task} is in the catalog: {cure}.")
         embedded = known.embedded(manifest.task)
         if embedded is not None:
             hub.resolve(embedded.id, catalog)

@@ -32,11 +32,10 @@ def start(folder: Path, ours: dict[str, Any] | None = None) -> tuple[Deblur, dic
     coder, step = (
         {k: v for k, v in part.config.items() if not k.startswith("_")} for part in (autoencoder, transformer)
     )
-    if step["in_channels"] != coder["latent_channels"] or step["out_channels"] != coder["latent_channels"]:
-        raise ModelError(
-            f"The transformer of '{folder.name}' takes latents of {step['in_channels']} channels and its vae makes"
-            f" {coder['latent_channels']}: they do not belong together."
-        )
+    takes, makes = step["in_channels"], coder["latent_channels"]
+    if takes != makes or step["out_channels"] != makes:
+        what = f"takes latents of {takes} channels and its vae makes {makes}"
+        raise ModelError(f"The transformer of '{folder.name}' {what}: they do not belong together.")
     if step["guidance_embeds"]:
         raise ModelError(f"The transformer of '{folder.name}' wants a guidance scale (SANA-Sprint): give a plain one.")
     network = Deblur(

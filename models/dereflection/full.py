@@ -73,10 +73,8 @@ class FullDereflection(nn.Module):
         self.token_dim: int = unet.config["cross_attention_dim"]
         shape = tuple(prompt_embedding.shape)
         if len(shape) != 3 or shape[0] != 1 or shape[2] != self.token_dim:
-            raise ModelError(
-                f"The prompt embedding has the shape {shape}, but this UNet needs (1, tokens,"
-                f" {self.token_dim}); compute it with the text encoder that belongs to the UNet."
-            )
+            wanted = f"but this UNet needs (1, tokens, {self.token_dim}): compute it with its text encoder"
+            raise ModelError(f"The prompt embedding has the shape {shape}, {wanted}.")
         self.vae, self.unet, self.controlnet, self.vae_2 = vae, unet, controlnet, vae_2
         self.prompt_embedding: Tensor
         self.register_buffer("prompt_embedding", prompt_embedding.to(unet.dtype))
@@ -98,10 +96,7 @@ class FullDereflection(nn.Module):
         prompt_file = folder / PROMPT_FILE
         prompt = load_file(prompt_file).get(PROMPT_KEY) if prompt_file.is_file() else None
         if prompt is None:
-            raise ModelError(
-                f"The model folder '{folder.name}' has no {PROMPT_FILE} holding `{PROMPT_KEY}`;"
-                " convert the published checkpoint again."
-            )
+            raise ModelError(f"The model folder '{folder.name}' has no {PROMPT_FILE}: convert the checkpoint again.")
         return cls(**parts, prompt_embedding=prompt.clone()).eval()
 
     def save_pretrained(self, folder: str | Path, dtype: torch.dtype | str | None = None) -> None:

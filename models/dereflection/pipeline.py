@@ -86,9 +86,7 @@ class DereflectionPipeline(GuidedPipeline):
 
             network = FullDereflection.from_pretrained(folder, dtype=torch_dtype(dtype)).requires_grad_(False)
         else:
-            raise ModelError(
-                f"{folder.name}/pipeline.json names the unknown network {kind!r}: small and full are known."
-            )
+            raise ModelError(f"{folder.name}/pipeline.json names the unknown network {kind!r}; known: small, full.")
         pipeline = cls(network.to(torch.device(device)))
         pipeline.prepare_for_inference(attention)
         pipeline.text_model = str(config.get("text_encoder", ""))

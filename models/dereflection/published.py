@@ -43,10 +43,8 @@ def convert(folder: Path) -> dict[str, Any]:
     if not (folder / PROMPT_FILE).is_file():
         missing += [name for name in TEXT_PARTS if not (folder / name).is_dir()]
     if missing:
-        raise ModelError(
-            f"'{folder.name}' lacks {', '.join(missing)}: a published checkpoint is made of the folders"
-            f" {', '.join((*PARTS, *TEXT_PARTS))}, each with its configuration."
-        )
+        needed = f"a published checkpoint has the folders {', '.join((*PARTS, *TEXT_PARTS))}"
+        raise ModelError(f"'{folder.name}' lacks {', '.join(missing)}: {needed}, each with its configuration.")
     made: dict[str, Any] = {}
     if not (folder / PROMPT_FILE).is_file():
         sources = {name: sha256(path) for name, path in files_in(folder) if name.split("/")[0] in TEXT_PARTS}
@@ -87,10 +85,8 @@ def prompt_embedding(folder: Path, prompt: str = PROMPT) -> Tensor:
     length = encoder.config.max_position_embeddings
     # A missing vocabulary is no error to transformers: it would make one of the special tokens alone.
     if len(tokenizer) > encoder.config.vocab_size or len(tokenizer) < 16:
-        raise ModelError(
-            f"The tokenizer of '{folder.name}' has {len(tokenizer)} words, its text encoder"
-            f" {encoder.config.vocab_size}: they do not belong together; {cure}."
-        )
+        words = f"has {len(tokenizer)} words, its text encoder {encoder.config.vocab_size}"
+        raise ModelError(f"The tokenizer of '{folder.name}' {words}: they do not belong together; {cure}.")
     words = tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     embedding: Tensor = encoder.eval()(words.input_ids)[0]
     return embedding.contiguous()
@@ -102,18 +98,14 @@ def _check_fit(folder: Path, embedding: Tensor) -> None:
     configs = {name: load_part(kind, folder, name, torch.float32).config for name, kind in PARTS.items()}
     width = configs["unet"]["cross_attention_dim"]
     if embedding.ndim != 3 or embedding.shape[0] != 1 or embedding.shape[2] != width:
-        raise ModelError(
-            f"The prompt embedding of '{folder.name}' has the shape {tuple(embedding.shape)}, but its UNet needs"
-            f" (1, tokens, {width}): text encoder and UNet are of different Stable Diffusion versions."
-        )
+        wrong = f"has the shape {tuple(embedding.shape)}, but its UNet needs (1, tokens, {width})"
+        raise ModelError(f"The prompt embedding of '{folder.name}' {wrong}: use that UNet's text encoder.")
     shared = ("block_out_channels", "layers_per_block", "cross_attention_dim", "down_block_types")
     for one, other, names in (("controlnet", "unet", shared), ("vae_2", "vae", ("latent_channels", "scaling_factor"))):
         for name in names:
             if _plain(configs[one][name]) != _plain(configs[other][name]):
-                raise ModelError(
-                    f"The {one} of '{folder.name}' does not fit its {other}: {name} is"
-                    f" {configs[one][name]} in one and {configs[other][name]} in the other."
-                )
+                values = f"{name} is {configs[one][name]} in one and {configs[other][name]} in the other"
+                raise ModelError(f"The {one} of '{folder.name}' does not fit its {other}: {values}.")
 
 
 def _plain(value: Any) -> Any:

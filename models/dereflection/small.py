@@ -20,15 +20,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from models.dereflection.interface import Processing
-from models.dereflection.small_layers import (
-    Decoder,
-    Encoder,
-    Local,
-    Sizes,
-    Skips,
-    apply_tone,
-    weight_global_affine,
-)
+from models.dereflection.small_layers import Decoder, Encoder, Local, Sizes, Skips, apply_tone, weight_global_affine
 from models.guidance import Guided
 from models.images import enlarge_part, pad_to
 from models.loading import RenamedOptions
@@ -99,10 +91,8 @@ class SmallDereflection(RenamedOptions, Guided):
         self.halo = 8 + 8 * local_depth
         self.encoder = Encoder(width, detail_channels, latent_channels)
         if not len(decoder_widths) == len(decoder_depths) == len(self.encoder.channels):
-            raise ValueError(
-                f"decoder_widths and decoder_depths each need {len(self.encoder.channels)} numbers, one a level: "
-                f"{decoder_widths}, {decoder_depths}."
-            )
+            levels = len(self.encoder.channels)
+            raise ValueError(f"decoder_widths and decoder_depths need {levels}: {decoder_widths}, {decoder_depths}.")
         self.unet = UNet2DConditionModel(
             in_channels=latent_channels,
             out_channels=latent_channels,
@@ -181,11 +171,7 @@ class SmallDereflection(RenamedOptions, Guided):
         return coarse + self.local(photo, coarse.clamp(0, 1))
 
     def context(
-        self,
-        photo: Tensor,
-        tokens: Tensor | None = None,
-        tile: int | None = None,
-        hint: Tensor | None = None,
+        self, photo: Tensor, tokens: Tensor | None = None, tile: int | None = None, hint: Tensor | None = None
     ) -> Tensor:
         """Return the whole photo's tone maps, 1 x 6 x h x w float32, of a longest side of ``working_size``."""
         height, width = photo.shape[-2:]

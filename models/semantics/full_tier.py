@@ -54,10 +54,8 @@ def caption(photo: np.ndarray, folder: Path, device: str = "cpu", dtype: str = "
     try:  # in transformers 5 this pipeline continues the text it is given
         captioner = pipeline("image-text-to-text", model=str(folder), device=device, dtype=torch_dtype(dtype))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"The model folder '{folder.name}' holds no captioner that transformers can load: restore it, or choose "
-            "another model of the task caption."
-        ) from error
+        what = f"The model folder '{folder.name}' holds no captioner that transformers can load"
+        raise ModelError(f"{what}: restore it, or choose another model of the task caption.") from error
     with temporary_model(captioner, captioner.model):
         kwargs = {"max_new_tokens": MAX_NEW_TOKENS, "do_sample": False}
         answer = captioner(images=image, text=PROMPT, generate_kwargs=kwargs)
@@ -83,15 +81,12 @@ class BaseTextEncoder:
             named = (AutoConfig.from_pretrained(self.folder / "text_encoder").architectures or ["nothing"])[0]
             tokenizer = AutoTokenizer.from_pretrained(self.folder / "tokenizer")
         except (OSError, ValueError, KeyError) as error:
-            raise ModelError(
-                f"The model folder '{self.folder.name}' has no readable text_encoder and tokenizer: restore it."
-            ) from error
+            what = "has no readable text_encoder and tokenizer"
+            raise ModelError(f"The model folder '{self.folder.name}' {what}: restore it.") from error
         kind = next((kinds[name] for name in kinds if named in (name, name.replace("Model", "ForCausalLM"))), None)
         if kind is None:
-            raise ModelError(
-                f"The text encoder of '{self.folder.name}' is a {named}: only {CLIP} (Stable Diffusion) and {GEMMA} "
-                "(SANA) are known."
-            )
+            known = f"only {CLIP} (Stable Diffusion) and {GEMMA} (SANA) are known"
+            raise ModelError(f"The text encoder of '{self.folder.name}' is a {named}: {known}.")
         model = load_part(kind, self.folder, "text_encoder", self.dtype).eval().to(self.device)
         with temporary_model(None, model):
             if kind is CLIPTextModel:
