@@ -25,7 +25,7 @@ CHECKPOINTS = Path(models.__file__).parent / "checkpoints"
 def make(kind, seed=0):
     """A tiny network with tags, whose weights do something everywhere."""
     torch.manual_seed(seed)
-    network = kind.tiny()
+    network = make_tiny_deblur() if kind is Deblur else kind.tiny()
     network.add_tags(TAGS)
     for parameter in network.parameters():
         if not parameter.any():
