@@ -66,7 +66,7 @@ def draw_blur(rng: SampleRNG, config: BlurConfig, height: int, width: int) -> Bl
     family = names[min(place, int(np.flatnonzero(weights)[-1]))]
     return Blur(
         family="clean" if clean else family,
-        passes=() if clean else DRAWN[family](rng, Frame(height, width, config)),
+        passes=() if clean else DRAWN[family][0](rng, Frame(height, width, config)),
         highlight=highlight if lights and not clean else 1.0,
         threshold=config.threshold,
         gamma=gamma,

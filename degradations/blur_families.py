@@ -34,20 +34,6 @@ from degradations.paths import (
 )
 from degradations.sample_rng import Chance, LogRange, Range, SampleRNG
 
-# Names are part of configurations and reports: add, never rename. Numbers: default weights.
-FAMILIES = {
-    "shake": 2.0,  # camera shake: six degrees of freedom before a plane; varies over the picture
-    "trajectory": 2.0,  # one kernel, from a random trajectory
-    "linear": 1.0,
-    "objects": 1.5,  # moving objects over a sharp or differently blurred background
-    "zoom": 0.7,
-    "rotation": 0.7,
-    "disc": 1.0,  # defocus through a round aperture, sometimes with layers of depth
-    "polygon": 0.7,  # defocus through a diaphragm of blades
-    "kernels": 0.0,  # measured kernels; needs the setting kernels
-    "gaussian": 0.7,
-    "composed": 1.2,  # defocus, then motion
-}
 OTHERS = "others"
 MAX_BLUR_SHARE = 0.2  # longest blur, share of the picture's shorter side: borders are mirrored so far
 POINT_SPACING_PX = 0.4  # between the points of a trajectory's kernel
@@ -211,19 +197,21 @@ def composed(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
     return ((Layer(first),), *moved(rng, frame))
 
 
-DRAWN: dict[str, Callable[[SampleRNG, Frame], tuple[Layers, ...]]] = {
-    "shake": shake,
-    "trajectory": trajectory,
-    "linear": linear,
-    "objects": objects,
-    "zoom": zoom,
-    "rotation": partial(zoom, axis=1),
-    "disc": disc,
-    "polygon": polygon,
-    "kernels": kernels,
-    "gaussian": gaussian_blur,
-    "composed": composed,
+# Names are part of configurations and reports: add, never rename. With the default weight of each.
+DRAWN: dict[str, tuple[Callable[[SampleRNG, Frame], tuple[Layers, ...]], float]] = {
+    "shake": (shake, 2.0),
+    "trajectory": (trajectory, 2.0),
+    "linear": (linear, 1.0),
+    "objects": (objects, 1.5),
+    "zoom": (zoom, 0.7),
+    "rotation": (partial(zoom, axis=1), 0.7),
+    "disc": (disc, 1.0),
+    "polygon": (polygon, 0.7),
+    "kernels": (kernels, 0.0),
+    "gaussian": (gaussian_blur, 0.7),
+    "composed": (composed, 1.2),
 }
+FAMILIES = {name: weight for name, (_, weight) in DRAWN.items()}
 
 
 def _walk_kernel(rng: SampleRNG, length: float) -> Kernel:
