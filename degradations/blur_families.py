@@ -18,20 +18,11 @@ import torch.nn.functional as F
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass as checked_dataclass
 
+from degradations import paths
 from degradations.blur_layers import Layer, Layers, Mask
 from degradations.filters import reach_of
 from degradations.kernels import Kernel, aperture, from_points, gaussian, identity, load_kernels, resized
-from degradations.paths import (
-    Matrices,
-    Path,
-    Trajectory,
-    camera_matrices,
-    integrate,
-    longest,
-    random_walk,
-    similarity_matrices,
-    straight,
-)
+from degradations.paths import Path, Trajectory
 from degradations.sample_rng import Chance, LogRange, Range, SampleRNG
 
 OTHERS = "others"
@@ -117,14 +108,14 @@ class Frame:
 
 def shake(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
     """Draw a hand-held camera: six degrees of freedom, mixed at random."""
-    walk = random_walk(rng, 6).centred()
+    walk = paths.random_walk(rng, 6).centred()
     view = math.radians(rng.uniform(*frame.config.field_of_view))
     focal = 1 / math.tan(view / 2)
     roll, shift, advance = rng.uniform(0, 2.5), rng.uniform(0, 1), rng.uniform(0, 1.5)
     slant = (rng.uniform(-1, 1) * frame.config.slant, rng.uniform(-1, 1) * frame.config.slant)
     # Rotation about x and y moves the picture by focal * angle, translation by focal * shift, roll by the angle.
     share = np.array([1.0, 1.0, roll * focal, shift, shift, advance * focal]) / focal
-    views = partial(camera_matrices, focal=focal, slant=slant)
+    views = partial(paths.camera_matrices, focal=focal, slant=slant)
     return ((Layer(_scaled_path(walk.scaled(share), views, frame.length(rng), frame)),),)
 
 
@@ -161,9 +152,9 @@ def zoom(rng: SampleRNG, frame: Frame, axis: int = 0) -> tuple[Layers, ...]:
     def views(parameters: np.ndarray) -> np.ndarray:
         still = 0 * parameters[:, 0]
         zoom, angle = (still, parameters[:, 0]) if axis else (parameters[:, 0], still)
-        return similarity_matrices(zoom, angle, (x, y))
+        return paths.similarity_matrices(zoom, angle, (x, y))
 
-    return ((Layer(_scaled_path(straight(-1, 1), views, length, frame)),),)
+    return ((Layer(_scaled_path(paths.straight(-1, 1), views, length, frame)),),)
 
 
 def disc(rng: SampleRNG, frame: Frame) -> tuple[Layers, ...]:
@@ -216,7 +207,7 @@ FAMILIES = {name: weight for name, (_, weight) in DRAWN.items()}
 
 def _walk_kernel(rng: SampleRNG, length: float) -> Kernel:
     """Draw the kernel of a random trajectory whose farthest point is ``length`` / 2 pixels from its mean."""
-    walk = random_walk(rng, 2).centred()
+    walk = paths.random_walk(rng, 2).centred()
     walk = walk.scaled(length / 2 / np.hypot(*walk.positions.T).max())
     steps = np.hypot(*np.diff(walk.positions, axis=0).T)
     arc = np.concatenate([[0.0], np.cumsum(steps)])
@@ -231,11 +222,11 @@ def _line_kernel(rng: SampleRNG, length: float) -> Kernel:
     return from_points(np.stack([along * math.cos(angle), along * math.sin(angle)], 1), np.ones(count))
 
 
-def _scaled_path(walk: Trajectory, views: Matrices, length: float, frame: Frame) -> Path:
+def _scaled_path(walk: Trajectory, views: paths.Matrices, length: float, frame: Frame) -> Path:
     """Scale a trajectory so that the longest blur in the picture is that of a straight motion of ``length`` pixels."""
-    unit = longest(walk.scaled(SMALL_MOTION), views, frame.height, frame.width)
+    unit = paths.longest(walk.scaled(SMALL_MOTION), views, frame.height, frame.width)
     scale = SMALL_MOTION * length / (frame.side / 2) / (math.sqrt(12) * max(unit, 1e-9))
-    return integrate(walk.scaled(scale), views, frame.height, frame.width)
+    return paths.integrate(walk.scaled(scale), views, frame.height, frame.width)
 
 
 def _aperture(rng: SampleRNG, frame: Frame) -> Kernel:

@@ -34,16 +34,10 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor
 
+from degradations import glass_optics
 from degradations.camera import develop, to_light, to_picture
 from degradations.filters import column, disc_blur
-from degradations.glass_optics import (
-    Panes,
-    glass_mask,
-    normal_of,
-    passed_and_reflected,
-    reflected_grids,
-    sample_mirrored,
-)
+from degradations.glass_optics import Panes
 from degradations.sample_rng import Chance, LogRange, Range, SampleRNG
 
 MAX_INCIDENCE = 80.0  # degrees; beyond, a pane is a mirror and shows nothing behind it
@@ -228,21 +222,23 @@ def _behind_glass(transmission: Tensor, reflection: Tensor, views: list[View]) -
         field_of_view=torch.tensor([math.radians(s.field_of_view) for s in scenes], device=device),
         **{name: rows(name) for name in ("index", "thickness", "gap", "coating", "distance")},
     )
-    cosine, grid, grid2 = reflected_grids(height, width, panes)
-    passed, first, second = passed_and_reflected(cosine, panes)
-    glass = glass_mask(rows("edge"), height, width)
+    cosine, grid, grid2 = glass_optics.reflected_grids(height, width, panes)
+    passed, first, second = glass_optics.passed_and_reflected(cosine, panes)
+    glass = glass_optics.glass_mask(rows("edge"), height, width)
 
     t = to_light(transmission, gamma)
     # The reflected scene: mirrored, light sources brighter than white, under its own illuminant.
     world = to_light(reflection.flip(-1), gamma)
     world.mul_(1 + (columns("highlight") - 1) * world.amax(1, keepdim=True).square().square()).mul_(columns("colour"))
     world.sub_(columns("floor") * mean(world)).clamp_(min=0).mul_(_lit(scenes, height, width, device))
-    seen = torch.addcmul(first * sample_mirrored(world, grid), second, sample_mirrored(world, grid2))
+    seen = torch.addcmul(
+        first * glass_optics.sample_mirrored(world, grid), second, glass_optics.sample_mirrored(world, grid2)
+    )
     radius = [r if (r := s.radius * width) > 0.3 else 0.0 for s in scenes]
     seen = disc_blur(seen, torch.tensor(radius, device=device)).clamp_(min=0)
     # The brightness of the reflected scene follows from the mean pose: a turn of the pane does not change it.
     cosines = [math.cos(math.radians(s.yaw)) * math.cos(math.radians(s.pitch)) for s in scenes]
-    _, one, other = passed_and_reflected(torch.tensor(cosines, device=device)[:, None, None], panes)
+    _, one, other = glass_optics.passed_and_reflected(torch.tensor(cosines, device=device)[:, None, None], panes)
     brighter = columns("strength") * mean(t) / (mean(one + other) * mean(world)).clamp(min=1e-4)
     passing = torch.addcmul(1 - glass, glass * (1 - columns("dirt")), passed).mul_(t)
     added = torch.addcmul(glass * columns("glare"), glass * brighter, seen)
@@ -267,7 +263,7 @@ def combine_layers(through: Tensor, layer: Tensor, screen: Tensor, gamma: Tensor
 def _normals(views: list[View], turned: float, device: torch.device) -> Tensor:
     """Return the panes' normals, B x 3, in the scene's mean pose or (``turned`` 1) in the view's."""
     angles = [(v.scene.yaw + turned * v.yaw, v.scene.pitch + turned * v.pitch) for v in views]
-    normals = [normal_of(math.radians(yaw), math.radians(pitch)) for yaw, pitch in angles]
+    normals = [glass_optics.normal_of(math.radians(yaw), math.radians(pitch)) for yaw, pitch in angles]
     return torch.tensor(normals, device=device, dtype=torch.float32)
 
 
