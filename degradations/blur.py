@@ -50,11 +50,7 @@ class Blur:
 
 
 def draw_blur(rng: SampleRNG, config: BlurConfig, height: int, width: int) -> Blur:
-    """Draw the blur of one sample of ``height`` x ``width`` pixels.
-
-    The family's own settings come last: what is drawn before them is the same whatever the families' weights are.
-    Raises ValueError for pictures of a shorter side below 16 px.
-    """
+    """Draw the blur of a sample of ``height`` x ``width`` px, 16 or more (ValueError), its family's settings last."""
     if min(height, width) < 16:
         raise ValueError(f"A picture of {width} x {height} px is too small to blur: its sides must be at least 16 px.")
     clean, lights, compressed = rng.chance(config.clean), rng.chance(config.lights), rng.chance(config.jpeg)

@@ -30,11 +30,7 @@ def identity() -> Kernel:
 
 
 def from_points(points: np.ndarray, weights: np.ndarray) -> Kernel:
-    """Splat ``points`` (N x 2, x and y in pixels) of ``weights`` (N) bilinearly; their mean is moved to the centre.
-
-    The covariance is that of the points: the splatting adds up to 1/6 px² an axis, which is the pixel's own width and
-    not blur.
-    """
+    """Splat ``points`` (N x 2, x and y in px) bilinearly; their covariance is without the pixel's own width."""
     weights = weights / weights.sum()
     points = points - weights @ points
     covariance = (points * weights[:, None]).T @ points

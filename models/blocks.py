@@ -33,12 +33,7 @@ class Pointwise(nn.Conv2d):
 
 
 class GatedBlock(nn.Module):
-    """NAFNet's block without channel attention: depthwise 3x3 with a product gate, then a gated pointwise feed-forward.
-
-    Without that mean over the whole picture the result at a pixel depends on its neighbourhood alone, and tiles agree
-    with the whole. Input and output: B x C x H x W. Both branches start at full scale: the published start at zero
-    costs thousands of steps, too many for short runs.
-    """
+    """NAFNet's block without channel attention, so that tiles agree with the whole; B x C x H x W to the same."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

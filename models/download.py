@@ -84,11 +84,7 @@ def _record(folder: Path) -> dict[str, Any]:
 
 
 def fetch(entry: CatalogEntry) -> tuple[Path, list[str]]:
-    """Download what is not in the cache yet and make the model's folder; returns it and notes for people.
-
-    Raises ModelError when offline, when no alternative of a part can be had, when the disk is too full, or when what
-    came is unsafe, cannot be converted, or does not match the catalog's hashes. Then nothing is left behind.
-    """
+    """Make the model's folder, downloading what is missing; returns it and notes. Raises ModelError."""
     target = folder_of(entry)
     notes: list[str] = []
     found: list[tuple[dict[str, str | None], Files]] = []

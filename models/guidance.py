@@ -44,11 +44,7 @@ class TagTokens(nn.Module):
         return null + weights @ (self.table - self.table.mean(0))
 
     def read(self, tags: Mapping[str, float]) -> tuple[Tensor, list[str], list[str]]:
-        """Turn names (any case) with scores into 1 x tags.
-
-        Also returns the unknown names, and those beyond `MAX_TAG_TOKENS`. Raises ValueError for scores that are not
-        finite.
-        """
+        """Turn names with scores into 1 x tags; also returns unknown and surplus names. Raises ValueError for NaN."""
         places = {name.casefold(): place for place, name in enumerate(self.names)}
         scores, unknown = torch.zeros(1, len(self.names)), []
         for name, score in tags.items():
@@ -63,11 +59,7 @@ class TagTokens(nn.Module):
 
 
 class Modulation(nn.Module):
-    """Scale and shift of features by the difference of the tokens to the null token (FiLM, Perez et al., AAAI 2018).
-
-    Cross-attention is in the diffusion step, which the small networks hardly need; this brings guidance to the other
-    layers. There are no biases: without guidance, and with tag vectors of zero, nothing changes.
-    """
+    """Scale and shift of features by tokens less the null token (FiLM, Perez et al., AAAI 2018), without biases."""
 
     def __init__(self, dim: int, channels: Sequence[int]) -> None:
         super().__init__()
@@ -89,11 +81,7 @@ def modulated(x: Tensor, by: Modulations | None, level: int) -> Tensor:
 
 
 class Guided(ModelMixin, ConfigMixin):
-    """Base of networks that tags may guide.
-
-    ``guide`` and ``modulation`` are None in a checkpoint that was trained without guidance. ``modulated_channels`` are
-    the channels of the features that the modulation acts on, in order.
-    """
+    """Base of networks that tags may guide; ``guide`` and ``modulation`` are None in checkpoints without guidance."""
 
     token_dim: int
     null_token: nn.Parameter

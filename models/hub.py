@@ -30,11 +30,7 @@ class LocalModel:
 
 
 def resolve(model_id: str, catalog: Catalog | None = None) -> LocalModel:
-    """Return the model of that id, checked against its SHA-256 hashes and downloaded first if need be.
-
-    Raises ModelError when it is unknown, missing, unsafe or unavailable (HF_HUB_OFFLINE is honoured), and its subclass
-    AlteredModelError when its files are not the ones on record.
-    """
+    """Return the model of that id, checked and downloaded if need be. Raises ModelError, or AlteredModelError."""
     entry = (catalog or Catalog.load()).get(model_id)
     return _from_hub(entry) if entry.source == "hub" else _from_folder(entry)
 
@@ -70,11 +66,7 @@ def resolve_for(task: str, requested: str | None = None, catalog: Catalog | None
 
 
 def list_models(catalog: Catalog | None = None) -> list[dict[str, Any]]:
-    """Return what /models and the models page show, JSON values only; nothing is downloaded.
-
-    `where` is "embedded", "local", "cached", "not downloaded", "altered", or "missing" (the folder of an embedded or
-    local model does not exist).
-    """
+    """Return what /models and the models page show, JSON values only; nothing is downloaded."""
     rows = []
     for entry in (catalog or Catalog.load()).entries():
         where, folder = _where(entry)

@@ -82,11 +82,7 @@ def write_sums(folder: Path, everything: bool = False) -> Path:
 
 
 def find_alteration(folder: Path, expected: Mapping[str, str]) -> str | None:
-    """Return what differs from the record, as the end of a sentence ("… is missing"); None when nothing does.
-
-    Every file of ``expected`` must be there with its hash, and every weights or configuration file in the folder must
-    be expected.
-    """
+    """Return what differs from the record ("… is missing"), or None: all of ``expected``, and no other file to load."""
     for name, wanted in expected.items():
         path = folder / name
         if not path.is_file():

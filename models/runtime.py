@@ -153,22 +153,14 @@ def heads_of(network: Any) -> Heads:
 
 
 def apply_attention(module: Any, runtime: Runtime) -> None:
-    """Set the attention processors of a UNet2DConditionModel or ControlNetModel to the probed backend.
-
-    Only those two: `enable_xformers_memory_efficient_attention` on a whole pipeline would also replace linear
-    attention (other maths) and the VAE's 512-wide head (no kernel).
-    """
+    """Set the attention of a UNet or ControlNet; a VAE's 512-wide head has no xformers kernel."""
     from diffusers.models.attention_processor import AttnProcessor2_0, XFormersAttnProcessor
 
     module.set_attn_processor(XFormersAttnProcessor() if runtime.attention == "xformers" else AttnProcessor2_0())
 
 
 def apply_cross_attention(transformer: Any, runtime: Runtime) -> None:
-    """Set the cross-attention of a SANA transformer to the probed backend.
-
-    Its self-attention is linear (other maths) and stays as it is; so does normalised cross-attention, which xformers'
-    processor does not know.
-    """
+    """Set the cross-attention of a SANA transformer where xformers knows it; its self-attention is linear and stays."""
     from diffusers.models.attention_processor import XFormersAttnProcessor
     from diffusers.models.transformers.sana_transformer import SanaAttnProcessor2_0
 

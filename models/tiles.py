@@ -208,7 +208,7 @@ def run_tiled(
 
 
 def _groups(tiles: Sequence[Box], halo: int, batch: int) -> Iterator[Sequence[Box]]:
-    """Yield up to ``batch`` consecutive tiles that have one size with their halos, which the image's edges cut."""
+    """Yield up to ``batch`` consecutive tiles that have one size with their halos."""
     for _, alike in groupby(tiles, key=lambda tile: tile.grown(halo)[2:4]):
         same = list(alike)
         yield from (same[start : start + batch] for start in range(0, len(same), batch))

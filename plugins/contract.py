@@ -116,11 +116,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Result:
-    """What a restorer returns.
-
-    ``image``: float32 H x W x 3, sRGB in [0, 1], of the input's size. ``layers``: further pictures to show, by name
-    (H x W x 3 or H x W, in [0, 1]). ``info``: values that JSON can hold; "plan" and "notes" go to the run record.
-    """
+    """A restorer's result: ``layers`` are further pictures by name, ``info`` JSON values for the run record."""
 
     image: np.ndarray
     layers: dict[str, np.ndarray] = field(default_factory=dict)

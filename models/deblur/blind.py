@@ -204,10 +204,7 @@ def _kernel(
     size: tuple[int, ...],
     derivatives: tuple[Tensor, Tensor],
 ) -> Tensor:
-    """Estimate the centred kernel within ``bound`` that maps the gradients ``edges`` to those of the photo.
-
-    ``ridge`` regularises each frequency, in units of the mean power of the gradients.
-    """
+    """Estimate the kernel within ``bound`` that maps ``edges`` to the photo's gradients, by ridge regression."""
     top, power = torch.zeros_like(spectrum), torch.zeros_like(spectrum.real)
     for gradient, derivative in zip(edges, derivatives, strict=True):
         sharp = torch.fft.rfft2(gradient)

@@ -39,10 +39,7 @@ def mean_covariance(double: Tensor, radius: Tensor) -> Tensor:
 
 
 def log_covariance(covariance: Tensor) -> Tensor:
-    """Map a covariance, B x 2 x 2 in px², to its matrix logarithm as B x 3 unbounded numbers.
-
-    They are (u, v, w) of the logarithm [[u + v, w], [w, u - v]]. `VARIANCE_FLOOR_PX2` is added to the variances first.
-    """
+    """Map a covariance, B x 2 x 2 in px², to (u, v, w), B x 3, of its logarithm [[u + v, w], [w, u - v]]."""
     half, differ = (covariance[:, 0, 0] + covariance[:, 1, 1]) / 2, (covariance[:, 0, 0] - covariance[:, 1, 1]) / 2
     across = covariance[:, 0, 1]
     size = torch.sqrt(differ**2 + across**2 + 1e-12)

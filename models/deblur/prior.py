@@ -18,11 +18,7 @@ BANDS = 3
 
 
 class PreReconstruction(nn.Module):
-    """Maps a photo, its deconvolved variants and its blur field to a restored picture and features, without diffusion.
-
-    The picture is the photo plus, weighted for each pixel, the change that each variant makes, plus a residual; it
-    starts as the photo. No mean is taken over the picture, so tiles agree with the whole.
-    """
+    """Adds weighted changes by deconvolved variants, and a residual, to the photo; no mean over the picture."""
 
     def __init__(self, widths: tuple[int, ...], depths: tuple[int, ...], extra: int, latent: int) -> None:
         super().__init__()

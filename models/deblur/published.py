@@ -49,12 +49,7 @@ def start(folder: Path, ours: dict[str, Any] | None = None) -> tuple[Deblur, dic
 
 @torch.no_grad()
 def adopt(network: Deblur, autoencoder: nn.Module, transformer: nn.Module) -> dict[str, Any]:
-    """Copy published weights into a new network, and return by name what was done with them.
-
-    The patch embedding has more input channels here: the published columns read the photo's latent, which takes the
-    place of the latent to be denoised at timestep 0; those for the aligned latent and the motion start at zero. The
-    transformer's and the decoder's last layers stay at zero, so that the network starts as the identity.
-    """
+    """Copy published weights; columns for added inputs, and last layers, stay zero. Returns a record by name."""
     done: dict[str, Any] = {"copied": 0, "widened": [], "left_at_zero": []}
     last = {"transformer": ("proj_out.",), "autoencoder": ("decoder.conv_out.",)}
     for name, part in (("autoencoder", autoencoder), ("transformer", transformer)):

@@ -173,11 +173,7 @@ class FullDereflection(nn.Module):
         return self.restore(photo, tokens)
 
     def keep_constants(self, on: bool = True) -> None:
-        """Cache the UNet's photo-independent features, by size and prompt, for use without gradients.
-
-        For serving: while it is on, weights must not change in place. Moving or casting the network clears the cache;
-        training mode turns it off.
-        """
+        """Cache the UNet's photo-independent features; for serving, since weights must not change in place."""
         self._constants = deque(maxlen=KEPT_CONSTANTS) if on else None
 
     def train(self, mode: bool = True) -> FullDereflection:

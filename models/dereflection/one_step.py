@@ -53,11 +53,7 @@ class LatentControlNet(ControlNetModel):
 
 
 def down_and_mid(network: Any, latent: Tensor, embedding: Tensor, tokens: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Run the down path and mid block of a UNet, or of a ControlNet, its copy.
-
-    Returns the features of ``conv_in`` and of every down-block layer, which the up path consumes from the end, and the
-    mid block's. ``embedding``: the timestep's, B x C; ``tokens``: B x N x ``cross_attention_dim``.
-    """
+    """Run the down path and mid block of a UNet or ControlNet; returns all down features and the mid block's."""
     hidden = network.conv_in(latent)
     features = [hidden]
     for block in network.down_blocks:

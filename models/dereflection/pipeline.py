@@ -203,7 +203,7 @@ class DereflectionPipeline(GuidedPipeline):
         return DereflectionOutput(both[..., :3], both[..., 3:], run.plans[-1].record(), notes)
 
     def _tile(self, height: int, width: int, tile: int | None = None) -> int:
-        """Return the first tile size; one much larger than the photo would make the first halvings useless."""
+        """Return the first tile size, not much larger than the photo, or the first halvings would be useless."""
         network: TiledNetwork = self.network
         longest = max(height, width) + -max(height, width) % network.tile_multiple
         return max(MIN_TILE_PX, min(tile or network.tile, longest))

@@ -56,10 +56,7 @@ class Gate(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Decodes latent and skips to tone maps (gain, offset), B x 6 x H x W, and the reflection, B x 3 x H x W.
-
-    ``skip_channels``, ``widths`` and ``depths`` (residual blocks) are those of the levels, 1/2 first.
-    """
+    """Decodes latent and skips to tone maps (gain, offset), B x 6 x H x W, and the reflection; levels are 1/2 first."""
 
     def __init__(self, skip_channels: Sizes, widths: Sizes, depths: Sizes, latent_channels: int) -> None:
         super().__init__()

@@ -42,11 +42,7 @@ def temporary_model(holder: Any, model: torch.nn.Module) -> Iterator[None]:
 
 
 def caption(photo: np.ndarray, folder: Path, device: str = "cpu", dtype: str = "float32") -> str:
-    """Describe ``photo`` (H x W x 3, sRGB in [0, 1]) in one sentence, by transformers' image-to-text pipeline.
-
-    For BLIP (arXiv 2201.12086) and similar models; deterministic (no sampling). Raises ModelError where ``folder``
-    holds no such model.
-    """
+    """Describe ``photo`` (H x W x 3 in [0, 1]) in a sentence, by BLIP (arXiv 2201.12086) or such. Raises ModelError."""
     from transformers import pipeline
 
     image = Image.fromarray((np.clip(photo, 0, 1) * 255).round().astype(np.uint8))
