@@ -31,7 +31,9 @@ def disc_blur(x: Tensor, radius: Tensor) -> Tensor:
     radius = radius.to(x)[rows, None, None]
     height, width = x.shape[-2:]
     reach = min(max(height, width) // 8 + 1, height - 1, width - 1)
-    tall, wide = (_fft_size(side + 2 * reach, 2 * side - 1 + reach) for side in (height, width))
+    least = [side + 2 * reach for side in (height, width)]
+    fast, most = map(fast_length, least), (2 * side - 1 + reach for side in (height, width))
+    tall, wide = (b if b <= c else a for a, b, c in zip(least, fast, most, strict=True))
     fy = torch.fft.rfftfreq(tall, device=x.device)[:, None]
     fx = torch.fft.rfftfreq(wide, device=x.device)[None]
     at = (2 * torch.pi * radius * torch.sqrt(fx**2 + fy**2)).clamp(min=1e-4)
@@ -43,11 +45,6 @@ def disc_blur(x: Tensor, radius: Tensor) -> Tensor:
     result = x.clone()
     result[rows] = blurred[..., reach : reach + height, reach : reach + width]
     return result
-
-
-def _fft_size(least: int, most: int) -> int:
-    size = fast_length(least)
-    return size if size <= most else least
 
 
 def fast_length(least: int) -> int:

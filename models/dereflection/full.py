@@ -92,7 +92,10 @@ class FullDereflection(nn.Module):
     def from_pretrained(cls, folder: str | Path, dtype: torch.dtype | str = "float32") -> FullDereflection:
         """Load the parts of a folder for inference. Raises ModelError where one is missing or does not fit."""
         folder, dtype = Path(folder), _dtype(dtype)
-        parts = {name: _load_aligned(folder, name, dtype) for name in PARTS}
+        parts: dict[str, Any] = {name: load_part(kind, folder, name, dtype) for name, kind in PARTS.items()}
+        for parameter in (parameter for part in parts.values() for parameter in part.parameters()):
+            # Weights mapped from a file lie at odd addresses, for which matrix products round differently.
+            parameter.data = parameter.data.clone()
         prompt_file = folder / PROMPT_FILE
         prompt = load_file(prompt_file).get(PROMPT_KEY) if prompt_file.is_file() else None
         if prompt is None:
@@ -159,7 +162,8 @@ class FullDereflection(nn.Module):
         if max(photo.shape[-2:]) <= tile:
             return None
         small = reduced(photo, min(OVERVIEW_PX, tile))
-        return change_of(small, self.restore(small, tokens))
+        change = self.restore(small, tokens) - small
+        return reduced(change, max(1, max(small.shape[-2:]) // COARSE_CELL_PX))
 
     def restore_tiles(
         self, photos: Tensor, context: Tensor | None, boxes: Sequence[Box], tokens: Tensor | None = None
@@ -200,14 +204,6 @@ def enlarged(height: int, width: int, longest: int = PUBLISHED_SIDE_PX) -> tuple
     return height * longest // max(height, width), width * longest // max(height, width)
 
 
-def _load_aligned(folder: Path, name: str, dtype: torch.dtype) -> Any:
-    part = load_part(PARTS[name], folder, name, dtype)
-    for parameter in part.parameters():
-        # Weights mapped from a file lie at odd addresses, for which matrix products round differently.
-        parameter.data = parameter.data.clone()
-    return part
-
-
 def _dtype(dtype: torch.dtype | str) -> torch.dtype:
     return getattr(torch, dtype) if isinstance(dtype, str) else dtype
 
@@ -224,11 +220,6 @@ def reduced(photo: Tensor, side: int) -> Tensor:
         return photo
     size = [max(1, round(length * scale)) for length in photo.shape[-2:]]
     return F.interpolate(photo, size, mode="bilinear", antialias=True)
-
-
-def change_of(photo: Tensor, restored: Tensor) -> Tensor:
-    """Return the low frequencies of the change of the photo at low resolution, reduced by another `COARSE_CELL_PX`."""
-    return reduced(restored - photo, max(1, max(photo.shape[-2:]) // COARSE_CELL_PX))
 
 
 def agree(restored: Tensor, photos: Tensor, change: Tensor, boxes: list[Box]) -> Tensor:

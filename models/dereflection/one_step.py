@@ -112,14 +112,13 @@ def constants_of(
 ) -> Constants:
     """Return :func:`compute`'s result, from ``cache`` where it is there; the caller clears that when weights change."""
     for constants in cache:
-        if constants.down[0].shape[-2:] == size and _same(constants.tokens, tokens):
+        # The prompt is the same tensor each time; comparing values would make a GPU wait.
+        same = constants.tokens is tokens or (
+            constants.tokens.dtype == tokens.dtype and torch.equal(constants.tokens, tokens)
+        )
+        if same and constants.down[0].shape[-2:] == size:
             return constants
     constants = compute(unet, size, tokens)
     if sum(kept.nbytes for kept in (constants.mid, *constants.down)) <= MAX_BYTES:
         cache.append(constants)
     return constants
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    # The prompt is the same tensor each time; comparing values would make a GPU wait.
-    return a is b or (a.dtype == b.dtype and a.device == b.device and torch.equal(a, b))

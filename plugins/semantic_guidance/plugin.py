@@ -69,7 +69,8 @@ class SemanticGuidance:
         found = {tag.name: tag.score for tag in self._pipeline(picture.pixels)}
         kept = list(found)[: params.most]
         if not params.captioner:
-            return Guidance(tags_caption(kept), [Tag(name, found[name]) for name in kept], self._name)
+            caption = f"A photo of: {', '.join(kept)}?"  # the question mark: they are guesses
+            return Guidance(caption, [Tag(name, found[name]) for name in kept], self._name)
         caption = self._caption(picture, params.captioner)
         named = [name for name in read_words(caption).tags if name in found and name not in kept]
         tags = [Tag(name, found[name]) for name in [*kept, *named]]
@@ -82,8 +83,3 @@ class SemanticGuidance:
         hub.Catalog.load().get(captioner, CAPTION_TASK)  # raises for a model of another task
         folder = hub.resolve(captioner).folder
         return caption(picture.pixels, folder, self._runtime.device, self._runtime.dtype)
-
-
-def tags_caption(tags: list[str]) -> str:
-    """Put tags into a caption; the question mark says that they are guesses."""
-    return f"A photo of: {', '.join(tags)}?"

@@ -7,10 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.dereflection.full import COARSE_CELL_PX, FullDereflection, agree, change_of, reduced
+from models.dereflection.full import COARSE_CELL_PX, FullDereflection, agree, reduced
 from models.dereflection.pipeline import DereflectionPipeline
 from models.tiles import Box
 from tests.models.dereflection.test_full import make
+
+
+def change_of(photo, restored):
+    return reduced(restored - photo, max(1, max(photo.shape[-2:]) // COARSE_CELL_PX))
 
 
 def smooth(height: int, width: int) -> Tensor:
