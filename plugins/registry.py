@@ -141,7 +141,7 @@ def _find(extra_folders: Iterable[str | Path]) -> Iterator[_Found]:
     for point in sorted(metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda point: (point.name, point.value)):
         source = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
         module = point.value.partition(":")[0].strip()  # .module raises where the value is not well-formed
-        yield _Found(point.name, _beside(module), source, lambda manifest, point=point: point.load())
+        yield _Found(point.name, _beside(module), source, partial(_from_point, point))
 
 
 def _by_entry(package: str, manifest: Manifest) -> Any:
@@ -159,6 +159,10 @@ def _from_folder(folder: Path, manifest: Manifest) -> Any:
         module.__path__ = [str(folder)]
         sys.modules[package] = module
     return _by_entry(package, manifest)
+
+
+def _from_point(point: metadata.EntryPoint, _: Manifest) -> Any:
+    return point.load()
 
 
 def _beside(module: str) -> Path:

@@ -190,17 +190,42 @@ class DereflectionPipeline(GuidedPipeline):
             if not network.takes_hint:
                 notes.append("This model takes no hint of where the reflection is; it ran without.")
                 hint = None
-        run = _Run(self, photo, tokens, tile_offset, progress, hint)
+        plans: list[TilePlan] = []
+        height, width = photo.shape[:2]
+
+        def in_one_piece(size: int) -> np.ndarray:
+            plans.append(plan(height, width, size, 0))
+
+            def restore(pixels: np.ndarray, _: Sequence[Box]) -> Tensor:
+                whole = self._to_tensor(pixels)
+                return _layers(whole, self.network.restore(whole, tokens, processing="published"))
+
+            return run_tiled(restore, photo, plans[-1], progress=progress, channels=6)
+
+        def in_tiles(size: int) -> np.ndarray:
+            # What once was too much for the memory is not tried in batches.
+            batch = 1 if plans else self._batch(size**2 / 1e6)
+            plans.append(self._plan(height, width, size, tile_offset))
+            hinted = {} if hint is None else {"hint": self._to_tensor(hint[..., None])}
+            context = self.network.context(self._to_tensor(photo), tokens, size, **hinted)
+
+            def restore(pixels: np.ndarray, tiles: Sequence[Box]) -> Tensor:
+                photos, boxes = self._to_tensor(pixels), [tile.grown(network.halo) for tile in tiles]
+                return _layers(photos, network.restore_tiles(photos, context, boxes, tokens))
+
+            options = {"halo": network.halo, "batch": batch, "channels": 6}
+            return run_tiled(restore, photo, plans[-1], progress=progress, **options)
+
         both = None
         if processing == "published":
             try:
-                both = with_shrinking(run.in_one_piece, max(photo.shape), minimum=max(photo.shape))
+                both = with_shrinking(in_one_piece, max(photo.shape), minimum=max(photo.shape))
             except MemoryShortError:
                 notes.append("Memory was too short for the published sizes, which want the photo in one piece.")
         if both is None:
-            both = with_shrinking(run.in_tiles, self._tile(photo.shape[0], photo.shape[1], tile), notes=notes)
+            both = with_shrinking(in_tiles, self._tile(height, width, tile), notes=notes)
         np.clip(both, 0, 1, out=both)  # blending weights sum to 1 but for rounding
-        return DereflectionOutput(both[..., :3], both[..., 3:], run.plans[-1].record(), notes)
+        return DereflectionOutput(both[..., :3], both[..., 3:], plans[-1].record(), notes)
 
     def _tile(self, height: int, width: int, tile: int | None = None) -> int:
         """Return the first tile size, not much larger than the photo, or the first halvings would be useless."""
@@ -224,54 +249,6 @@ class DereflectionPipeline(GuidedPipeline):
     def _to_tensor(self, pixels: np.ndarray) -> Tensor:
         # float32 whatever the network runs in: half precision would round the photo itself.
         return to_tensor(pixels, self.device, torch.float32, self.layout)
-
-
-class _Run:
-    """One photo's run through the network."""
-
-    def __init__(
-        self,
-        pipeline: DereflectionPipeline,
-        photo: np.ndarray,
-        tokens: Tensor | None,
-        offset: tuple[int, int],
-        progress: Callable[[int, int], None] | None,
-        hint: np.ndarray | None,
-    ) -> None:
-        self.pipeline, self.photo, self.tokens, self.offset, self.progress = pipeline, photo, tokens, offset, progress
-        self.hint = hint
-        self.network: Any = pipeline.network
-        self.plans: list[TilePlan] = []
-
-    def in_one_piece(self, size: int) -> np.ndarray:
-        """Return picture and removed layer, H x W x 6, at the published sizes."""
-        height, width = self.photo.shape[:2]
-        self.plans.append(plan(height, width, size, 0))
-
-        def restore(pixels: np.ndarray, _: Sequence[Box]) -> Tensor:
-            photo = self.pipeline._to_tensor(pixels)
-            return _layers(photo, self.network.restore(photo, self.tokens, processing="published"))
-
-        return run_tiled(restore, self.photo, self.plans[-1], progress=self.progress, channels=6)
-
-    def in_tiles(self, size: int) -> np.ndarray:
-        """Return picture and removed layer, H x W x 6, in tiles of up to ``size`` pixels."""
-        # What once was too much for the memory is not tried in batches.
-        batch = 1 if self.plans else self.pipeline._batch(size**2 / 1e6)
-        height, width = self.photo.shape[:2]
-        self.plans.append(self.pipeline._plan(height, width, size, self.offset))
-        hint = {} if self.hint is None else {"hint": self.pipeline._to_tensor(self.hint[..., None])}
-        context = self.network.context(self.pipeline._to_tensor(self.photo), self.tokens, size, **hint)
-        halo = self.network.halo
-
-        def restore(pixels: np.ndarray, tiles: Sequence[Box]) -> Tensor:
-            photos = self.pipeline._to_tensor(pixels)
-            boxes = [tile.grown(halo) for tile in tiles]
-            return _layers(photos, self.network.restore_tiles(photos, context, boxes, self.tokens))
-
-        return run_tiled(
-            restore, self.photo, self.plans[-1], halo=halo, progress=self.progress, batch=batch, channels=6
-        )
 
 
 def _layers(photos: Tensor, restored: Tensor) -> Tensor:
