@@ -65,28 +65,19 @@ def prompt_embedding(folder: Path, prompt: str = PROMPT) -> Tensor:
     cure = "download it again, or name another source of Stable Diffusion 2.1"
     try:
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        encoder, info = CLIPTextModel.from_pretrained(
-            folder / "text_encoder",
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
+        options = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
+        encoder, info = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32, **options)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"The text encoder or the tokenizer of '{folder.name}' cannot be read; {cure}.") from error
-    wrong = [
-        key
-        for fault in ("missing_keys", "unexpected_keys", "mismatched_keys")
-        for key in info[fault]
-        if not str(key).endswith(NOT_WEIGHTS)
-    ]
+    faults = [*info["missing_keys"], *info["unexpected_keys"], *info["mismatched_keys"]]
+    wrong = [key for key in faults if not str(key).endswith(NOT_WEIGHTS)]
     if wrong:
         raise ModelError(f"The text encoder of '{folder.name}' does not fit its configuration ('{wrong[0]}'); {cure}.")
     length = encoder.config.max_position_embeddings
     # A missing vocabulary is no error to transformers: it would make one of the special tokens alone.
     if len(tokenizer) > encoder.config.vocab_size or len(tokenizer) < 16:
-        words = f"has {len(tokenizer)} words, its text encoder {encoder.config.vocab_size}"
-        raise ModelError(f"The tokenizer of '{folder.name}' {words}: they do not belong together; {cure}.")
+        sizes = f"has {len(tokenizer)} words, its text encoder {encoder.config.vocab_size}"
+        raise ModelError(f"The tokenizer of '{folder.name}' {sizes}: they do not belong together; {cure}.")
     words = tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     embedding: Tensor = encoder.eval()(words.input_ids)[0]
     return embedding.contiguous()
