@@ -130,9 +130,12 @@ class FullDereflection(nn.Module):
         batch = latent.shape[0]
         everyone = tokens.expand(batch, -1, -1)
         down, mid = self.controlnet(latent, 0, everyone)
-        cache = deque() if self._constants is None or torch.is_grad_enabled() else self._constants
-        constants = constants_of(cache, self.unet, (latent.shape[-2], latent.shape[-1]), tokens)
-        return finish(self.unet, constants, down, mid, everyone)
+        if self._constants is not None and not torch.is_grad_enabled():
+            constants = constants_of(self._constants, self.unet, (latent.shape[-2], latent.shape[-1]), tokens)
+            return finish(self.unet, constants, down, mid, everyone)
+        added = {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
+        zeros = latent.new_zeros(latent.shape)
+        return self.unet(zeros, 0, encoder_hidden_states=everyone, return_dict=False, **added)[0]
 
     def decode(self, latent: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
         """Decode clean latent and skips to the picture, about [0, 1]."""
