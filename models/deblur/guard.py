@@ -43,14 +43,14 @@ class Tally:
 
     def notes(self) -> list[str]:
         """Return sentences on the failures, for the run record."""
-        said = []
+        notes = []
         for name, instead in (("diffusion output", "the pre-reconstruction"), ("pre-reconstruction", "the photo")):
             faults = {fault: self.failed[name, fault] for fault in FAULTS if self.failed[name, fault]}
             if faults:
                 share = 100 * sum(faults.values()) / self.cells
                 why = ", ".join(FAULTS[fault] for fault in faults)
-                said.append(f"In {max(share, 0.1):.1f} % of the photo the {name} was left out for {instead}: {why}.")
-        return said
+                notes.append(f"In {max(share, 0.1):.1f} % of the photo the {name} was left out for {instead}: {why}.")
+        return notes
 
     def record(self) -> dict[str, float]:
         """Return the shares of the cells that failed, by picture and fault."""

@@ -120,13 +120,13 @@ def tune(network: FullDereflection, attention: str = "auto", measure: bool | Non
             "step": lambda: network.step(latent),
             "decode": lambda: network.decode(latent, skips),
         }
-        said = []
+        reasons = []
         if attention == "auto":
             tried = probe(heads_of(network.unet), str(device), name)
             ways = [PLAIN, FUSED, *([XFORMERS] if tried.attention == XFORMERS else [])]
             best = fastest(ways, lambda way: use_attention(network, way), calls["step"], device, TOLERANCE[dtype])
             attention = best.name
-            said.append(f"attention: {best}" + ("" if XFORMERS in ways else f"; {tried.reason}"))
+            reasons.append(f"attention: {best}" + ("" if XFORMERS in ways else f"; {tried.reason}"))
         use_attention(network, attention)
         total = 0.0
         for stage, parts in stages.items():
@@ -136,11 +136,11 @@ def tune(network: FullDereflection, attention: str = "auto", measure: bool | Non
 
             best = fastest(list(LAYOUTS), lay_out, calls[stage], device, TOLERANCE[dtype])
             layouts[stage] = LAYOUTS[best.name]
-            said.append(f"{stage}: {best}")
+            reasons.append(f"{stage}: {best}")
             total += seconds(calls[stage], device)
         network.keep_constants()
     backend = XFORMERS if attention == XFORMERS else PLAIN
-    runtime = Runtime(str(device), name, backend, "measured here; " + "; ".join(said))
+    runtime = Runtime(str(device), name, backend, "measured here; " + "; ".join(reasons))
     return Choice(runtime, layouts, total / (MEASURED_SIDE_PX**2 / 1e6))
 
 
