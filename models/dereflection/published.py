@@ -43,7 +43,7 @@ def convert(folder: Path) -> dict[str, Any]:
     if not (folder / PROMPT_FILE).is_file():
         missing += [name for name in TEXT_PARTS if not (folder / name).is_dir()]
     if missing:
-        needed = f"a published checkpoint has the folders {', '.join((*PARTS, *TEXT_PARTS))}"
+        needed = f"a published checkpoint is made of the folders {', '.join((*PARTS, *TEXT_PARTS))}"
         raise ModelError(f"'{folder.name}' lacks {', '.join(missing)}: {needed}, each with its configuration.")
     made: dict[str, Any] = {}
     if not (folder / PROMPT_FILE).is_file():
@@ -89,8 +89,8 @@ def _check_fit(folder: Path, embedding: Tensor) -> None:
     configs = {name: load_part(kind, folder, name, torch.float32).config for name, kind in PARTS.items()}
     width = configs["unet"]["cross_attention_dim"]
     if embedding.ndim != 3 or embedding.shape[0] != 1 or embedding.shape[2] != width:
-        wrong = f"has the shape {tuple(embedding.shape)}, but its UNet needs (1, tokens, {width})"
-        raise ModelError(f"The prompt embedding of '{folder.name}' {wrong}: use that UNet's text encoder.")
+        wrong = f"is {tuple(embedding.shape)}, but its UNet needs (1, tokens, {width})"
+        raise ModelError(f"The prompt embedding of '{folder.name}' {wrong}: different Stable Diffusion versions.")
     shared = ("block_out_channels", "layers_per_block", "cross_attention_dim", "down_block_types")
     for one, other, names in (("controlnet", "unet", shared), ("vae_2", "vae", ("latent_channels", "scaling_factor"))):
         for name in names:
