@@ -92,7 +92,7 @@ class SmallDereflection(RenamedOptions, Guided):
         self.encoder = Encoder(width, detail_channels, latent_channels)
         if not len(decoder_widths) == len(decoder_depths) == len(self.encoder.channels):
             levels = len(self.encoder.channels)
-            raise ValueError(f"decoder_widths and decoder_depths need {levels}: {decoder_widths}, {decoder_depths}.")
+            raise ValueError(f"decoder_widths and decoder_depths each need {levels} numbers, one a level.")
         self.unet = UNet2DConditionModel(
             in_channels=latent_channels,
             out_channels=latent_channels,

@@ -88,7 +88,7 @@ def test_tags_change_the_picture_and_none_is_the_restorer_alone(pipeline, both, 
     half = pipeline(photo, tags={"dog": 0.5}).image
     assert not np.array_equal(half, guided.image) and not np.array_equal(half, plain.image)
     network, _ = both
-    bare = (make_tiny_deblur() if isinstance(network, Deblur) else network.tiny()).eval()
+    bare = (make_tiny_deblur() if network is Deblur else network.tiny()).eval()
     own = pipeline.network.state_dict()
     bare.load_state_dict({k: value for k, value in own.items() if not k.startswith(("guide.", "modulation."))})
     alone = type(pipeline)(bare)
