@@ -11,6 +11,7 @@ from plugins.deblur.plugin import Deblurring
 from plugins.host import pictures
 from plugins.host.run import Host
 from plugins.registry import Registry
+from tests.catalogs import model_entry
 from tests.plugins.fakes import FakePipeline, noise, save
 
 
@@ -47,10 +48,7 @@ def no_model(monkeypatch, tmp_path) -> Catalog:
 @pytest.fixture
 def catalog(tiny_deblur, tmp_path, monkeypatch) -> Catalog:
     """A user's own catalog, with a tiny network of random weights."""
-    (tmp_path / "own.toml").write_text(
-        f'[[model]]\nid = "tiny"\ntask = "deblur"\nsource = "local"\nlicence = "none"\npath = "{tiny_deblur}"\n'
-        "default = true\n"
-    )
+    (tmp_path / "own.toml").write_text(model_entry("tiny", "deblur", tiny_deblur, default=True))
     (tmp_path / "empty.toml").write_text("")
     monkeypatch.delenv("LIMPID_PLUGINS", raising=False)
     monkeypatch.setenv("LIMPID_CATALOG", str(tmp_path / "own.toml"))

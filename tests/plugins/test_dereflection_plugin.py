@@ -8,12 +8,12 @@ import pytest
 
 from models.errors import ModelError
 from models.hub import Catalog
-from models.integrity import SUMS, files_in, sha256
 from plugins.contract import Picture, Progress, RunContext
 from plugins.dereflection.plugin import Dereflection
 from plugins.host import pictures
 from plugins.host.run import Host
 from plugins.registry import Registry
+from tests.catalogs import model_entry
 from tests.plugins.fakes import FakePipeline, noise, save
 
 
@@ -50,12 +50,8 @@ def catalog(tiny_pipeline, tmp_path, monkeypatch):
     """A catalog whose embedded model is a tiny network with random weights; its folder may be altered."""
     monkeypatch.delenv("LIMPID_PLUGINS", raising=False)
     folder = Path(shutil.copytree(tiny_pipeline, tmp_path / "model"))
-    sums = [f"{sha256(path)}  {name}\n" for name, path in files_in(folder) if name != SUMS]
-    (folder / SUMS).write_text("".join(sums))
-    (tmp_path / "catalog.toml").write_text(
-        '[[model]]\nid = "tiny"\ntask = "dereflection"\nsource = "embedded"\nlicence = "none"\ndefault = true\n'
-        f'path = "{folder}"\n'
-    )
+    entry = model_entry("tiny", "dereflection", folder, "embedded", default=True)
+    (tmp_path / "catalog.toml").write_text(entry)
     return Catalog.load(tmp_path / "catalog.toml")
 
 

@@ -18,10 +18,8 @@ from training.tasks.trainer import Trainer
 
 
 @pytest.fixture
-def run(debug_overrides):
-    trainer = Trainer(load_config(DEBUG, [*debug_overrides, "steps=1"]))
-    trainer.run()
-    return trainer.out / "model"
+def run(whole_run):
+    return whole_run / "model"
 
 
 def test_a_run_is_published_with_its_measurements(run, pair_folder, tmp_path):
@@ -38,9 +36,10 @@ def test_a_run_is_published_with_its_measurements(run, pair_folder, tmp_path):
     assert card["license"] == "cc-by-nc-4.0"
     (result,) = card["model-index"][0]["results"]
     assert result["metrics"][0]["value"] == round(measured["scores"]["output"]["psnr"]["mean"], 4)
-    assert f"{measured['scores']['output']['psnr']['mean']:.2f}" in page and "`debug`: 1 steps" in page
+    assert f"{measured['scores']['output']['psnr']['mean']:.2f}" in page and "`whole`: 8 steps" in page
 
 
+@pytest.mark.slow
 def test_what_training_started_from_is_kept_and_named(debug_overrides, tiny_pipeline, tmp_path):
     start = tmp_path / "start"
     shutil.copytree(tiny_pipeline, start)

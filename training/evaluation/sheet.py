@@ -81,7 +81,7 @@ def contact_sheet(rows: Sequence[SheetRow], columns: Sequence[str], headline: st
             shown = Image.fromarray(bright if name == REMOVED else picture)
             sheet.paste(shown, (GAP + column * (THUMBNAIL_PX + GAP), top + LINE))
         top += height
-    sheet.save(path, optimize=True)
+    sheet.save(path)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

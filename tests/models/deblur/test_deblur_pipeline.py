@@ -92,9 +92,9 @@ def test_tokens_reach_the_step(pipeline):
 
 
 def test_tiles_agree_with_the_whole_and_with_a_shifted_grid(pipeline):
-    photo = photo_of(230, 400)
+    photo = photo_of(200, 300)
     whole, tiled = pipeline(photo), pipeline(photo, tile=192)
-    assert whole.plan["tiles"] == 1 and tiled.plan["tiles"] >= 6
+    assert whole.plan["tiles"] == 1 and tiled.plan["tiles"] == 4
     shifted = pipeline(photo, tile=192, tile_offset=(64, 64))
     assert not np.array_equal(tiled.image, shifted.image)
     assert decibels(tiled.image, whole.image) > 50 and decibels(tiled.image, shifted.image) > 50
@@ -106,7 +106,7 @@ def test_tiles_agree_with_the_whole_and_with_a_shifted_grid(pipeline):
 def test_a_large_photo_has_one_kernel_for_all_its_tiles(pipeline, monkeypatch):
     monkeypatch.setattr("models.deblur.tiling.REGION_PX", 128)
     monkeypatch.setattr("models.deblur.blind_deconvolution.REGION_PX", 128)
-    photo = photo_of(230, 400)
+    photo = photo_of(200, 300)
     whole, tiled = pipeline(photo), pipeline(photo, tile=192)
     assert np.array_equal(whole.kernel, tiled.kernel)
     assert decibels(tiled.image, whole.image) > 50

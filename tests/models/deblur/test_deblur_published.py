@@ -12,7 +12,8 @@ from models.deblur.network import MOTION_CHANNELS
 from models.deblur.pipeline import DeblurPipeline
 from models.deblur.published import CAPTION_CHANNELS, DC_AE, SANA_600M, full, start
 from models.errors import ModelError
-from tests.components import LATENT, TINY_OURS, sana_parts, stir
+from tests.components import LATENT, TINY_OURS, sana_parts
+from tests.weights import stir
 
 
 def size(module: nn.Module) -> int:

@@ -5,6 +5,7 @@ from models.deblur import published
 from models.deblur.bands import BANDS, bands
 from models.deblur.network import Deblur
 from models.deblur.small_tier import SMALL_AUTOENCODER
+from tests.weights import stir
 
 
 def perturbed(*parts: str) -> Deblur:
@@ -12,9 +13,7 @@ def perturbed(*parts: str) -> Deblur:
     network = Deblur.tiny()
     for part in parts:
         network.grow(part)
-    for parameter in network.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.05)
+    stir(network)
     return network
 
 
@@ -99,9 +98,7 @@ def test_what_is_added_to_a_network_changes_nothing_until_it_is_trained(part, tm
     network.grow(part)
     assert sum(p.numel() for p in network.parameters()) > fewer
     torch.testing.assert_close(network.restore(photo), before)
-    for parameter in network.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.2)
+    stir(network, 0.2)
     widened = {"long_range_features": [network.motion.read[0]], "kernel": [network.prior.stem, network.prior.head]}
     for layer in widened.get(part, []):
         torch.nn.init.normal_(layer.weight, std=0.2)  # new channels of a layer that was there

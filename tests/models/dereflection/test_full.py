@@ -159,8 +159,9 @@ def test_files_are_plain_and_may_be_half_precision(tmp_path) -> None:
     network.save_pretrained(tmp_path / "half", "float16")
     loaded = FullDereflection.from_pretrained(tmp_path / "half", "float32")
     assert loaded.unet.dtype == torch.float32 and network.unet.dtype == torch.float32
+    read = loaded.state_dict()
     for name, value in network.state_dict().items():
-        assert torch.equal(loaded.state_dict()[name], value.half().float()), name
+        assert torch.equal(read[name], value.half().float()), name
     assert FullDereflection.from_pretrained(tmp_path / "half", "bfloat16").vae_2.dtype == torch.bfloat16
 
 
@@ -351,6 +352,7 @@ def test_gradients_reach_all_of_unet_controlnet_and_skips() -> None:
     assert all(p.grad is None for p in network.vae.parameters())
 
 
+@pytest.mark.slow
 def test_a_few_steps_fit_one_picture_under_autocast() -> None:
     network = FullDereflection.tiny().train()
     photo = picture(32, 32)

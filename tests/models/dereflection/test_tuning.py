@@ -134,7 +134,6 @@ def test_the_run_record_says_what_the_network_itself_chose(network, tmp_path, mo
     )
     monkeypatch.setattr(tuning, "tune", lambda *_: chosen)
     plugin = Dereflection()
-    assert plugin.runtime is None if hasattr(plugin, "_pipeline") else True
     probed = runtime.Runtime("cpu", "float32", "sdpa", "for a test")
     plugin.load(LocalModel("x", tmp_path, "r", None), LoadContext(probed))
     assert plugin.runtime is chosen.runtime and plugin._pipeline.attention == "xformers"
@@ -153,6 +152,7 @@ def test_compiling_is_asked_for_and_never_on_zero_gpu(monkeypatch) -> None:
     assert not compiling.asked_for()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_compiled_blocks_give_the_same_picture(network) -> None:
     """Traced by dynamo and run as traced: what a GPU's compiler would be given. The decoder stands for all."""

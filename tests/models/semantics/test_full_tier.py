@@ -12,6 +12,7 @@ from models.hub import Catalog
 from models.semantics import captioner, text_encoder
 from models.semantics.temporary_model import temporary_model
 from models.semantics.text_encoder import BaseTextEncoder
+from tests.catalogs import model_entry
 
 WORDS = ["a", "photo", "of", "dog", "cat", "the", "on", "beach"]
 
@@ -165,13 +166,8 @@ def test_a_restorer_that_takes_text_hears_it_through_the_encoder_its_checkpoint_
     made = DereflectionPipeline(FullDereflection.tiny())
     made.text_model = "tiny-text"
     made.save_pretrained(tmp_path / "restorer", dtype="float32")
-    entries = "".join(
-        f'[[model]]\nid = "{name}"\ntask = "{task}"\nsource = "local"\nlicence = "mit"\npath = "{folder}"\n'
-        for name, task, folder in (
-            ("tiny-text", "text-encoder", clip),
-            ("tiny-restorer", "dereflection", tmp_path / "restorer"),
-        )
-    )
+    entries = model_entry("tiny-text", "text-encoder", clip)
+    entries += model_entry("tiny-restorer", "dereflection", tmp_path / "restorer")
     (tmp_path / "own.toml").write_text(entries)
     monkeypatch.setenv("LIMPID_CATALOG", str(tmp_path / "own.toml"))
     plugin = Dereflection()

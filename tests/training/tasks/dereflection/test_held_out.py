@@ -21,6 +21,7 @@ def run(debug_overrides, pair_folder):
     return trainer.out / "model"
 
 
+@pytest.mark.slow
 def test_only_what_was_held_out_is_scored(run, pair_folder, tmp_path, capsys):
     out = tmp_path / "report"
     assert evaluate(["--model", str(run), "--data", str(pair_folder.parent), "--held-out", "--out", str(out)]) == 0
