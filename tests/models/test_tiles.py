@@ -129,12 +129,19 @@ def test_wrong_shapes_are_refused():
         run_tiled(lambda pixels, tile: pixels[:-1], picture(300, 10), plan(300, 10, 128, 16))
 
 
-@pytest.mark.parametrize("arguments", [(0, 5, 128, 16), (5, 5, 16, 16), (5, 5, 128, -1), (5, 5, 31, 8, 16)])
-def test_impossible_plans_are_refused(arguments):
-    with pytest.raises(ValueError):
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((0, 5, 128, 16), "0 x 5 px cannot be tiled"),
+        ((5, 5, 16, 16), "tiles of 16 px leave nothing beside an overlap of 16 px"),
+        ((5, 5, 31, 8, 16), "an overlap of 8 px .multiple 16.: use larger tiles"),
+        ((5, 5, 128, -1), "must not be negative"),
+        ((5, 5, 128, 16, 1, (-1, 0)), "must not be negative"),
+    ],
+)
+def test_impossible_plans_are_refused(arguments, said):
+    with pytest.raises(ValueError, match=said):
         plan(*arguments)
-    with pytest.raises(ValueError):
-        plan(5, 5, 128, 16, offset=(-1, 0))
 
 
 def test_a_single_tile_plan_says_so_in_the_record():

@@ -70,6 +70,7 @@ def test_a_packed_run_holds_out_what_the_run_held_out(settings, tmp_path):
     assert differs <= {"data"}
 
 
+@pytest.mark.slow
 def test_of_what_is_held_out_a_few_come_along(settings, tmp_path, monkeypatch):
     """Training's photos all travel, of those held out no more than validation looks at."""
     held = [*settings, "data.hold_out=0.6"]

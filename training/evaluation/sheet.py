@@ -81,7 +81,7 @@ def contact_sheet(rows: Sequence[SheetRow], columns: Sequence[str], headline: st
             shown = Image.fromarray(bright if name == REMOVED else picture)
             sheet.paste(shown, (GAP + column * (THUMBNAIL_PX + GAP), top + LINE))
         top += height
-    sheet.save(path)
+    sheet.save(path, compress_level=1)  # to be looked at here and now: soon written rather than small
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

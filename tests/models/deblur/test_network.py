@@ -69,9 +69,6 @@ def test_the_full_tier_has_the_published_sizes():
     block = network.transformer.transformer_blocks[27]
     assert block.attn1.inner_dim == 36 * 32 == 1152 and block.attn2.heads == 16
     assert network.transformer.caption_projection.linear_1.in_features == 2304
-    millions = sum(p.numel() for p in network.transformer.parameters()) / 1e6
-    assert 580 < millions < 600  # SANA 0.6B
-    assert 300 < sum(p.numel() for p in network.autoencoder.parameters()) / 1e6 < 400
 
 
 def test_configurations_of_one_network_do_not_leak_into_the_next():

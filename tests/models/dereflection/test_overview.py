@@ -88,6 +88,7 @@ def coarse(picture: np.ndarray) -> np.ndarray:
     return array(torch.nn.functional.interpolate(tensor, (16, 24), mode="bilinear", antialias=True))
 
 
+@pytest.mark.slow
 def test_in_what_is_coarse_tiles_of_the_real_networks_agree_with_the_whole_and_with_a_shifted_grid(monkeypatch) -> None:
     """Random weights, whose change of the photo is large and depends on all they see."""
     network, picture = make().eval().requires_grad_(False), smooth(160, 232)

@@ -147,6 +147,7 @@ def fake(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     server.close()
 
 
+@pytest.mark.slow
 def test_the_app_fetches_and_converts_it_at_the_first_request(fake, published, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("models.download._check_space", lambda entry: None)  # it is tiny here
     catalog = Catalog.load()

@@ -8,15 +8,21 @@ import torch
 from PIL import Image
 
 from tests.training.conftest import DEBUG
+from tests.training.sheets import sheet_size, shown
 from training.experiments import glass_sheet, glass_statistics
 
 
 def test_the_sheet_shows_poses_across_and_strengths_down(photo_folder, tmp_path):
     out = tmp_path / "glass.png"
-    glass_sheet.main(["--photos", str(photo_folder), "--scenes", "2", "--poses", "3", "--out", str(out)])
+    glass_sheet.main(["--photos", str(photo_folder), "--scenes", "1", "--poses", "2", "--out", str(out)])
     sheet = Image.open(out)
-    assert sheet.width > 5 * 320 and sheet.height > 6 * 256
-    assert np.asarray(sheet).std() > 10
+    assert sheet.size == sheet_size(4, 3, 256)
+    pictures = [[shown(np.asarray(sheet), column, row, 256) for column in range(4)] for row in range(3)]
+    added = [[np.abs(pose - target).mean() for pose in (one, two)] for target, one, two, _ in pictures]
+    assert all(0 < weak < middle < strong for weak, middle, strong in zip(*added, strict=True))
+    assert all((one != two).mean() > 0.1 for _, one, two, _ in pictures)
+    weak, middle, strong = (reflection.mean() for *_, reflection in pictures)
+    assert 0 < weak < middle < strong
     with pytest.raises(SystemExit):
         glass_sheet.main(["--photos", str(photo_folder), "--poses", "0"])
 
