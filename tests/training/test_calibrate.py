@@ -53,10 +53,10 @@ def test_the_effect_with_the_best_gain_is_written(run, tmp_path, capsys):
 
 
 def test_without_real_pairs_simulated_ones_choose(whole_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(calibrate, "SIMULATED_PAIRS", 3)
+    monkeypatch.setattr(calibrate, "SIMULATED_PAIRS", 4)
     calibrate.calibrate(whole_run / "model", tmp_path / "out")
     record = json.loads((tmp_path / "out" / "record.json").read_text())
-    assert record["calibration"]["pairs"] == {"simulated": 3}
+    assert record["calibration"]["pairs"] == {"simulated": 4}
 
 
 def test_what_is_no_finished_run_is_refused(whole_run, tmp_path, capsys):
