@@ -127,10 +127,10 @@ def test_a_text_encoder_is_freed_even_when_it_fails(clip, monkeypatch):
 
     def fail(self, model, *rest):
         held.append(model)
-        raise RuntimeError("no")
+        raise RuntimeError("no tokens today")
 
     monkeypatch.setattr(BaseTextEncoder, "_tokens", fail)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="no tokens today"):
         BaseTextEncoder(clip)("dog")
     assert is_empty(held[0])
 
