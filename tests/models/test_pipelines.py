@@ -6,6 +6,7 @@ import torch
 
 from models.errors import ModelError
 from models.pipelines import pipeline_class
+from tests.models.photos import photo_of
 
 
 @pytest.fixture(params=["tiny_pipeline", "tiny_deblur"], ids=["dereflection", "deblur"])
@@ -16,13 +17,6 @@ def folder(request):
 @pytest.fixture
 def pipeline(folder):
     return pipeline_class(folder).from_pretrained(folder)
-
-
-def photo_of(height: int, width: int) -> np.ndarray:
-    """Smooth colour with some grain, float32 in [0, 1]."""
-    rows, columns = np.mgrid[0:height, 0:width]
-    smooth = np.stack([np.sin(rows / 30), np.cos(columns / 40), np.sin((rows + columns) / 15)], -1) * 0.4 + 0.5
-    return (smooth + np.random.default_rng(0).normal(0, 0.02, smooth.shape)).clip(0, 1).astype(np.float32)
 
 
 def test_save_and_load_give_the_same_result(pipeline, tmp_path):

@@ -9,11 +9,11 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from models import runtime  # noqa: E402
-from models.errors import ModelError  # noqa: E402
+from models import runtime
+from models.errors import ModelError
+from tests.models.attention import exact, pretend
 
 CPU = runtime.Runtime("cpu", "float32", "sdpa", "for a test")
 
@@ -25,30 +25,12 @@ def fresh_probe():
     runtime._probe.cache_clear()
 
 
-def pretend(monkeypatch, attention):
-    """Let xformers run `attention` in place of its kernels; returns the shapes it was called with."""
-    import xformers.ops
-
-    shapes = []
-
-    def recorded(query, key, value, attn_bias=None, op=None, scale=None, p=0.0):
-        shapes.append((tuple(query.shape), tuple(key.shape)))
-        return attention(query, key, value, scale)
-
-    monkeypatch.setattr(xformers.ops, "memory_efficient_attention", recorded)
-    return shapes
-
-
 def faster(monkeypatch, which):
     """Let "xformers" or "sdpa" seem the faster one."""
     ours = torch.nn.functional.scaled_dot_product_attention
     monkeypatch.setattr(
         "models.measure.seconds", lambda call, device: 1.0 if (call.func is ours) == (which == "sdpa") else 2.0
     )
-
-
-def exact(query, key, value, scale):
-    return torch.nn.functional.scaled_dot_product_attention(query, key, value, scale=scale)
 
 
 def test_on_a_cpu_sdpa_is_used_and_the_reason_kept():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from models.errors import MemoryShortError
 from models.tiles import Tile, is_out_of_memory, plan, run_tiled, with_shrinking
@@ -76,7 +77,6 @@ def test_blending_goes_smoothly_from_one_tile_to_the_next():
 
 
 def test_more_channels_than_the_picture_and_torch_results():
-    torch = pytest.importorskip("torch")
     image = picture(200, 300)
 
     def both(pixels, tile):
@@ -209,7 +209,6 @@ def test_the_failed_attempt_is_freed_before_the_next():
 
 
 def test_real_allocators_are_recognised():
-    torch = pytest.importorskip("torch")
     with pytest.raises(RuntimeError) as cpu:
         torch.empty(2**60)
     with pytest.raises(MemoryError) as numpys:

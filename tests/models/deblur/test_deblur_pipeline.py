@@ -7,7 +7,7 @@ import torch
 from models.deblur.blur_field import double_angle
 from models.deblur.pipeline import DeblurPipeline
 from models.errors import ModelError
-from tests.models.test_pipelines import photo_of
+from tests.models.photos import photo_of
 
 
 @pytest.fixture(scope="module")

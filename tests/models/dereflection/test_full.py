@@ -15,31 +15,15 @@ from models.dereflection.full import PARTS, FullDereflection, enlarged
 from models.dereflection.pipeline import DereflectionPipeline
 from models.errors import ModelError
 from tests.models.dereflection.dai_reference import published_forward
+from tests.models.dereflection.full_tier import make, picture
 
 HEADS = (1, 2, 2, 2)
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
 
-def make(seed: int = 0) -> FullDereflection:
-    """A tiny network that has been trained, so to speak: ControlNet and UNet differ, skips are not zero."""
-    network = FullDereflection.tiny(seed)
-    generator = torch.Generator().manual_seed(seed + 100)
-    with torch.no_grad():
-        for convolution in network.vae_2.encoder.zero_convs:
-            convolution.conv.weight.normal_(0, 0.3, generator=generator)
-            convolution.conv.bias.normal_(0, 0.1, generator=generator)
-        for parameter in network.controlnet.parameters():
-            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
-    return network
-
-
 @pytest.fixture(scope="module")
 def network() -> FullDereflection:
     return make()
-
-
-def picture(height: int, width: int, batch: int = 1) -> Tensor:
-    return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(height * 1000 + width))
 
 
 def reference(network: FullDereflection, photo: Tensor, tokens: Tensor | None = None, side: int = 0) -> Tensor:
@@ -355,11 +339,13 @@ def test_gradients_reach_all_of_unet_controlnet_and_skips() -> None:
 @pytest.mark.slow
 def test_a_few_steps_fit_one_picture_under_autocast() -> None:
     network = FullDereflection.tiny().train()
-    photo = picture(32, 32)
+    # At 32 px the UNet's coarsest convolutions see one pixel; there the gradient of PyTorch 2.13 on CPUs in bfloat16 is
+    # sometimes not a number.
+    photo = picture(64, 64)
     target = 0.5 * photo
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=3e-3)
     losses = []
-    for _ in range(15):
+    for _ in range(6):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = nn.functional.l1_loss(network(photo), target)
         optimizer.zero_grad()

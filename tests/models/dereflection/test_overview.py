@@ -11,7 +11,7 @@ from models.dereflection.full import FullDereflection
 from models.dereflection.overview import COARSE_CELL_PX, agree, change_of, reduced
 from models.dereflection.pipeline import DereflectionPipeline
 from models.geometry import Box
-from tests.models.dereflection.test_full import make
+from tests.models.dereflection.full_tier import make
 
 
 def smooth(height: int, width: int) -> Tensor:

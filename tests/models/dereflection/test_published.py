@@ -24,7 +24,7 @@ from models.errors import ModelError
 from plugins.host import pictures
 from plugins.host.run import Host
 from plugins.registry import Registry
-from tests.models.dereflection.test_full import make
+from tests.models.dereflection.full_tier import make
 from tests.models.fake_hub import FakeHub
 from tests.plugins.fakes import noise, save
 

@@ -14,8 +14,8 @@ from models.dereflection.tuning import FUSED, PLAIN, XFORMERS, tune, use_attenti
 from models.hub import LocalModel
 from plugins.contract import LoadContext
 from plugins.dereflection.plugin import Dereflection
-from tests.models.dereflection.test_full import make, picture
-from tests.models.test_runtime import exact, pretend
+from tests.models.attention import exact, pretend
+from tests.models.dereflection.full_tier import make, picture
 
 
 @pytest.fixture(autouse=True)
