@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and SLOW_FIXTURES.intersection(item.fixturenames):
             item.add_marker("slow")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what has been imported out of garbage collections, of which a run of the host makes several."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -85,6 +85,7 @@ def test_tokens_reach_the_step(pipeline):
     assert np.array_equal(guided.prerestored, pipeline(photo).prerestored)
 
 
+@pytest.mark.slow
 def test_tiles_agree_with_the_whole_and_with_a_shifted_grid(pipeline):
     photo = photo_of(200, 300)
     whole, tiled = pipeline(photo), pipeline(photo, tile=192)

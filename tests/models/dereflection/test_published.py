@@ -28,6 +28,7 @@ from tests.models.dereflection.full_tier import make
 from tests.models.fake_hub import FakeHub
 from tests.plugins.fakes import noise, save
 
+pytestmark = pytest.mark.slow
 LENGTH = 9  # of the tiny text encoder, in tokens
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -147,7 +148,6 @@ def fake(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     server.close()
 
 
-@pytest.mark.slow
 def test_the_app_fetches_and_converts_it_at_the_first_request(fake, published, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("models.download._check_space", lambda entry: None)  # it is tiny here
     catalog = Catalog.load()

@@ -14,6 +14,7 @@ from models.semantics.temporary_model import temporary_model
 from models.semantics.text_encoder import BaseTextEncoder
 from tests.catalogs import model_entry
 
+pytestmark = pytest.mark.slow
 WORDS = ["a", "photo", "of", "dog", "cat", "the", "on", "beach"]
 
 
@@ -154,7 +155,6 @@ def test_the_catalog_names_them():
     assert encoders == {name: {"text_encoder", "tokenizer"} for name in ("sd21-text", "sana-text")}
 
 
-@pytest.mark.slow
 def test_a_restorer_that_takes_text_hears_it_through_the_encoder_its_checkpoint_names(clip, tmp_path, monkeypatch):
     from models.dereflection.full import FullDereflection
     from models.dereflection.pipeline import DereflectionPipeline

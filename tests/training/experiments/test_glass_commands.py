@@ -30,7 +30,7 @@ def test_the_sheet_shows_poses_across_and_strengths_down(photo_folder, tmp_path)
 def test_statistics_of_real_and_simulated_pairs_stand_side_by_side(debug_overrides, pair_folder, tmp_path, capsys):
     sets = [part for text in [*debug_overrides, f"data.pairs={{{pair_folder}: 1.0}}"] for part in ("--set", text)]
     out = tmp_path / "statistics"
-    glass_statistics.main(["--config", str(DEBUG), *sets, "--count", "10", "--out", str(out)])
+    glass_statistics.main(["--config", str(DEBUG), *sets, "--count", "4", "--out", str(out)])
     figures = json.loads((out / "glass.json").read_text())
     assert list(figures) == [str(pair_folder), "simulated"]
     for rows in figures.values():

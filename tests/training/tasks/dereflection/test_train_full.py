@@ -109,6 +109,7 @@ def test_dereflection_from_stable_diffusion(debug_overrides, tmp_path, monkeypat
     assert made["model"] == "mine"
 
 
+@pytest.mark.slow
 def test_the_latent_objective_is_the_latents_of_the_pictures(tmp_path, debug_overrides):
     parts, first = stable_diffusion_parts(tmp_path / "parts"), tmp_path / "start"
     assert start(["stable-diffusion-2-1", "--parts", str(parts), "--out", str(first)]) == 0
