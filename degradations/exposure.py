@@ -34,6 +34,11 @@ def _least(target: np.ndarray, photo: np.ndarray) -> float:
     return float(np.quantile(photo[bright] / target[bright], 0.2)) if bright.any() else 1.0
 
 
+def through_pane(target: Tensor, photo: Tensor) -> Tensor:
+    """Scale the target to the light that comes through the glass: the photo without what the pane added."""
+    return _scaled(target, exposure_ratio(target, photo))
+
+
 def match_exposure(target: Tensor, photo: Tensor) -> Tensor:
     """The target as if the glass were taken away and the camera left alone: one gain a picture, in linear light.
 

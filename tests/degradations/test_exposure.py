@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from degradations.exposure import exposure_ratio, match_exposure
+from degradations.exposure import exposure_ratio, match_exposure, through_pane
 from models.colour import to_linear, to_srgb
 
 
@@ -23,6 +23,7 @@ def reflected(picture: torch.Tensor) -> torch.Tensor:
 def test_the_ratio_is_read_where_the_pane_added_nothing():
     photo = reflected(scene())
     assert exposure_ratio(brighter(scene(), 1.1), photo).item() == pytest.approx(1 / 1.1, abs=1e-3)
+    torch.testing.assert_close(through_pane(brighter(scene(), 1.1), photo), scene(), atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize(("gain", "kept"), [(1.0, 1.0), (1.2, 1.0), (1.5, 1.25 / 1.5), (0.8, 1.25)])
