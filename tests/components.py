@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderDC, AutoencoderKL, SanaTransformer2DModel, UNet2DConditionModel
-from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from models.deblur.network import Deblur
@@ -107,13 +106,6 @@ def stable_diffusion_parts(folder: Path) -> Path:
         torch.manual_seed(0)
         CLIPTextModel(text).save_pretrained(folder / "text_encoder")
     return folder
-
-
-def stir(network: nn.Module, std: float = 0.05) -> None:
-    """Let what starts at zero have a say."""
-    for parameter in network.parameters():
-        if not parameter.any():
-            nn.init.normal_(parameter, std=std)
 
 
 def make_tiny_deblur() -> Deblur:

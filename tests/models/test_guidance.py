@@ -17,6 +17,7 @@ from models.dereflection.small import SmallDereflection
 from models.guidance import MAX_TAG_TOKENS, TagTokens, modulated
 from models.loading import CONFIG
 from tests.components import make_tiny_dai, make_tiny_deblur
+from tests.weights import stir
 
 TAGS = ("dog", "cat or fox", "bird", "car", "food", "tree")
 CHECKPOINTS = Path(models.__file__).parent / "checkpoints"
@@ -27,9 +28,7 @@ def make(kind, seed=0):
     torch.manual_seed(seed)
     network = make_tiny_deblur() if kind is Deblur else kind.tiny()
     network.add_tags(TAGS)
-    for parameter in network.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.01)  # little enough for deblurring's guard
+    stir(network, 0.01)  # little enough for deblurring's guard
     torch.nn.init.normal_(network.guide.table)
     return network.eval()
 

@@ -5,15 +5,16 @@ import logging
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from models import runtime  # noqa: E402
-from models.errors import ModelError  # noqa: E402
-from tests.components import make_tiny_dai  # noqa: E402
+from models import runtime
+from models.errors import ModelError
+from tests.components import make_tiny_dai
+from tests.models.attention import exact, pretend
 
 CPU = runtime.Runtime("cpu", "float32", "sdpa", "for a test")
 
@@ -25,30 +26,12 @@ def fresh_probe():
     runtime._probe.cache_clear()
 
 
-def pretend(monkeypatch, attention):
-    """Let xformers run `attention` in place of its kernels; returns the shapes it was called with."""
-    import xformers.ops
-
-    shapes = []
-
-    def recorded(query, key, value, attn_bias=None, op=None, scale=None, p=0.0):
-        shapes.append((tuple(query.shape), tuple(key.shape)))
-        return attention(query, key, value, scale)
-
-    monkeypatch.setattr(xformers.ops, "memory_efficient_attention", recorded)
-    return shapes
-
-
 def faster(monkeypatch, which):
     """Let "xformers" or "sdpa" seem the faster one."""
     ours = torch.nn.functional.scaled_dot_product_attention
     monkeypatch.setattr(
         "models.runtime.seconds", lambda call, device: 1.0 if (call.func is ours) == (which == "sdpa") else 2.0
     )
-
-
-def exact(query, key, value, scale):
-    return torch.nn.functional.scaled_dot_product_attention(query, key, value, scale=scale)
 
 
 def test_on_a_cpu_sdpa_is_used_and_the_reason_kept():
@@ -113,10 +96,15 @@ def test_a_missing_xformers_is_not_an_error(monkeypatch):
     assert found.attention == "sdpa" and "xformers" in found.reason
 
 
-def test_the_report_is_json_and_names_what_is_live():
-    report = json.loads(json.dumps(runtime.report()))
-    assert report["attention"] in ("xformers", "sdpa") and report["reason"]
-    assert report["threads"] >= 1 and report["versions"]["torch"] == torch.__version__
+def test_the_report_is_json_and_names_what_is_live(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    monkeypatch.setattr(runtime, "probe", lambda: CPU)
+    monkeypatch.setattr(runtime, "usable_cpus", lambda: 5)
+    assert json.loads(json.dumps(runtime.report())) == {
+        "device": "cpu", "dtype": "float32", "attention": "sdpa", "reason": "for a test",
+        "device_name": "5 CPU cores", "threads": 3,
+        "versions": {name: metadata.version(name) for name in ("torch", "diffusers", "xformers")},
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -191,6 +179,7 @@ def test_xformers_warning_is_silenced_and_others_are_not(caplog):
     assert [record.getMessage() for record in caplog.records] == ["something else"]
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported_before_it_is_needed_and_probing_is_quiet():
     code = (
         "import sys, models.runtime, models.tiles, models.hub\n"

@@ -4,6 +4,7 @@ import torch
 from models.deblur.network import SMALL_AUTOENCODER, Deblur
 from models.deblur.prior import BANDS, bands
 from tests.components import make_tiny_deblur
+from tests.weights import stir
 
 
 def perturbed(*parts: str) -> Deblur:
@@ -11,9 +12,7 @@ def perturbed(*parts: str) -> Deblur:
     network = make_tiny_deblur()
     for part in parts:
         network.grow(part)
-    for parameter in network.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.05)
+    stir(network)
     return network
 
 
@@ -86,9 +85,7 @@ def test_what_is_added_to_a_network_changes_nothing_until_it_is_trained(part, tm
     network.grow(part)
     assert sum(p.numel() for p in network.parameters()) > fewer
     torch.testing.assert_close(network.restore(photo), before)
-    for parameter in network.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.2)
+    stir(network, 0.2)
     widened = {"long_range_features": [network.motion.read[0]], "kernel": [network.prior.stem, network.prior.head]}
     for layer in widened.get(part, []):
         torch.nn.init.normal_(layer.weight, std=0.2)  # new channels of a layer that was there

@@ -10,7 +10,7 @@ from torch import Tensor
 from models.dereflection.full import COARSE_CELL_PX, FullDereflection, agree, reduced
 from models.dereflection.pipeline import DereflectionPipeline
 from models.tiles import Box
-from tests.models.dereflection.test_full import make
+from tests.models.dereflection.full_tier import make
 
 
 def change_of(photo, restored):
@@ -91,6 +91,7 @@ def coarse(picture: np.ndarray) -> np.ndarray:
     return array(torch.nn.functional.interpolate(tensor, (16, 24), mode="bilinear", antialias=True))
 
 
+@pytest.mark.slow
 def test_in_what_is_coarse_tiles_of_the_real_networks_agree_with_the_whole_and_with_a_shifted_grid(monkeypatch) -> None:
     """Random weights, whose change of the photo is large and depends on all they see."""
     network, picture = make().eval().requires_grad_(False), smooth(160, 232)

@@ -24,10 +24,11 @@ from models.errors import ModelError
 from plugins.host import pictures
 from plugins.host.run import Host
 from plugins.registry import Registry
-from tests.models.dereflection.test_full import make
+from tests.models.dereflection.full_tier import make
 from tests.models.fake_hub import FakeHub
 from tests.plugins.fakes import noise, save
 
+pytestmark = pytest.mark.slow
 LENGTH = 9  # of the tiny text encoder, in tokens
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 

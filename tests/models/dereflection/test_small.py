@@ -4,14 +4,13 @@ import torch
 from models.dereflection.small import SmallDereflection, soften
 from models.dereflection.small_layers import Gate, apply_tone, weight_global_affine
 from models.images import Box, enlarge_part, pad_to
+from tests.weights import stir
 
 
 def random_network() -> SmallDereflection:
     torch.manual_seed(1)
     network = SmallDereflection.tiny().eval()
-    for parameter in network.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.05)
+    stir(network)
     return network
 
 

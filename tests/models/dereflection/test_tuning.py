@@ -14,8 +14,8 @@ from models.dereflection.tuning import FUSED, PLAIN, XFORMERS, fastest, tune, us
 from models.hub import LocalModel
 from plugins.contract import LoadContext
 from plugins.dereflection.plugin import Dereflection
-from tests.models.dereflection.test_full import make, picture
-from tests.models.test_runtime import exact, pretend
+from tests.models.attention import exact, pretend
+from tests.models.dereflection.full_tier import make, picture
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +133,6 @@ def test_the_run_record_says_what_the_network_itself_chose(network, tmp_path, mo
     )
     monkeypatch.setattr(tuning, "tune", lambda *_: chosen)
     plugin = Dereflection()
-    assert plugin.runtime is None if hasattr(plugin, "_pipeline") else True
     probed = runtime.Runtime("cpu", "float32", "sdpa", "for a test")
     plugin.load(LocalModel("x", tmp_path, "r", None), LoadContext(probed))
     assert plugin.runtime is chosen.runtime and plugin._pipeline.attention == "xformers"
@@ -152,6 +151,7 @@ def test_compiling_is_compiling_and_never_on_zero_gpu(monkeypatch) -> None:
     assert not runtime.compiling()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_compiled_blocks_give_the_same_picture(network) -> None:
     """Traced by dynamo and run as traced: what a GPU's compiler would be given. The decoder stands for all."""

@@ -11,8 +11,10 @@ from models.errors import ModelError
 from models.hub import Catalog
 from models.semantics import full_tier
 from models.semantics.full_tier import BaseTextEncoder, temporary_model
+from tests.catalogs import model_entry
 from tests.components import make_tiny_dai
 
+pytestmark = pytest.mark.slow
 WORDS = ["a", "photo", "of", "dog", "cat", "the", "on", "beach"]
 
 
@@ -124,18 +126,12 @@ def test_gemma_gives_the_words_alone(gemma):
 def test_a_text_encoder_is_freed_even_when_it_fails(clip, monkeypatch):
     held = []
 
-    def fail(*args, **kwargs):
-        raise RuntimeError("no")
-
-    def loaded(*args):
-        model = load_part(*args)
+    def fail(self, model, *rest):
         held.append(model)
-        model.forward = fail
-        return model
+        raise RuntimeError("no tokens today")
 
-    load_part = full_tier.load_part
-    monkeypatch.setattr(full_tier, "load_part", loaded)
-    with pytest.raises(RuntimeError):
+    monkeypatch.setattr(BaseTextEncoder, "_tokens", fail)
+    with pytest.raises(RuntimeError, match="no tokens today"):
         BaseTextEncoder(clip)("dog")
     assert is_empty(held[0])
 
@@ -170,13 +166,8 @@ def test_a_restorer_that_takes_text_hears_it_through_the_encoder_its_checkpoint_
     made = DereflectionPipeline(make_tiny_dai())
     made.text_model = "tiny-text"
     made.save_pretrained(tmp_path / "restorer", dtype="float32")
-    entries = "".join(
-        f'[[model]]\nid = "{name}"\ntask = "{task}"\nsource = "local"\nlicence = "mit"\npath = "{folder}"\n'
-        for name, task, folder in (
-            ("tiny-text", "text-encoder", clip),
-            ("tiny-restorer", "dereflection", tmp_path / "restorer"),
-        )
-    )
+    entries = model_entry("tiny-text", "text-encoder", clip)
+    entries += model_entry("tiny-restorer", "dereflection", tmp_path / "restorer")
     (tmp_path / "own.toml").write_text(entries)
     monkeypatch.setenv("LIMPID_CATALOG", str(tmp_path / "own.toml"))
     plugin = Dereflection()

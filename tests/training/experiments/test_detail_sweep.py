@@ -42,6 +42,7 @@ def run(pipeline, sets, tmp_path, *more):
     return code, json.loads((out / "detail.json").read_text()), (out / "detail.md").read_text()
 
 
+@pytest.mark.slow
 def test_sharpness_grows_with_detail_and_the_table_says_so(sets, tmp_path):
     code, found, table = run(lifting(0.3), sets, tmp_path)
     assert code == 0 and found["photos"] == 4 and found["details"] == [0, 0.25, 0.5, 0.75, 1]

@@ -27,6 +27,7 @@ def plan(debug_overrides, tmp_path):
     return file
 
 
+@pytest.mark.slow
 def test_each_variant_trains_on_its_families_and_is_scored_on_all(plan, tmp_path, capsys):
     arguments = ["--config", str(plan), "--out", str(tmp_path / "out"), "--samples", "2", "--side", "64"]
     main(arguments)

@@ -5,6 +5,7 @@ from degradations.blur import BlurConfig, draw_blur, simulate_blur
 from degradations.sample_rng import SampleRNG
 from models.deblur.blur_field import double_angle, mean_covariance, to_vector
 from tests.components import make_tiny_deblur
+from tests.weights import stir
 from training.tasks.deblur.config import DeblurRun
 from training.tasks.deblur.objective import DeblurObjective, blur_field_error, field_of, unused
 
@@ -28,9 +29,7 @@ def blurred(count: int = 2) -> dict[str, torch.Tensor]:
 def test_every_parameter_but_those_named_unused_gets_a_gradient(parts):
     network = make_tiny_deblur()
     network.grow("deep_motion_encoder")
-    for parameter in network.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.05)
+    stir(network)
     objective = DeblurObjective(network, config({name: EVERY[name] for name in parts}))
     each, terms = objective(blurred(), [0, 1])
     each.sum().backward()
