@@ -22,7 +22,7 @@ def markdown(summary: Summary) -> str:
     """Render a report as a page: what was measured and how, then its table. Earlier reports render too."""
     summary = _rename_keys(summary)
     bodies = {"pairs": _pairs, "no-harm": _harm, "look": _look, "tiling": _tiling, "poses": _poses, "held-out": _held}
-    body = (bodies | {"sets": _sets, "baselines": _baselines, "guidance": _guidance, "tags": _tags})[summary["kind"]]
+    body = (bodies | {"sets": _sets, "baselines": _baselines, "tags": _tags})[summary["kind"]]
     known = (
         "protocol",
         "images",
@@ -151,50 +151,6 @@ def _baselines(summary: Summary) -> list[str]:
             cells[2:] = [_cell(row["gain"], 2, "+"), _cell(row["ssim_gain"], 4, "+"), f"{row['seconds']:.2f}"]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return [*lines, "", *(f"* {name}: {how}" for name, how in summary["settings"].items())]
-
-
-CONDITIONS = {
-    "input": "input, untouched",
-    "none": "restored, without tags",
-    "predicted": "with the guide's tags",
-    "true": "with the true tag",
-    "wrong": "with a wrong tag",
-}
-
-
-def _guidance(summary: Summary) -> list[str]:
-    lines = []
-    for name, part in summary["models"].items():
-        lines += [f"**{name}** ({part['revision']}), {part['photos']} photos that it and the guide have not seen.", ""]
-        if "tags" in part:
-            lines += _versions(part["tags"], CONDITIONS)
-        else:
-            lines += ["It was trained without guidance: tags have no part in it.", ""]
-        if "motion" in part:
-            lines += ["Its motion field replaced by zero, or its kernel left out, without the guard:", ""]
-            lines += _versions(part["motion"], CONDITIONS | summary["arms"])
-    guide = f"Predicted: the {summary['best']} strongest tags of {summary['guide']} ({summary['guide_revision']}). "
-    return [
-        *lines,
-        f"{guide if summary['guide'] != 'none' else ''}{summary['draws']} degradations of each photo at each level. "
-        "Differences are paired; intervals: 95 %, bootstrap over photos.",
-    ]
-
-
-def _versions(levels: dict[str, Any], names: dict[str, str]) -> list[str]:
-    """A table of pictures and one of differences, by level."""
-    columns = ("PSNR (dB)", "SSIM", "aligned PSNR (dB)")
-    lines = [f"| level | picture | {' | '.join(columns)} |", "|---|---|---|---|---|"]
-    for level, group in levels.items():
-        for name, scores in group["scores"].items():
-            cells = (_cell(scores["psnr"]), _cell(scores["ssim"], 4), _cell(scores["aligned"]))
-            lines.append(f"| {level} | {names[name]} | {' | '.join(cells)} |")
-    lines += ["", f"| level | difference | {' | '.join(columns)} |", "|---|---|---|---|---|"]
-    for level, group in levels.items():
-        for name, gains in group["differences"].items():
-            cells = (_cell(gains["psnr"], 3, "+"), _cell(gains["ssim"], 5, "+"), _cell(gains["aligned"], 3, "+"))
-            lines.append(f"| {level} | {name} | {' | '.join(cells)} |")
-    return [*lines, ""]
 
 
 def _motion(motion: dict[str, float]) -> str:
