@@ -43,7 +43,7 @@ QUALITIES = (85, 75, 65, 55, 45, 35, 25)  # of AVIF, best first
 PAIR_QUALITY = 80  # few, and what is compared pixel by pixel
 WHEELS = (  # what training needs besides torch, accelerate, safetensors, pillow, numpy and pyyaml
     "diffusers", "requests", "urllib3", "idna", "certifi", "charset-normalizer", "importlib-metadata", "zipp", "regex",
-    "filelock", "pydantic", "pydantic-core", "annotated-types", "typing-inspection", "typing-extensions",
+    "filelock", "omegaconf", "pydantic", "pydantic-core", "annotated-types", "typing-inspection", "typing-extensions",
 )  # fmt: skip
 VALIDATION_PHOTOS = 64  # held-out photos that are packed; validation uses no more
 SAMPLED_EVERY = 20  # of so many photos one is encoded to estimate the size of all

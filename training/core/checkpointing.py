@@ -10,9 +10,8 @@ from typing import Any
 from accelerate import Accelerator
 
 from models.legacy import rename_options
-from training.core.config import RunConfig
+from training.core.config import RunConfig, rename_losses
 from training.core.files import replace_file
-from training.core.renamed import rename_losses
 
 SETTINGS = "settings.json"
 # What may change when a run goes on: it has no part in the weights.
@@ -28,6 +27,7 @@ FREE_SETTINGS = (
     "validate_every",
     "validation_samples",
     "log_every",
+    "trackers",
 )
 
 
@@ -47,7 +47,7 @@ def write_settings(out: Path, settings: dict[str, Any]) -> None:
 
 
 def check_settings(out: Path, settings: dict[str, Any]) -> None:
-    """ValueError, naming what differs, where ``out`` holds checkpoints of a run of other or unknown settings."""
+    """Raise ValueError, naming what differs, where ``out`` holds checkpoints of a run of other or unknown settings."""
     if not (out / SETTINGS).is_file():
         raise ValueError(f"{out} holds checkpoints without the settings of their run ({SETTINGS}): remove that folder.")
     before = json.loads((out / SETTINGS).read_text())
@@ -73,7 +73,7 @@ def checkpoint_folder(out: Path, step: int) -> Path:
 
 
 def list_checkpoints(out: Path) -> list[tuple[int, Path]]:
-    """(step, folder) of every whole checkpoint, oldest first."""
+    """List step and folder of every whole checkpoint, oldest first."""
     found = (out / "checkpoints").glob("step-*") if (out / "checkpoints").is_dir() else iter(())
     return sorted((int(p.name[5:]), p) for p in found if p.name[5:].isdigit())
 

@@ -125,4 +125,4 @@ def test_engines_are_set_up_and_those_that_do_not_go_on_exactly_refused(debug_ov
     }  # fmt: skip
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     with pytest.raises(ValueError, match="precision bf16 or no"):
-        make_accelerator("fp16", cpu=True)
+        make_accelerator(config.model_copy(update={"precision": "fp16"}), cpu=True)
