@@ -8,11 +8,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+
+import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -27,13 +26,16 @@ def start_seconds(command: Sequence[str], url: str, port: int, timeout: float = 
         begin = time.perf_counter()
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
+            why = f"{url} did not answer within {timeout:.0f} s"
             while time.perf_counter() - begin < timeout:
                 if _answers(url):
                     return time.perf_counter() - begin
                 if process.poll() is not None:
-                    raise RuntimeError(f"The server ended with code {process.returncode}:\n{_tail(log)}")
+                    why = f"The server ended with code {process.returncode}"
+                    break
                 time.sleep(0.05)
-            raise RuntimeError(f"{url} did not answer within {timeout:.0f} s:\n{_tail(log)}")
+            log.seek(0)
+            raise RuntimeError(f"{why}:\n{log.read().decode(errors='replace')[-2000:]}")
         finally:
             process.terminate()
             try:
@@ -57,14 +59,7 @@ def free_port() -> int:
 
 
 def _answers(url: str) -> bool:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy would not reach this machine
     try:
-        with direct.open(url, timeout=5) as answer:
-            return answer.status == 200 and bool(answer.read(1))
-    except (urllib.error.URLError, OSError):
+        return httpx.get(url, timeout=5, trust_env=False).status_code == 200  # a proxy would not reach this machine
+    except httpx.HTTPError:
         return False
-
-
-def _tail(log: IO[bytes]) -> str:
-    log.seek(0)
-    return log.read().decode(errors="replace")[-2000:]

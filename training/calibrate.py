@@ -10,7 +10,6 @@ vote.
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from pathlib import Path
@@ -20,19 +19,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from degradations.exposure import match_exposure
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
-from models.errors import ModelError
-from models.integrity import SUMS, find_alteration, read_sums, write_sums
+from models.integrity import write_sums
 from models.legacy import rename_options
+from training.core.command import Command
+from training.core.export import finished_run
 from training.core.files import new_folder
-from training.data.pairs import match_pairs
-from training.data.photos import read_photo
-from training.data.sources import split_pairs
+from training.data.pairs import PairStore
 from training.evaluation.metrics import tensor_aligned_psnr, tensor_psnr
+from training.evaluation.tables import table
 from training.tasks.dereflection.config import DataConfig, DereflectionRun
 from training.tasks.dereflection.dataset import Reflections
+from training.tasks.dereflection.held_out import pairs_held_out
 
 RESIDUAL_SCALES = (0.4, 0.55, 0.7, 0.85, 1.0)
 GLOBAL_AFFINE_WEIGHTS = (0.0, 0.5, 1.0)
@@ -46,13 +45,8 @@ Pair = tuple[Tensor, Tensor]  # photo and target at its exposure, 3 x H x W in [
 
 def real_sets(data: DataConfig) -> dict[str, list[Pair]]:
     """Load the held-out real pairs by folder, each target matched to its photo's exposure."""
-    sets = {}
-    for folder in data.pairs:
-        pairs = match_pairs(data.root / folder)
-        if kept := split_pairs(data, folder, pairs, validation=True):
-            shots = [(read_photo(a, SIDE_PX).float() / 255, read_photo(b, SIDE_PX).float() / 255) for a, b in kept]
-            sets[folder] = [(photo, match_exposure(target, photo)) for photo, target in shots]
-    return sets
+    kept = {folder: pairs_held_out(data, data.root, folder) for folder in data.pairs}
+    return {folder: PairStore(pairs, SIDE_PX).exposed() for folder, pairs in kept.items() if pairs}
 
 
 def simulated_set(data: DataConfig, seed: int) -> dict[str, list[Pair]]:
@@ -67,9 +61,8 @@ def simulated_set(data: DataConfig, seed: int) -> dict[str, list[Pair]]:
 
 def sharp_photos(data: DataConfig, seed: int) -> list[Tensor]:
     """Read at most about `SHARP_PHOTOS` held-out sharp photos, 3 x H x W in [0, 1]."""
-    held = Reflections(
-        data.model_copy(update={"pairs": {}, "store_side": SIDE_PX}), seed, validation=True
-    ).photos.photos
+    alone = data.model_copy(update={"pairs": {}, "store_side": SIDE_PX})
+    held = Reflections(alone, seed, validation=True).photos.photos
     return [photo.float() / 255 for photo in held[:: max(1, len(held) // SHARP_PHOTOS)][:SHARP_PHOTOS]]
 
 
@@ -137,11 +130,7 @@ def calibrate(run: Path, out: Path) -> list[dict[str, float]]:
     Raises:
         ModelError: ``run`` is not finished, or its files were altered.
     """
-    if not (run / "record.json").is_file() or not (run / SUMS).is_file():
-        raise ModelError(f"{run} is no finished run: give the folder 'model' of one (it holds {SUMS}, record.json).")
-    if wrong := find_alteration(run, read_sums(run / SUMS)):
-        raise ModelError(f"The model in {run} is not the one its run wrote: {wrong}.")
-    record = json.loads((run / "record.json").read_text())
+    record = finished_run(run)
     config = DereflectionRun(**record["config"])
     sets = real_sets(config.data) or simulated_set(config.data, config.seed)
     pipeline = DereflectionPipeline.from_pretrained(run)
@@ -161,17 +150,13 @@ def calibrate(run: Path, out: Path) -> list[dict[str, float]]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Command(__doc__)
     parser.add_argument("--run", type=Path, required=True, help="the folder 'model' of a finished run")
     parser.add_argument("--out", type=Path, required=True, help="where the calibrated model goes")
     options = parser.parse_args(arguments)
-    try:
+    with parser.reporting():
         rows = calibrate(options.run, options.out)
-    except ModelError as error:
-        parser.exit(2, f"{error}\n")
-    print("| " + " | ".join(rows[0]) + " |\n" + "|---" * len(rows[0]) + "|")
-    for row in rows:
-        print("| " + " | ".join(f"{value:g}" for value in row.values()) + " |")
+        print("\n".join(table(tuple(rows[0]), [[f"{value:g}" for value in row.values()] for row in rows])))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def test_calls_take_turns_and_are_timed_apart() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_nafnet_stands_behind_the_pipelines_boundary(dtype: str) -> None:
     photo = np.random.default_rng(0).random((20, 30, 3), dtype=np.float32)
-    restored = speed.nafnet_call(dtype, width=4)(photo)
+    restored = speed.nafnet_call(dtype, tiny=True)(photo)
     assert restored.shape == photo.shape and restored.dtype == np.float32
     assert restored.min() >= 0 and restored.max() <= 1
 
@@ -67,7 +67,7 @@ def test_the_table_and_the_numbers(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = {"nafnet_call": speed.nafnet_call}
-    monkeypatch.setattr(speed, "nafnet_call", lambda dtype: small["nafnet_call"](dtype, width=4))
+    monkeypatch.setattr(speed, "nafnet_call", lambda dtype: small["nafnet_call"](dtype, tiny=True))
     out = tmp_path / "speed.json"
     speed.main(["--model", model, "--only", "512", "--runs", "2", "--out", str(out)])
     numbers = json.loads(out.read_text())

@@ -20,5 +20,7 @@ class Command(argparse.ArgumentParser):
         """End the program with code 2 and the message of an error for users (LimpidError, ``kinds``) in the block."""
         try:
             yield
-        except (LimpidError, *kinds) as error:
+        except Exception as error:
+            if not isinstance(error, (LimpidError, *kinds)):
+                raise
             self.exit(2, f"{error}\n")

@@ -37,7 +37,9 @@ def make_accelerator(config: RunConfig, cpu: bool) -> Accelerator:
         raise ValueError(f"trackers: {', '.join(sorted(missing))} is not installed: pip install it, or leave it out.")
     # DeepSpeed would keep the weights themselves, frozen ones too, in half precision; see `set_up`.
     precision = "no" if deepspeed else config.precision
-    made = Accelerator(mixed_precision=precision, cpu=cpu, log_with=config.trackers, project_dir=config.out / config.name)
+    made = Accelerator(
+        mixed_precision=precision, cpu=cpu, log_with=config.trackers or None, project_dir=config.out / config.name
+    )
     made.init_trackers("curves")
     return made
 
@@ -63,6 +65,9 @@ def set_up(accelerator: Accelerator, network: nn.Module, objective: nn.Module, c
         objective._no_split_modules = [name for name in BLOCKS if name in present]  # type: ignore[assignment]
         return
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # FSDP wants plain weights
+    for module in network.modules():
+        if isinstance(module, nn.GroupNorm):
+            module.register_forward_pre_hook(_need_gradient)
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         plugin = accelerator.state.deepspeed_plugin
         if plugin.zero_stage > 2:
@@ -74,6 +79,12 @@ def set_up(accelerator: Accelerator, network: nn.Module, objective: nn.Module, c
             "gradient_clipping": config.optimizer.clip,
             "torch_autocast": {"enabled": config.precision == "bf16", "dtype": "bfloat16"},
         }
+
+
+def _need_gradient(norm: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor] | None:
+    """Let the input of a trained norm have a gradient: without, PyTorch 2.13 crashes in channels_last on a CPU."""
+    alone = torch.is_grad_enabled() and any(p.requires_grad for p in norm.parameters()) and not inputs[0].requires_grad
+    return (inputs[0].detach().requires_grad_(),) if alone else None
 
 
 def inside(accelerator: Accelerator, objective: nn.Module, work: Callable[[Any], Any]) -> Any:

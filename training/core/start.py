@@ -10,9 +10,7 @@ dereflection) a VAE's copy of the photo: they restore nothing before they are tr
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,13 +28,14 @@ from models.errors import ModelError
 from models.hub import resolve
 from models.integrity import fingerprint, refuse_unsafe, write_sums
 from models.loading import load_part
+from training.core.command import Command
 from training.core.files import new_folder
 
 Made = tuple[Any, dict[str, Any]]  # a pipeline, and what there is to say of how it was made
 
 
 def start_deblurring(folder: Path, settings: dict[str, Any]) -> Made:
-    """SANA's transformer and its autoencoder; ``settings``: arguments of `Deblur` in place of `published.OURS`."""
+    """Build deblurring from SANA; ``settings`` are arguments of `Deblur` in place of `published.OURS`."""
     network, done = deblur.start(folder, settings)
     return DeblurPipeline(network.eval()), done
 
@@ -86,22 +85,18 @@ def make(model_id: str, out: Path, parts: Path | None, settings: dict[str, Any],
     return out
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Command(__doc__)
     parser.add_argument("model", help="id in the catalog: sana-600m, stable-diffusion-2-1")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pipeline")
     parser.add_argument("--parts", type=Path, help="folder with the parts, instead of downloading them")
     parser.add_argument("--set", type=json.loads, default={}, metavar="JSON", help="e.g. '{\"skip_gates\": false}'")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
     given = parser.parse_args(arguments)
-    try:
+    with parser.reporting():
         print(make(given.model, given.out, given.parts, given.set, given.dtype))
-    except ModelError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -14,7 +14,7 @@ from torch import Tensor
 from degradations.sample_rng import SampleRNG
 from training.core.config import PhotoConfig
 from training.data.manifest import list_images, manifest_hash
-from training.data.pairs import PairStore, match_pairs
+from training.data.pairs import Pair, PairStore, find_pairs
 from training.data.photos import PhotoStore
 from training.data.tags import TrueTags, for_training
 
@@ -27,7 +27,7 @@ def held_out(name: str, share: float) -> bool:
 
 
 def photo_files(config: PhotoConfig) -> list[Path]:
-    """List every sharp photo of a run, those it holds out too. A missing folder, or one without photos, is an error."""
+    """List every sharp photo of a run, those it holds out too; DataError for a folder that has none."""
     photos = [f for folder in config.clean for f in list_images(config.root / folder)]
     if config.limit is not None and config.limit < len(photos):  # evenly over all of them
         photos = [photos[place * len(photos) // config.limit] for place in range(config.limit)]
@@ -40,9 +40,7 @@ def split(files: Sequence[Path], hold_out: float, validation: bool) -> list[Path
     return kept or list(files)
 
 
-def split_pairs(
-    config: PhotoConfig, folder: str, pairs: Sequence[tuple[Path, Path]], validation: bool
-) -> list[tuple[Path, Path]]:
+def split_pairs(config: PhotoConfig, folder: str, pairs: Sequence[Pair], validation: bool) -> list[Pair]:
     """Return one side of the split of the pairs of ``folder``.
 
     Pairs are split by the names listed in ``held_pairs`` (so that all pairs of a scene are on one side), else by a hash
@@ -52,17 +50,16 @@ def split_pairs(
         return [] if validation else list(pairs)
     if folder in config.held_pairs:
         listed = tuple(config.held_pairs[folder])
-        return [pair for pair in pairs if pair[0].stem.startswith(listed) == validation]
-    kept = set(split([a for a, _ in pairs], config.hold_out, validation))
-    return [pair for pair in pairs if pair[0] in kept]
+        return [pair for pair in pairs if pair.stem.startswith(listed) == validation]
+    kept = set(split([pair.input for pair in pairs], config.hold_out, validation))
+    return [pair for pair in pairs if pair.input in kept]
 
 
 class Sources:
     """The data of a run, decoded once.
 
     They are ``photos``, ``pairs`` with their ``weights`` and ``pair_names``, and with guidance ``tags``. With
-    ``validation=True`` they are those held out from training; ``files`` are those of both sides. A missing folder, one
-    without photos, or pairs that do not match are errors that name them.
+    ``validation=True`` they are those held out from training; ``files`` are those of both sides. Raises DataError.
     """
 
     def __init__(self, config: PhotoConfig, seed: int, validation: bool = False) -> None:
@@ -76,8 +73,8 @@ class Sources:
         self.pairs, self.weights, self.pair_names = [], [], []
         self.files = [*photos]
         for folder, weight in config.pairs.items():
-            pairs = match_pairs(config.root / folder)
-            self.files += [f for pair in pairs for f in pair]
+            pairs = sorted(find_pairs(config.root / folder), key=lambda pair: pair.stem)
+            self.files += [file for pair in pairs for file in (pair.input, pair.target)]
             if kept := split_pairs(config, folder, pairs, validation):
                 self.pairs.append(PairStore(kept, config.store_side))
                 self.weights.append(weight)

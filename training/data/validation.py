@@ -1,20 +1,13 @@
-"""Pictures that training held out, whole, for validation."""
+"""Photos that training held out, whole, for validation."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from training.data.pairs import PairStore
-from training.data.photos import Crop
+from training.data.photos import WHOLE
 from training.data.sources import Sources
 
-WHOLE = Crop(0, 0, 1, 1, False)
 MAX_PHOTOS = 16
-
-
-def whole_pairs(store: PairStore, size: int) -> list[tuple[Tensor, Tensor]]:
-    """Take every real pair of ``store``, each picture 3 x size x size in [0, 1]."""
-    return [(WHOLE.take(a, size), WHOLE.take(b, size)) for a, b in store.pairs]
 
 
 def whole_photos(data: Sources, size: int) -> list[Tensor]:

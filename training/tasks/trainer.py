@@ -39,7 +39,7 @@ class Trainer:
         self.network.requires_grad_(False)
         if config.gradient_checkpointing:
             save_memory(self.network)
-        trained = parameters_to_train(self.network, config, components.unused(config))
+        trained = parameters_to_train(self.network, config, components.unused)
         for parameter in trained.values():
             parameter.requires_grad_(True)
         o = config.optimizer

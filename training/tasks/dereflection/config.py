@@ -16,10 +16,8 @@ class DataConfig(PhotoConfig):
 
     layer_share: float = Field(0.0, ge=0, le=1)  # share with a real pair's reflection over a sharp photo
     blend_share: float = Field(0.0, ge=0, le=1)  # of the simulated rest, share by `blend` instead of `glass`
-    flat_share: float = Field(
-        0.0, ge=0, le=1
-    )  # share of the photos shown as flat pictures (degradations.flat_pictures)
-    defocus_share: float = Field(0.0, ge=0, le=1)  # share of the photos out of focus in part (degradations.defocus)
+    flat_share: float = Field(0.0, ge=0, le=1)  # share of the photos shown as flat pictures
+    defocus_share: float = Field(0.0, ge=0, le=1)  # share of the photos out of focus in part
     reflected: list[str] = []  # folders of photos that are reflected, never a target
     reflected_share: float = Field(0.2, ge=0, le=1)  # share of reflected pictures that are from those
     pair_tone: float = Field(0.0, ge=0, lt=1)  # how far brightness, contrast and colour of real pairs are varied
@@ -52,7 +50,7 @@ class DereflectionRun(RunConfig):
 
     @property
     def views(self) -> int:
-        """Number of consecutive samples that show one scene."""
+        """Give the number of consecutive samples that show one scene."""
         return self.data.views
 
     @model_validator(mode="after")
@@ -60,9 +58,7 @@ class DereflectionRun(RunConfig):
         if self.objective == {"small": "latent", "full": "local"}[self.tier]:
             raise ValueError(f"objective {self.objective} is not for tier {self.tier}.")
         if self.tier == "full" and (self.init_from is None or self.model):
-            raise ValueError(
-                "tier full starts from init_from (python -m training.core.start makes one), and model is {}."
-            )
+            raise ValueError("tier full starts from init_from (python -m training.core.start makes one); model is {}.")
         return self
 
     @model_validator(mode="after")

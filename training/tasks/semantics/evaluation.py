@@ -10,7 +10,6 @@ three commonest tags of the training split. Intervals: 95 %, bootstrap over the 
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -23,9 +22,9 @@ import torch
 from degradations.sample_rng import SampleRNG, Stream
 from degradations.severity import degrade
 from models import hub
-from models.errors import ModelError
 from models.semantics.pipeline import SemanticsPipeline
 from models.semantics.vocabulary import vocabulary
+from training.core.command import Command
 from training.data.manifest import list_images
 from training.data.photos import read_photo
 from training.data.semantic import class_of, split_of, tag_of
@@ -104,18 +103,16 @@ def interval(hits: Sequence[bool], tags: Sequence[str], classes: Sequence[str]) 
     return {"mean": macro(hits, tags), "low": float(low), "high": float(high)}
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Command(__doc__)
     parser.add_argument("--model", required=True, help="an id of the hub, or the folder of a finished run's model")
     parser.add_argument("--data", type=Path, required=True, help="photos whose names tell their ImageNet class")
     parser.add_argument("--out", type=Path, help="also write report.json and report.md there")
     options = parser.parse_args(arguments)
-    try:
+    with parser.reporting():
         folder, revision = hub.locate(options.model)
         summary = evaluate(SemanticsPipeline.from_pretrained(folder), options.data)
-    except (ModelError, EvaluationError, FileNotFoundError) as error:
-        parser.exit(2, f"{error}\n")
     name = folder.name if Path(options.model).is_dir() else options.model
     summary |= {"model": name, "revision": revision}
     print(markdown(summary))
@@ -123,8 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "report.json").write_text(json.dumps(summary, indent=2) + "\n")
         (options.out / "report.md").write_text(markdown(summary))
-    return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.semantics.network import TagNetwork
-from training.data.photos import Crop
+from training.data.photos import WHOLE
 from training.data.sources import Batch
 from training.tasks.semantics.config import SemanticRun
 from training.tasks.semantics.dataset import TaggedPhotos
@@ -29,8 +29,7 @@ CODEBOOK_PHOTOS = 400
 def fit_codebook(network: TagNetwork, data: TaggedPhotos, config: SemanticRun) -> None:
     """The codebook of a new network, from the training photos as they are."""
     step = max(1, len(data.photos) // CODEBOOK_PHOTOS)
-    whole = Crop(0, 0, 1, 1, False)
-    photos = [whole.take(photo, network.size) for photo in data.photos.photos[::step]]
+    photos = [WHOLE.take(photo, network.size) for photo in data.photos.photos[::step]]
     network.fit_codebook(torch.stack(photos).to(network.means.device), config.seed)
 
 

@@ -14,9 +14,7 @@ def components(config: SemanticRun) -> Components:
     from training.tasks.semantics.objective import CODEBOOK, SemanticObjective, fit_codebook
     from training.tasks.semantics.validation import SemanticValidator
 
-    return Components(
-        TagNetwork, TaggedPhotos, SemanticObjective, lambda config: CODEBOOK, SemanticValidator, fit_codebook
-    )
+    return Components(TagNetwork, TaggedPhotos, SemanticObjective, CODEBOOK, SemanticValidator, fit_codebook)
 
 
 TASK = Task("semantics", SemanticRun, "SemanticsPipeline", components, CARD)

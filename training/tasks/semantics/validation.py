@@ -9,7 +9,7 @@ from torch import Tensor
 
 from degradations.sample_rng import SampleRNG, Stream
 from degradations.severity import degrade
-from training.data.photos import Crop
+from training.data.photos import WHOLE
 from training.tasks.semantics.config import SemanticRun
 from training.tasks.semantics.dataset import TaggedPhotos
 from training.tasks.semantics.objective import SemanticObjective
@@ -32,8 +32,8 @@ class SemanticValidator:
         step = max(1, -(-len(data.photos) // max(1, config.validation_samples)))
         kept = list(range(0, len(data.photos), step)) if config.validation_samples else []
         self.tags, self.batch = [data.tags[i] for i in kept], config.micro_batch
-        size, whole = config.validation_size, Crop(0, 0, 1, 1, False)
-        shown = [whole.take(data.photos.photos[i], size) for i in kept]
+        size = config.validation_size
+        shown = [WHOLE.take(data.photos.photos[i], size) for i in kept]
         self.sets: dict[str, list[Tensor]] = {"sharp": shown}
         self.vectors: dict[str, Tensor] = {}
         for kind in ("glass", "blur"):
