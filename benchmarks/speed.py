@@ -15,19 +15,22 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.large import measure_apart
-from benchmarks.start import app_start_seconds
+from benchmarks.large import ROOT, measure_apart
 from benchmarks.subjects import Call, Subject, build, call_of
 from models.runtime import cpu_name
 from training.core.command import Command
@@ -113,6 +116,55 @@ def measure_guide(model: str, dtype: str | None, runs: int) -> dict[str, Any]:
         seconds = side_by_side({"with": lambda p: pipeline(p, tags=tags), "without": pipeline}, small, runs)
         result["added"] = statistics.median(a - b for a, b in zip(seconds["with"], seconds["without"], strict=True))
     return result
+
+
+def start_seconds(command: Sequence[str], url: str, port: int, timeout: float = 120.0) -> float:
+    """Start ``command`` with GRADIO_SERVER_PORT set, request ``url`` until it answers 200, and stop the process.
+
+    Raises RuntimeError with the last output of the process if it ends first or after ``timeout`` seconds.
+    """
+    environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"}
+    with tempfile.TemporaryFile() as log:
+        begin = time.perf_counter()
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            why = f"{url} did not answer within {timeout:.0f} s"
+            while time.perf_counter() - begin < timeout:
+                if _answers(url):
+                    return time.perf_counter() - begin
+                if process.poll() is not None:
+                    why = f"The server ended with code {process.returncode}"
+                    break
+                time.sleep(0.05)
+            log.seek(0)
+            raise RuntimeError(f"{why}:\n{log.read().decode(errors='replace')[-2000:]}")
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def app_start_seconds() -> float:
+    """Return the seconds from start to answer of the app, on a free port."""
+    port = free_port()
+    return start_seconds([sys.executable, "app.py"], f"http://127.0.0.1:{port}/", port)
+
+
+def free_port() -> int:
+    """Return a free port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).status_code == 200  # a proxy would not reach this machine
+    except httpx.HTTPError:
+        return False
 
 
 def machine() -> dict[str, Any]:

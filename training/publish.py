@@ -19,13 +19,15 @@ from models.catalog import Catalog, CatalogEntry
 from models.errors import ModelError
 from models.integrity import fingerprint, write_sums
 from training.core.command import Command
+from training.core.config import RunConfig
 from training.core.export import finished_run
 from training.core.files import new_folder
+from training.evaluation.metrics import psnr
 from training.evaluation.protocol import NATIVE
-from training.evaluation.restorer import load_restorer
+from training.evaluation.restorer import Restorer, load_restorer
+from training.evaluation.sheet import SheetRow, contact_sheet, thumbnail
 from training.evaluation.tables import Summary, protocol_of
 from training.release.card import model_card
-from training.release.showcase import showcase
 from training.release.upload import upload_checkpoint, upload_space
 from training.tasks.registry import TASKS, make_run
 
@@ -57,6 +59,20 @@ def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Pa
             showcase(load_restorer(str(run)), config, entry.id, partial / "evaluation" / "simulated.jpg")
         write_sums(partial)
     return checkpoints / entry.id
+
+
+def showcase(restorer: Restorer, config: RunConfig, name: str, path: Path) -> None:
+    """Write a contact sheet of the model ``name`` on the examples of its task, from its run's distribution."""
+    task = TASKS[config.task]
+    assert task.examples is not None
+    rows, column = [], ""
+    for what, photo, target in task.examples(config):
+        done = restorer(photo)
+        column = done.column
+        caption = f"{what}: {psnr(photo, target):.2f} dB, restored {psnr(done.image, target):.2f} dB"
+        rows.append(SheetRow(caption, [thumbnail(p) for p in (photo, done.image, target, done.change(photo))]))
+    title = f"{name}, simulated {task.degradation}"
+    contact_sheet(rows, ("input", "restored", "target", column), title, path)
 
 
 def read_report(folder: Path) -> Summary:

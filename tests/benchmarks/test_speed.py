@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks import speed
 from benchmarks.large import measure_apart
-from benchmarks.start import free_port, start_seconds
+from benchmarks.speed import free_port, start_seconds
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 

@@ -16,19 +16,9 @@ from training.core.files import replace_file
 SETTINGS = "settings.json"
 # What may change when a run goes on: it has no part in the weights.
 FREE_SETTINGS = (
-    "out",
-    "init_from",
-    "micro_batch",
-    "gradient_checkpointing",
-    "keep",
-    "checkpoint_every",
-    "export_every",
-    "workers",
-    "validate_every",
-    "validation_samples",
-    "log_every",
-    "trackers",
-)
+    "out", "init_from", "micro_batch", "gradient_checkpointing", "keep", "checkpoint_every", "export_every", "workers",
+    "validate_every", "validation_samples", "log_every", "trackers",
+)  # fmt: skip
 
 
 def settings_of(config: RunConfig, lineage: dict[str, str] | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from degradations.sample_rng import SampleRNG
 from training.core.config import PhotoConfig
 from training.data.manifest import list_images, manifest_hash
 from training.data.pairs import Pair, PairStore, find_pairs
-from training.data.photos import PhotoStore
+from training.data.photos import WHOLE, PhotoStore
 from training.data.tags import TrueTags, for_training
 
 Batch = dict[str, Tensor]
@@ -91,6 +91,11 @@ class Sources:
     def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
         """Make the samples ``indices``, pictures of ``size`` x ``size`` px, by name."""
         raise NotImplementedError
+
+    def whole_photos(self, size: int, most: int = 16) -> list[Tensor]:
+        """Take at most ``most`` sharp photos, spread over all of them, 3 x size x size in [0, 1]."""
+        photos = self.photos.photos[:: max(1, len(self.photos) // most)][:most]
+        return [WHOLE.take(photo, size) for photo in photos]
 
     def manifest(self) -> str:
         """Return one hash over every file of the run, both sides of the split."""

@@ -12,7 +12,6 @@ from torch import Tensor
 from models.deblur.blur_field import to_vector
 from models.deblur.motion import field_of
 from training.data.tags import wrong_tags
-from training.data.validation import whole_photos
 from training.evaluation.metrics import tensor_psnr
 from training.evaluation.motion_error import covariance_error, motion_error
 from training.tasks.deblur.config import DeblurRun
@@ -37,7 +36,7 @@ class DeblurValidator:
         samples = [data.batch([i], size) for i in range(config.validation_samples)]
         self.simulated = {k: torch.cat([s[k] for s in samples]) for k in samples[0]} if samples else {}
         self.real = [pair for store in data.pairs for pair in store.squares(size)]
-        self.sharp = whole_photos(data, size)
+        self.sharp = data.whole_photos(size)
         self.pictures = set(config.parts) != {"motion"}
         self.latent = bool(LATENT & set(config.parts))
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from degradations.hints import USUAL_WIDTH, brushed
 from training.data.tags import wrong_tags
-from training.data.validation import whole_photos
 from training.evaluation.metrics import tensor_aligned_psnr, tensor_psnr
 from training.tasks.dereflection.config import DereflectionRun
 from training.tasks.dereflection.dataset import Reflections, local_view
@@ -45,7 +44,7 @@ class Validator:
             tags += list(part.get("tags", torch.zeros(0)))
         side = size if config.tier == "full" else None
         self.real = {name: store.exposed(side) for name, store in zip(data.pair_names, data.pairs, strict=True)}
-        sharp = [(photo, photo) for photo in whole_photos(data, size)]
+        sharp = [(photo, photo) for photo in data.whole_photos(size)]
         self.tagged = [(sample, shows) for sample, shows in zip(simulated, tags, strict=False) if shows.any()]
         self.sets = {"simulated": simulated, "sharp": sharp}
         self.batch, self.config = batch, config
