@@ -72,8 +72,8 @@ def keep_ancestors(parent: Path, lineage: Path) -> None:
     if not (parent / "record.json").exists():
         return
     name = json.loads((parent / "record.json").read_text())["config"]["name"]
-    for older in sorted(p for p in (parent / "lineage").glob("*") if p.is_dir()):
-        shutil.copytree(older, lineage / older.name)
+    if (parent / "lineage").is_dir():
+        shutil.copytree(parent / "lineage", lineage, dirs_exist_ok=True)
     folder, number = lineage / name, 2
     while folder.exists():  # a run may bear the name of the one it started from
         folder, number = lineage / f"{name}-{number}", number + 1

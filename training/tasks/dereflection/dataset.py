@@ -31,10 +31,9 @@ How = View | Blend | bool
 class Drawn(NamedTuple):
     """One sample, finished or still to be simulated.
 
-    Where ``how`` is a bool the sample is finished: ``first``, ``second`` and ``third`` are its input, target and
-    reflection, and ``how`` says whether they are a real pair's. Otherwise they are the transmission, the reflected
-    scene and the sensor's noise, for the simulator of ``how``. Each is 3 x H x W. ``place``: the index of the
-    transmission's photo.
+    Where ``how`` is a bool the sample is finished: the pictures, 3 x H x W, are its input, target and reflection, and
+    ``how`` says whether they are a real pair's. Otherwise they are the transmission, the reflected scene and the
+    sensor's noise, for the simulator of ``how``. ``place``: the index of the transmission's photo.
     """
 
     first: Tensor
