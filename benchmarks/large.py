@@ -7,8 +7,6 @@
 loading of the model. Memory includes Python and all libraries. Prints one line of JSON.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -4,8 +4,6 @@ It is written on plain diffusers classes, without code of ``models``: nothing is
 layout, kernels and precision are diffusers' defaults.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

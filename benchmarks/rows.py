@@ -3,8 +3,6 @@
 On a CPU the peak memory of the process is reported, and running out of memory ends this process only.
 """
 
-from __future__ import annotations
-
 import json
 import resource
 import statistics

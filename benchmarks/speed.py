@@ -11,8 +11,6 @@
 Nothing else should run meanwhile; the load at the start is printed with the table.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import socket

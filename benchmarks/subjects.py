@@ -1,7 +1,5 @@
 """The networks that the table compares, as functions of float32 H x W x 3 arrays."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

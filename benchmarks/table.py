@@ -7,8 +7,6 @@ Each network runs in a process of its own, one after the other, on the same phot
 table gives the reason. Weights are random. `python -m benchmarks.speed` measures the app (start, file to file).
 """
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -8,8 +8,6 @@ out; where there are none, simulated ones. Never test data. Sharp held-out photo
 vote.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Sequence

@@ -1,18 +1,9 @@
 """Score a model through the code that ships, by the protocol of docs/evaluation.md, or make test sets of blur.
 
-python -m training.evaluate --model dereflection-small --data pairs/ --out report/
-python -m training.evaluate --model runs/x/model --data sharp_photos/ --no-harm --out report/
-python -m training.evaluate --model dereflection-small --data photos/ --look --out report/
-python -m training.evaluate --model dereflection-small --data photos/ --tiling-check --out report/
-python -m training.evaluate --model dereflection-small --data sharp_photos/ --poses --out report/
-python -m training.evaluate --model runs/x/model --data data/ --held-out --out report/
+    python -m training.evaluate --model dereflection-small --data pairs/ --out report/
 
-python -m training.evaluate --make-blur-test --data sharp_photos/ --kernels kernels/ --out blur-test/
-python -m training.evaluate --model deblur-small --data blur-test/ --sets --worse 0.3 --out report/
-python -m training.evaluate --model deblur-small --data levin09/ --protocol levin09 --linear --worse 0.3 --out report/
+docs/evaluation.md has a command for each mode.
 """
-
-from __future__ import annotations
 
 import argparse
 import math

@@ -11,8 +11,6 @@ zero, and OUT always holds the newest model. The quality of the photos is the be
 ``--mib``.
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import io
 import json

@@ -6,8 +6,6 @@ model card; a contact sheet shows it at work on simulated glass. Every figure in
 With ``--upload`` and ``--upload-space`` (and a token) the checkpoint and the app go to the Hugging Face Hub.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

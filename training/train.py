@@ -4,8 +4,6 @@ A run that was killed goes on from its last whole checkpoint when the same comma
 same weights as one never killed.
 """
 
-from __future__ import annotations
-
 import signal
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Atomic checkpoints of a run, of which the newest are kept, and the settings that a resumed run must share."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

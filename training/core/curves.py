@@ -1,7 +1,5 @@
 """Loss and validation curves: CSV while running, a plot at the end."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 
@@ -60,10 +58,12 @@ def plot_curves(folder: Path) -> Path | None:
 
     panels = []  # measures have units of their own
     for file in (folder / "loss.csv", folder / "validation.csv"):
-        if file.exists():
-            curve = read_curve(file)
-            names = ["loss"] if file.stem == "loss" else [n for n in curve[0] if n not in ("step", "seconds")]
-            panels += [(file.stem, name, curve) for name in names]
+        curve = read_curve(file) if file.exists() else [{}]
+        panels += [
+            (file.stem, n, curve)
+            for n in curve[0]
+            if n == "loss" or file.stem != "loss" and n not in ("step", "seconds")
+        ]
     if not panels:
         return None
     columns = min(3, len(panels))

@@ -4,8 +4,6 @@ Files of a run are written by the main process and, with shared-out weights, by 
 ``out`` must be a folder that all see.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

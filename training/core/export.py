@@ -1,7 +1,5 @@
 """Export of a run: the pipeline in half precision, its hashes, and the record of how it was made."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

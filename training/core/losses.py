@@ -1,7 +1,5 @@
 """Losses on pictures, B x 3 x H x W, sRGB in [0, 1]; each returns one value a sample (B)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """The trained parameters, their learning rates, and how a batch is divided."""
 
-from __future__ import annotations
-
 import math
 from fnmatch import fnmatchcase
 from typing import Any

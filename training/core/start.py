@@ -8,8 +8,6 @@
 dereflection) a VAE's copy of the photo: they restore nothing before they are trained.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,9 +75,14 @@ def make(model_id: str, out: Path, parts: Path | None, settings: dict[str, Any],
         pipeline, done = MAKERS[entry.task](folder, settings)
     except (TypeError, ValueError) as error:  # of a network's arguments
         raise ModelError(f"'{model_id}' does not go with these settings: {error}") from error
+    record = {"from": model_id, "licence": entry.licence, "revision": revision, "settings": settings, "done": done}
+    return write_start(pipeline, record, out, dtype)
+
+
+def write_start(pipeline: Any, record: dict[str, Any], out: Path, dtype: str = "float32") -> Path:
+    """Write a pipeline to ``out``, whole or not at all, with SHA256SUMS and its ``record`` as ``start.json``."""
     with new_folder(out) as partial:
         pipeline.save_pretrained(partial, dtype=dtype)
-        record = {"from": model_id, "licence": entry.licence, "revision": revision, "settings": settings, "done": done}
         (partial / "start.json").write_text(json.dumps(record, indent=2) + "\n")
         write_sums(partial)
     return out

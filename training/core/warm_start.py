@@ -1,7 +1,5 @@
 """Build the network of a stage: new from its configuration, or warm-started from a pipeline."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from diffusers import ModelMixin

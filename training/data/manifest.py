@@ -1,7 +1,5 @@
 """Which files a run was trained on, and one hash over all of them for its record."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Real pairs: a folder with ``input/`` and ``target/``, matched by file stem."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

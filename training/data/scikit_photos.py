@@ -1,7 +1,5 @@
 """Freely usable photos from scikit-image."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -3,8 +3,6 @@
 The mapping of classes to tags and its rule are data: ``models/semantics/classes.csv`` and ``tags.toml``.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Mapping

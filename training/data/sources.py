@@ -1,7 +1,5 @@
 """The files behind a run's samples: sharp photos and real pairs, split into training and validation by name."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path

@@ -5,8 +5,6 @@ Unsharp masking, which everybody has, and scikit-image's unsupervised Wiener fil
 with mirrored borders. With ``--model``, the model too, which is told nothing. All in one run, on the same files.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Sequence

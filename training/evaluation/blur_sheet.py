@@ -5,8 +5,6 @@ motion field as line segments of the true length over the photo, and the radius 
 that is drawn). Judge it by eye: does this look like blurred photos, and does the field lie along the streaks?
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -8,8 +8,6 @@ would cost the longest blurs and real borders.
 Kernels: Levin et al., "Understanding and evaluating blind deconvolution algorithms" (CVPR 2009).
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import zlib

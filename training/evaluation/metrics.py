@@ -1,7 +1,5 @@
 """The scores of the evaluation protocol. Pictures are H x W x 3, values 0 to ``data_range`` (255)."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 

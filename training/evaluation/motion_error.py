@@ -1,7 +1,5 @@
 """Errors of an estimated motion field, and of the covariance of its blur."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

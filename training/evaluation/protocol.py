@@ -1,7 +1,5 @@
 """How pictures are scored: sizes, shifts, borders; and which pictures show one scene."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The files of an evaluation: report.md, report.json, images.csv and contact_sheet.png."""
 
-from __future__ import annotations
-
 import csv
 import json
 import platform

@@ -1,7 +1,5 @@
 """A model under evaluation: the shipped pipeline with 8-bit pictures in and out, and its identity."""
 
-from __future__ import annotations
-
 import inspect
 import time
 from dataclasses import dataclass, field

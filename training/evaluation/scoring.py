@@ -1,7 +1,5 @@
 """The measurements of `training.evaluate` on any pipeline: pairs, do-no-harm, a contact sheet, the tiling check."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path

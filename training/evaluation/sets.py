@@ -1,7 +1,5 @@
 """Several sets of pairs measured in one go: a row each, and the mean over them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Contact sheets: pictures side by side, to see what the figures of a report do not show."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Reports of evaluations as Markdown: a function for each kind of report."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

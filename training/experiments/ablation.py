@@ -4,8 +4,6 @@ Trains every variant from the same start for the same number of steps, and score
 all of them held out: real pairs, sharp photos and simulated poses; never on test data. A killed command resumes.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from training.data.manifest import list_images

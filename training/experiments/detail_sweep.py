@@ -6,8 +6,6 @@ Each photo of each set is restored at detail 0 to 1. Sharpness (mean gradient) m
 fidelity (PSNR) may fall a little; the table says by how much each does, and in how many photos sharpness falls.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

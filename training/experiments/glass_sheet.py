@@ -4,8 +4,6 @@ Each scene gives a block of rows, one a strength; across are the scene, poses of
 reflection. Judge it by eye: does this look like glass?
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

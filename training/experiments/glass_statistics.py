@@ -5,8 +5,6 @@ how blurred, how local, and where it clips; the 10th, 50th and 90th percentile o
 the simulator differs, not for fitting it: a distribution as faint as the real pairs' teaches slowly.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

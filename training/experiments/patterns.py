@@ -5,8 +5,6 @@ the same stages for the same steps on one family of simulated blur, on all, and 
 family, on photos that all of them held out. A killed command resumes.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The model card of a checkpoint: Hub front matter with a model-index, and a page written from its records."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

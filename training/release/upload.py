@@ -1,7 +1,5 @@
 """Put a published checkpoint, or the whole Space, on the Hugging Face Hub; needs a token that may write."""
 
-from __future__ import annotations
-
 import glob
 import subprocess
 from pathlib import Path

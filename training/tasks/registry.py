@@ -1,7 +1,5 @@
 """The tasks that can be trained, by name, and the configurations of their runs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, TypeVar, overload
 

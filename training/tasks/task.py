@@ -1,7 +1,5 @@
 """What a task is made of. A new task is a folder beside this file with a `Task`, and a line in the registry."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The training loop of every task and stage, on a CPU, a GPU or several processes."""
 
-from __future__ import annotations
-
 import time
 from contextlib import nullcontext
 

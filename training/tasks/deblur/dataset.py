@@ -1,7 +1,5 @@
 """Samples for deblurring: simulated blur over sharp photos, mixed with real pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -16,8 +16,6 @@ Latents of the target are detached where they are compared (else all would colla
 divided by their standard deviation where that is above 1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Deblurring, as the trainer and the publisher read it."""
 
-from __future__ import annotations
-
 from training.tasks.deblur.card import CARD
 from training.tasks.deblur.config import DeblurRun
 from training.tasks.deblur.examples import blurred

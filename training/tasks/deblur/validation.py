@@ -1,7 +1,5 @@
 """Validation of deblurring, on what was held out from training: simulated blur, real pairs, sharp photos."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import mean

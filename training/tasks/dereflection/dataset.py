@@ -1,7 +1,5 @@
 """Samples for dereflection: simulated reflections over sharp photos, mixed with real pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple

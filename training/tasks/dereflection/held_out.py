@@ -4,8 +4,6 @@ The hint is what somebody would brush over (`degradations.hints`): where photo a
 What it adds is measured inside of it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

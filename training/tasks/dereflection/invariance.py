@@ -6,8 +6,6 @@ is known to let it back in through the skips. *Residual* and *layer error*: whet
 removed layer add up to the photo, and how far that layer is from the true one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path

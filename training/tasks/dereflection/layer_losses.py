@@ -3,8 +3,6 @@
 Pictures are B x 3 x H x W, sRGB in [0, 1].
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

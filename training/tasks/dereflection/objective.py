@@ -1,7 +1,5 @@
 """The objectives of dereflection, each as one module, so that DDP and autocast wrap all of it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

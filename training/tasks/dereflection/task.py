@@ -1,7 +1,5 @@
 """Dereflection, as the trainer and the publisher read it."""
 
-from __future__ import annotations
-
 from training.tasks.dereflection.card import CARD
 from training.tasks.dereflection.config import DereflectionRun
 from training.tasks.dereflection.examples import behind_glass

@@ -1,7 +1,5 @@
 """Validation of dereflection on what was held out: simulated glass, real pairs, and photos that need nothing."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from statistics import mean
 

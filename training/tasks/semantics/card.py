@@ -1,7 +1,5 @@
 """What the cards of models of semantic guidance say."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

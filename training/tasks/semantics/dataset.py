@@ -1,7 +1,5 @@
 """Samples for semantic guidance: whole photos with the tag of their class, behind simulated glass or blurred."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -8,8 +8,6 @@ degraded ones, each photo once behind glass and once blurred (`degradations.seve
 three commonest tags of the training split. Intervals: 95 %, bootstrap over the classes of each tag.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Sequence

@@ -10,8 +10,6 @@ The codebook is fitted to the training photos, not learnt by gradient (`TagNetwo
 vector is computed once and kept.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

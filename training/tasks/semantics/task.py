@@ -1,7 +1,5 @@
 """Semantic guidance, as the trainer and the publisher read it."""
 
-from __future__ import annotations
-
 from training.tasks.semantics.card import CARD
 from training.tasks.semantics.config import SemanticRun
 from training.tasks.task import Components, Task

@@ -1,7 +1,5 @@
 """Validation of the tag network on classes held out by name: sharp, behind glass, blurred."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
