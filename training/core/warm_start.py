@@ -53,7 +53,7 @@ def save_memory(network: nn.Module) -> None:
 
 
 def _give_tags(network: Any, config: RunConfig) -> None:
-    """Where the stage trains with guidance, give the tags of the vocabulary to a network that has none."""
+    """Give the tags of the vocabulary to a network that has none, where the stage trains with guidance."""
     if not (isinstance(config.data, PhotoConfig) and config.data.guidance):
         return
     if not hasattr(network, "guide"):

@@ -31,7 +31,7 @@ def exclusion(transmission: Tensor, reflection: Tensor) -> Tensor:
 
 
 def reconstruction(transmission: Tensor, reflection: Tensor, photo: Tensor) -> Tensor:
-    """L1 between the photo and the screen blend of its layers, ``1 - (1 - T)(1 - R)``."""
+    """Return the L1 between the photo and the screen blend of its layers, ``1 - (1 - T)(1 - R)``."""
     return (1 - (1 - transmission) * (1 - reflection) - photo).abs().mean((1, 2, 3))
 
 

@@ -37,7 +37,7 @@ SEED, RESAMPLES = 0, 2000
 
 
 def evaluate(pipeline: SemanticsPipeline, data: Path) -> Summary:
-    """The report, without who was measured. EvaluationError where the folder has no photo of the test split."""
+    """Make the report, without who was measured; EvaluationError where ``data`` has no photo of the test split."""
     files = [f for f in list_images(data) if tag_of(f)]
     test = [f for f in files if split_of(f) == "test"]
     if not test:
@@ -77,7 +77,7 @@ def evaluate(pipeline: SemanticsPipeline, data: Path) -> Summary:
 
 
 def macro(hits: Sequence[bool], tags: Sequence[str]) -> float:
-    """Mean over the tags of the share of their photos that hit; one tag alone: that share."""
+    """Return the mean over the tags of the share of their photos that hit; one tag alone: that share."""
     if len(set(tags)) == 1:
         return float(np.mean(hits))
     marks, names = np.array(hits, float), np.array(tags)
@@ -85,7 +85,7 @@ def macro(hits: Sequence[bool], tags: Sequence[str]) -> float:
 
 
 def interval(hits: Sequence[bool], tags: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:
-    """Macro recall and its 95 % interval: of each tag, classes are drawn again, photos with them."""
+    """Return macro recall and its 95 % interval: of each tag, classes are drawn again, photos with them."""
     generator = np.random.default_rng(SEED)
     marks, names, groups = np.array(hits, float), np.array(tags), np.array(classes)
     samples = np.zeros(RESAMPLES)

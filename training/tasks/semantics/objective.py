@@ -25,7 +25,7 @@ CODEBOOK_PHOTOS = 400
 
 
 def fit_codebook(network: TagNetwork, data: TaggedPhotos, config: SemanticRun) -> None:
-    """The codebook of a new network, from the training photos as they are."""
+    """Fit the codebook of a new network to the training photos as they are."""
     step = max(1, len(data.photos) // CODEBOOK_PHOTOS)
     photos = [WHOLE.take(photo, network.size) for photo in data.photos.photos[::step]]
     network.fit_codebook(torch.stack(photos).to(network.means.device), config.seed)
@@ -44,7 +44,7 @@ class SemanticObjective(nn.Module):
             raise ValueError(f"data.sizes and validation_size must be the network's largest size, {network.size}.")
 
     def forward(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of each sample (B), and the mean of each term."""
+        """Return the loss of each sample (B), and the mean of each term."""
         logits, tags = self.network.score(self._fisher_vectors(batch["input"], indices)).float(), batch["tags"]
         wanted = tags * (1 - self.config.smoothing) + self.config.smoothing / tags.shape[1]
         terms = {

@@ -16,7 +16,7 @@ TOP_TAGS = 3
 
 
 def macro_recall(scores: Tensor, tags: Sequence[int], top: int = TOP_TAGS) -> float:
-    """Mean over the tags that occur of the share of their photos where they are among the ``top`` scores (N x T)."""
+    """Return the mean over the tags of the share of their photos where they are among the ``top`` scores (N x T)."""
     truth = torch.tensor(tags)
     hit = (scores.topk(min(top, scores.shape[1]), 1).indices == truth[:, None]).any(1).double()
     return float(torch.stack([hit[truth == tag].mean() for tag in truth.unique()]).mean())
