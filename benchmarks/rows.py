@@ -12,16 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
-import torch
 
 from benchmarks.speed import sample_photo
-from benchmarks.subjects import Subject, build, call_of, pipeline_of
+from benchmarks.subjects import Subject, build, call_of
 from models.measure import seconds
 from models.runtime import peak_memory_mb, reset_peak, use_threads
 from models.tiles import is_out_of_memory
-from training.evaluation.metrics import psnr
 from training.evaluation.protocol import as_float
 
 EXPECTED_RATE_SHARE = 0.3  # of the matrix rate, to estimate the time of the first size
@@ -66,22 +63,6 @@ def measure(subject: Subject, sizes: Sequence[dict[str, Any]], rate: float, limi
         }
 
 
-def agreement(subject: Subject, side: int = 512) -> dict[str, Any]:
-    """Compare the full tier in bfloat16 to float32 (PSNR) and xformers to SDPA (relative error), with equal weights."""
-    photo = as_float(sample_photo(side, side))
-    network = build(Subject("full", "float32", device=subject.device, tiny=subject.tiny))
-    wanted = pipeline_of(Subject("full", device=subject.device), network)(photo).image
-    found: dict[str, Any] = {"side": side}
-    try:
-        other = pipeline_of(Subject("full", attention="xformers", device=subject.device), network)(photo).image
-        found["xformers_relative_error"] = float(np.linalg.norm(other - wanted) / np.linalg.norm(wanted))
-    except (ImportError, NotImplementedError, RuntimeError) as error:
-        found["xformers"] = f"does not run here ({type(error).__name__})"
-    half = pipeline_of(Subject("full", device=subject.device), network.to(torch.bfloat16))(photo).image
-    found["bfloat16_psnr_db"] = psnr(half, wanted, 1.0)
-    return found
-
-
 def available_memory() -> float:
     """Return the memory in MB that a process can still allocate, within the limit of its control group."""
     free = psutil.virtual_memory().available / 1e6
@@ -104,9 +85,6 @@ def main() -> None:
     use_threads()
     if subject.device == "cpu":
         hold_memory()
-    if given.get("agreement"):
-        print(json.dumps(agreement(subject, given["side"])), flush=True)
-        return
     for result in measure(subject, given["sizes"], given["rate"], given["limit"]):
         print(json.dumps(result), flush=True)
 

@@ -75,10 +75,8 @@ def run(subject: Subject, sizes: dict[str, tuple[int, int]], rate: float, limit:
     return dict(zip(sizes, results + missing, strict=True))
 
 
-def measure(
-    devices: Sequence[str], sizes: dict[str, tuple[int, int]], limit: float, tiny: bool = False, check: bool = False
-) -> dict[str, Any]:
-    """Measure the whole table. ``check``: compare precisions and attention on the CPU, too (see `rows.agreement`)."""
+def measure(devices: Sequence[str], sizes: dict[str, tuple[int, int]], limit: float, tiny: bool) -> dict[str, Any]:
+    """Measure the whole table."""
     results: dict[str, Any] = {"machine": machine() | devices_here(), "limit": limit, "rates": {}, "rows": []}
     for device in devices:
         there = device == "cpu" or torch.cuda.is_available()
@@ -94,19 +92,8 @@ def measure(
                 row["sizes"] = {name: {"reason": "there is no GPU here"} for name in sizes}
             results["rows"].append(row)
             print(f"{row['title']}, {subject.dtype}, {subject.attention}: done", file=sys.stderr, flush=True)
-        if there and (check or device != "cpu"):
-            results.setdefault("agreement", {})[device] = agreement(device, tiny)
     results["machine"]["load_at_the_end"] = machine()["load"]
     return results
-
-
-def agreement(device: str, tiny: bool) -> dict[str, Any]:
-    """Run `rows.agreement` in a fresh process."""
-    subject = Subject("full", device=device, tiny=tiny)
-    work = json.dumps({"subject": asdict(subject), "agreement": True, "side": 96 if tiny else 512})
-    command = [sys.executable, "-m", "benchmarks.rows", work]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def devices_here() -> dict[str, Any]:
@@ -134,31 +121,26 @@ def table(results: dict[str, Any]) -> str:
             rows.append((*start, size, *figures))
     columns = "what", "device", "precision", "attention", "size", "seconds", "peak MB", "TFLOP", "of the matrix rate"
     lines += ["", *format_table(columns, rows), "", *comparisons(results)]
-    for device, found in results.get("agreement", {}).items():
-        lines.append(f"On {device}, same weights: " + ", ".join(f"{k} {v}" for k, v in found.items()) + ".")
     return "\n".join(lines).rstrip() + "\n"
 
 
 def comparisons(results: dict[str, Any]) -> list[str]:
     """Return sentences on the speed of the full tier relative to the reference, by device and size."""
     sentences = []
-    for device in dict.fromkeys(row["subject"]["device"] for row in results["rows"]):
-        rows = [row for row in results["rows"] if row["subject"]["device"] == device]
-        for reference in (row for row in rows if row["subject"]["network"] == "reference"):
-            for size, theirs in reference["sizes"].items():
-                ours = [
-                    (row["sizes"][size]["seconds"], row)
-                    for row in rows
-                    if row["subject"]["network"] == "full" and "seconds" in row["sizes"][size]
-                ]
-                if "seconds" in theirs and ours:
-                    seconds, row = min(ours, key=lambda one: one[0])
-                    enlarged = " (which enlarges it to 768)" if size == "512" else ""
-                    how = f"{row['title']}, {row['subject']['dtype']}, {row['subject']['attention']}"
-                    sentences.append(
-                        f"On {device} at {size}: {theirs['seconds'] / seconds:.2f} times as fast as the reference in"
-                        f" {reference['subject']['dtype']}{enlarged}: {how}."
-                    )
+    rows = [(row, size, found) for row in results["rows"] for size, found in row["sizes"].items() if "seconds" in found]
+    for reference, size, theirs in rows:
+        subject = reference["subject"]
+        ours = [
+            (found["seconds"], row)
+            for row, other, found in rows
+            if row["subject"]["network"] == "full" and (row["subject"]["device"], other) == (subject["device"], size)
+        ]
+        if subject["network"] == "reference" and ours:
+            best, row = min(ours, key=lambda one: one[0])
+            enlarged = " (which enlarges it to 768)" if size == "512" else ""
+            how = f"{row['title']}, {row['subject']['dtype']}, {row['subject']['attention']}"
+            times = f"On {subject['device']} at {size}: {theirs['seconds'] / best:.2f} times as fast as the reference"
+            sentences.append(f"{times} in {subject['dtype']}{enlarged}: {how}.")
     return sentences
 
 
@@ -176,12 +158,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--devices", nargs="+", default=devices, help="default: both; what is not there is empty")
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES_PX), default=list(SIZES_PX))
     parser.add_argument("--limit", type=float, default=120.0, help="seconds that one photo may take (default 120)")
-    parser.add_argument("--agreement", action="store_true", help="compare precisions and attention on the CPU, too")
     parser.add_argument("--tiny", action="store_true", help="networks with few channels: a try of the command itself")
     parser.add_argument("--out", type=Path, help="where to write the numbers (default: benchmarks/results/<machine>)")
     given = parser.parse_args(arguments)
     sizes = {name: SIZES_PX[name] for name in SIZES_PX if name in given.sizes}
-    results = measure(given.devices, sizes, given.limit, given.tiny, given.agreement)
+    results = measure(given.devices, sizes, given.limit, given.tiny)
     print(table(results))
     out = given.out or RESULTS_FOLDER / file_name(results)
     if given.out or not given.tiny:

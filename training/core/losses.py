@@ -22,7 +22,7 @@ def squared(output: Tensor, target: Tensor) -> Tensor:
 
 
 def gradient(output: Tensor, target: Tensor) -> Tensor:
-    """Return the L1 between differences of neighbouring pixels: people notice the edges that are left of a reflection."""
+    """Return the L1 between differences of neighbouring pixels: people notice edges that are left of a reflection."""
     return _edges(output - target)
 
 
