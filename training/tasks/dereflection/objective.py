@@ -137,7 +137,8 @@ class LatentObjective(PictureObjective):
     def terms(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of each sample (B), and the mean of each term."""
         with torch.no_grad():
-            latent, clean = self._latent(batch["input"]), self._latent(batch["target"])
+            photo = batch["input"].contiguous(memory_format=torch.channels_last)
+            latent, clean = self._latent(photo), self._latent(batch["target"])
         return self.weigh(self.network.step(latent), clean.float(), batch)
 
     def _latent(self, picture: Tensor) -> Tensor:
