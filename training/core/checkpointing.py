@@ -1,5 +1,7 @@
 """Atomic checkpoints of a run, of which the newest are kept, and the settings that a resumed run must share."""
 
+from __future__ import annotations
+
 import json
 import shutil
 from pathlib import Path
@@ -14,9 +16,19 @@ from training.core.files import replace_file
 SETTINGS = "settings.json"
 # What may change when a run goes on: it has no part in the weights.
 FREE_SETTINGS = (
-    "out", "init_from", "micro_batch", "gradient_checkpointing", "keep", "checkpoint_every", "export_every", "workers",
-    "validate_every", "validation_samples", "log_every", "trackers",
-)  # fmt: skip
+    "out",
+    "init_from",
+    "micro_batch",
+    "gradient_checkpointing",
+    "keep",
+    "checkpoint_every",
+    "export_every",
+    "workers",
+    "validate_every",
+    "validation_samples",
+    "log_every",
+    "trackers",
+)
 
 
 def settings_of(config: RunConfig, lineage: dict[str, str] | None) -> dict[str, Any]:
@@ -35,7 +47,7 @@ def write_settings(out: Path, settings: dict[str, Any]) -> None:
 
 
 def check_settings(out: Path, settings: dict[str, Any]) -> None:
-    """Raise ValueError, naming what differs, where ``out`` holds checkpoints of a run of other or unknown settings."""
+    """ValueError, naming what differs, where ``out`` holds checkpoints of a run of other or unknown settings."""
     if not (out / SETTINGS).is_file():
         raise ValueError(f"{out} holds checkpoints without the settings of their run ({SETTINGS}): remove that folder.")
     before = json.loads((out / SETTINGS).read_text())
@@ -61,7 +73,7 @@ def checkpoint_folder(out: Path, step: int) -> Path:
 
 
 def list_checkpoints(out: Path) -> list[tuple[int, Path]]:
-    """List step and folder of every whole checkpoint, oldest first."""
+    """(step, folder) of every whole checkpoint, oldest first."""
     found = (out / "checkpoints").glob("step-*") if (out / "checkpoints").is_dir() else iter(())
     return sorted((int(p.name[5:]), p) for p in found if p.name[5:].isdigit())
 
