@@ -7,45 +7,37 @@
 loading of the model. Memory includes Python and all libraries. Prints one line of JSON.
 """
 
-from __future__ import annotations
-
-import argparse
 import json
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from models.runtime import peak_memory_mb
+from training.core.command import Command
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def through_pipeline(photo: Path, model: str, dtype: str | None = None) -> float:
+def through_pipeline(photo: Path, model: str, dtype: str | None) -> float:
     """Return the seconds of the first call of a pipeline on the CPU. ``model``: id in the catalog, or a folder."""
-    from training.evaluation.protocol import read_picture
+    from training.data.photos import read_picture
     from training.evaluation.restorer import load_restorer
 
-    restorer = load_restorer(model, device="cpu", dtype=dtype)
-    return restorer(read_picture(photo)).seconds
+    return load_restorer(model, device="cpu", dtype=dtype)(read_picture(photo)).seconds
 
 
-def through_host(photo: Path, model: str, dtype: str | None = None) -> float:
-    """Return the seconds from file to restored PNG, with loading; the app chooses the precision.
-
-    Raises SystemExit if ``dtype`` is given.
-    """
+def through_host(photo: Path, model: str) -> float:
+    """Return the seconds from file to restored PNG, with loading; the app chooses the precision."""
     from models.catalog import Catalog
     from plugins.host.run import Host
     from plugins.registry import Registry
 
-    if dtype is not None:
-        raise SystemExit("--dtype is for --through pipeline: the app chooses its precision itself.")
     registry, task = Registry.discover(), Catalog.load().get(model).task
     step = next(loaded.manifest.id for loaded in registry.restorers() if loaded.manifest.task == task)
     host = Host(registry)
@@ -55,21 +47,6 @@ def through_host(photo: Path, model: str, dtype: str | None = None) -> float:
         return time.perf_counter() - begin
 
 
-MEASUREMENTS: dict[str, Callable[[Path, str, str | None], float]] = {
-    "pipeline": through_pipeline,
-    "host": through_host,
-}
-
-
-def measure(photo: Path, model: str, through: str, dtype: str | None = None) -> dict[str, Any]:
-    """Measure in this process, whose peak memory counts from its start: call it in a fresh one only."""
-    seconds = MEASUREMENTS[through](photo, model, dtype)
-    with Image.open(photo) as picture:
-        size = picture.size
-    result = {"through": through, "width": size[0], "height": size[1], "megapixels": size[0] * size[1] / 1e6}
-    return result | {"seconds": seconds, "peak_memory_mb": peak_memory_mb("cpu")}
-
-
 def measure_apart(photo: Path, model: str, through: str, dtype: str | None = None) -> dict[str, Any]:
     """Measure in a fresh process. Raises RuntimeError with the process's error output."""
     command = [sys.executable, "-m", "benchmarks.large", "--photo", str(photo.resolve()), "--model", model]
@@ -77,19 +54,27 @@ def measure_apart(photo: Path, model: str, through: str, dtype: str | None = Non
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"Measuring through the {through} failed:\n{done.stderr[-2000:]}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.large", description="One large photo, measured.")
+    """Measure in this process, whose peak memory counts from its start."""
+    parser = Command(__doc__)
     parser.add_argument("--photo", required=True, type=Path)
     parser.add_argument("--model", required=True, help="id in the catalog, or (pipeline only) a folder")
-    parser.add_argument("--through", choices=sorted(MEASUREMENTS), default="pipeline")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="by default what the app would choose")
+    parser.add_argument("--through", choices=("host", "pipeline"), default="pipeline")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="of the pipeline (default: as the app)")
     given = parser.parse_args(arguments)
-    print(json.dumps(measure(given.photo, given.model, given.through, given.dtype)))
+    if given.through == "host" and given.dtype:
+        parser.error("--dtype is for --through pipeline: the app chooses its precision itself.")
+    with parser.reporting(), Image.open(given.photo) as picture:
+        width, height = picture.size
+        if given.through == "host":
+            seconds = through_host(given.photo, given.model)
+        else:
+            seconds = through_pipeline(given.photo, given.model, given.dtype)
+    result = {"through": given.through, "width": width, "height": height, "megapixels": width * height / 1e6}
+    print(json.dumps(result | {"seconds": seconds, "peak_memory_mb": peak_memory_mb("cpu")}))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ Written from the paper, with the layout of its width-32 GoPro model: encoder 1, 
 17.1 M parameters. Weights stay random, since only the time matters.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch.nn.functional as F

@@ -4,8 +4,6 @@ It is written on plain diffusers classes, without code of ``models``: nothing is
 layout, kernels and precision are diffusers' defaults.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,21 +31,8 @@ class ReferenceDAI(nn.Module):
             nn.ModuleDict({"conv": nn.Conv2d(width, wider, 1)})
             for width, wider in zip(widths, [*widths[1:], widths[-1]], strict=True)
         )
+        self.prompt_embedding: Tensor
         self.register_buffer("prompt_embedding", torch.randn(*configs["prompt_embedding"]))
-
-    def load_parts(self, weights: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Load the weights of the four parts and ``prompt_embedding``; parameters that are not used may be missing.
-
-        Raises ValueError if other keys are missing or unknown.
-        """
-        unused = ("controlnet_", "encoder.mid_block", "encoder.conv_norm_out", "encoder.conv_out", "quant_conv")
-        for name in ("vae", "unet", "controlnet", "vae_2"):
-            missing, unexpected = getattr(self, name).load_state_dict(weights[name], strict=False)
-            passed_over = unused if name in ("controlnet", "vae_2") else ()
-            wrong = [key for key in missing if not key.startswith(passed_over)] + unexpected
-            if wrong:
-                raise ValueError(f"The weights of {name} do not fit: {wrong[0]} and {len(wrong) - 1} more.")
-        self.prompt_embedding = weights["prompt_embedding"]["prompt_embedding"]
 
     def forward(self, photo: Tensor, processing_resolution: int | None = None) -> Tensor:
         """Restore a photo, B x 3 x H x W in [0, 1]; return the same shape, unclamped.

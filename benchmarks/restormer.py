@@ -5,8 +5,6 @@ heads 1, 2, 4, 8, expansion 2.66, norms with bias, as for deblurring and deraini
 the time matters.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -3,24 +3,22 @@
 On a CPU the peak memory of the process is reported, and running out of memory ends this process only.
 """
 
-from __future__ import annotations
-
 import json
 import resource
 import statistics
 import sys
-import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
+import psutil
 
 from benchmarks.speed import sample_photo
-from benchmarks.subjects import Subject, build, call_of, pipeline_of
-from models.runtime import peak_memory_mb, reset_peak, synchronize, use_threads
+from benchmarks.subjects import Subject, build, call_of
+from models.runtime import peak_memory_mb, reset_peak, seconds, use_threads
 from models.tiles import is_out_of_memory
+from training.evaluation.protocol import as_float
 
 EXPECTED_RATE_SHARE = 0.3  # of the matrix rate, to estimate the time of the first size
 MAX_TIMED_RUNS = 5
@@ -41,13 +39,13 @@ def measure(subject: Subject, sizes: Sequence[dict[str, Any]], rate: float, limi
         if expected > limit:
             yield result | {"reason": f"would take about {expected:.0f} s a photo (limit {limit:.0f} s)"}
             continue
-        photo = sample_photo(size["width"], size["height"]).astype(np.float32) / np.float32(255)
+        photo = as_float(sample_photo(size["width"], size["height"]))
         try:
             reset_peak(subject.device)
-            times = [_timed(call, photo, subject.device)]
+            times = [seconds(partial(call, photo), subject.device, runs=1, warmup=0)]
             # The first call includes caching and compiling, so it counts only if it is the only one.
             while times[0] < SINGLE_RUN_S and len(times) <= MAX_TIMED_RUNS:
-                times.append(_timed(call, photo, subject.device))
+                times.append(seconds(partial(call, photo), subject.device, runs=1, warmup=0))
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -64,50 +62,19 @@ def measure(subject: Subject, sizes: Sequence[dict[str, Any]], rate: float, limi
         }
 
 
-def agreement(subject: Subject, side: int = 512) -> dict[str, Any]:
-    """Compare the full tier in bfloat16 to float32 (PSNR) and xformers to SDPA (relative error), with equal weights."""
-    photo = sample_photo(side, side).astype(np.float32) / np.float32(255)
-    network = build(Subject("full", "float32", device=subject.device, tiny=subject.tiny))
-    wanted = pipeline_of(Subject("full", device=subject.device), network)(photo).image
-    found: dict[str, Any] = {"side": side}
-    try:
-        other = pipeline_of(Subject("full", attention="xformers", device=subject.device), network)(photo).image
-        found["xformers_relative_error"] = float(np.linalg.norm(other - wanted) / np.linalg.norm(wanted))
-    except (ImportError, NotImplementedError, RuntimeError) as error:
-        found["xformers"] = f"does not run here ({type(error).__name__})"
-    half = pipeline_of(Subject("full", device=subject.device), network.to(torch.bfloat16))(photo).image
-    found["bfloat16_psnr_db"] = float(-10 * np.log10(np.mean((half.astype(float) - wanted) ** 2) + 1e-12))
-    return found
-
-
-def _timed(call: Any, photo: np.ndarray, device: str) -> float:
-    synchronize(device)
-    begin = time.perf_counter()
-    call(photo)
-    synchronize(device)
-    return time.perf_counter() - begin
-
-
 def available_memory() -> float:
-    """Return the memory in MB that a process can still allocate; infinity where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) / 1e3 for line in lines if line.startswith("MemAvailable:"))
-        limit = Path("/sys/fs/cgroup/memory.max")
-        if limit.is_file() and limit.read_text().strip() != "max":
-            used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-            free = min(free, (int(limit.read_text()) - used) / 1e6)
-    except (OSError, StopIteration, ValueError):
-        return float("inf")
+    """Return the memory in MB that a process can still allocate, within the limit of its control group."""
+    free = psutil.virtual_memory().available / 1e6
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.is_file() and (most := limit.read_text().strip()) != "max":
+        free = min(free, (int(most) - int(limit.with_name("memory.current").read_text())) / 1e6)
     return free
 
 
 def hold_memory(share: float = 0.85) -> None:
     """Limit the memory of this process to ``share`` of what is available, so that other programs are not killed."""
-    free = available_memory()
-    if free != float("inf"):
-        most = resource.getrlimit(resource.RLIMIT_DATA)[1]
-        resource.setrlimit(resource.RLIMIT_DATA, (int(share * free * 1e6), most))
+    most = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (int(share * available_memory() * 1e6), most))
 
 
 def main() -> None:
@@ -117,9 +84,6 @@ def main() -> None:
     use_threads()
     if subject.device == "cpu":
         hold_memory()
-    if given.get("agreement"):
-        print(json.dumps(agreement(subject, given["side"])), flush=True)
-        return
     for result in measure(subject, given["sizes"], given["rate"], given["limit"]):
         print(json.dumps(result), flush=True)
 

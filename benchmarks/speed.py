@@ -11,24 +11,30 @@
 Nothing else should run meanwhile; the load at the start is printed with the table.
 """
 
-from __future__ import annotations
-
-import argparse
 import json
 import os
+import socket
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
+import torch
 from PIL import Image
 
-from benchmarks.large import measure_apart
-from benchmarks.start import app_start_seconds
+from benchmarks.large import ROOT, measure_apart
+from benchmarks.subjects import Call, Subject, build, call_of
 from models.runtime import cpu_name
+from training.core.command import Command
+from training.evaluation.protocol import as_float
+from training.evaluation.restorer import load_restorer
+from training.evaluation.tables import table as format_table
 
 PARTS = ("512", "12mp", "start", "guide")
 TARGETS = {
@@ -38,10 +44,11 @@ TARGETS = {
     "guide": "together at most 0.2 s",
 }
 GUIDE_MODEL = "semantics-small"
-Call = Callable[[np.ndarray], Any]
 
 
-def side_by_side(calls: dict[str, Call], photo: np.ndarray, runs: int = 9, warmup: int = 2) -> dict[str, list[float]]:
+def side_by_side(
+    calls: Mapping[str, Callable[[np.ndarray], Any]], photo: np.ndarray, runs: int = 9, warmup: int = 2
+) -> dict[str, list[float]]:
     """Return the seconds of each call on a photo, measured alternately so that other load affects all alike."""
     for _ in range(warmup):
         for call in calls.values():
@@ -55,25 +62,10 @@ def side_by_side(calls: dict[str, Call], photo: np.ndarray, runs: int = 9, warmu
     return seconds
 
 
-def nafnet_call(dtype: str, width: int = 32) -> Call:
-    """Return NAFNet as a function of float32 H x W x 3 arrays, as pipelines are."""
-    import torch
-
-    from benchmarks.nafnet import NAFNet
-
-    torch.manual_seed(0)
-    precision = getattr(torch, dtype)
-    network = NAFNet(width).eval().requires_grad_(False).to(precision)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    @torch.inference_mode()
-    def call(photo: np.ndarray) -> np.ndarray:
-        tensor = torch.from_numpy(photo).permute(2, 0, 1)[None].to(precision)
-        output = network(tensor.contiguous(memory_format=torch.channels_last))
-        result: np.ndarray = output.float().clamp(0, 1)[0].permute(1, 2, 0).numpy()
-        return result
-
-    return call
+def nafnet_call(dtype: str, tiny: bool = False) -> Call:
+    """Return NAFNet with random weights as a function of float32 H x W x 3 arrays, as pipelines are."""
+    subject = Subject("nafnet", dtype, tiny=tiny)
+    return call_of(subject, build(subject))
 
 
 def sample_photo(width: int, height: int) -> np.ndarray:
@@ -86,13 +78,9 @@ def sample_photo(width: int, height: int) -> np.ndarray:
 
 def measure_small(model: str, dtype: str | None, runs: int) -> dict[str, Any]:
     """Measure the row for 512x512."""
-    import torch
-
-    from training.evaluation.restorer import load_restorer
-
     restorer = load_restorer(model, device="cpu", dtype=dtype)
     precision = restorer.identity["dtype"]
-    photo = sample_photo(512, 512).astype(np.float32) / np.float32(255)
+    photo = as_float(sample_photo(512, 512))
     seconds = side_by_side({"pipeline": restorer.pipeline, "nafnet": nafnet_call(precision)}, photo, runs)
     result: dict[str, Any] = {"dtype": precision, "threads": torch.get_num_threads(), "runs": runs}
     for name, values in seconds.items():
@@ -113,13 +101,10 @@ def measure_guide(model: str, dtype: str | None, runs: int) -> dict[str, Any]:
     """Return median seconds of the guide, warm, by photo size, and what tags add to a guided restorer at 512x512."""
     from models import hub
     from models.semantics.pipeline import SemanticsPipeline
-    from training.evaluation.restorer import load_restorer
 
     guide = SemanticsPipeline.from_pretrained(hub.locate(GUIDE_MODEL)[0])
     result: dict[str, Any] = {"guide": GUIDE_MODEL, "seconds": {}}
-    small, large = (
-        sample_photo(width, height).astype(np.float32) / np.float32(255) for width, height in ((512, 512), (4000, 3000))
-    )
+    small, large = (as_float(sample_photo(*size)) for size in ((512, 512), (4000, 3000)))
     for photo in (small, large):
         size = f"{photo.shape[1]}x{photo.shape[0]}"
         result["seconds"][size] = statistics.median(side_by_side({"guide": guide}, photo, runs)["guide"])
@@ -129,6 +114,55 @@ def measure_guide(model: str, dtype: str | None, runs: int) -> dict[str, Any]:
         seconds = side_by_side({"with": lambda p: pipeline(p, tags=tags), "without": pipeline}, small, runs)
         result["added"] = statistics.median(a - b for a, b in zip(seconds["with"], seconds["without"], strict=True))
     return result
+
+
+def start_seconds(command: Sequence[str], url: str, port: int, timeout: float = 120.0) -> float:
+    """Start ``command`` with GRADIO_SERVER_PORT set, request ``url`` until it answers 200, and stop the process.
+
+    Raises RuntimeError with the last output of the process if it ends first or after ``timeout`` seconds.
+    """
+    environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"}
+    with tempfile.TemporaryFile() as log:
+        begin = time.perf_counter()
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            why = f"{url} did not answer within {timeout:.0f} s"
+            while time.perf_counter() - begin < timeout:
+                if _answers(url):
+                    return time.perf_counter() - begin
+                if process.poll() is not None:
+                    why = f"The server ended with code {process.returncode}"
+                    break
+                time.sleep(0.05)
+            log.seek(0)
+            raise RuntimeError(f"{why}:\n{log.read().decode(errors='replace')[-2000:]}")
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def app_start_seconds() -> float:
+    """Return the seconds from start to answer of the app, on a free port."""
+    port = free_port()
+    return start_seconds([sys.executable, "app.py"], f"http://127.0.0.1:{port}/", port)
+
+
+def free_port() -> int:
+    """Return a free port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).status_code == 200  # a proxy would not reach this machine
+    except httpx.HTTPError:
+        return False
 
 
 def machine() -> dict[str, Any]:
@@ -141,34 +175,28 @@ def table(results: dict[str, Any]) -> str:
     """Format the results as a Markdown table."""
     where = results["machine"]
     lines = [f"{results['model']} on {where['cpu']}, {where['cpus']} CPUs, load {where['load']} at the start.", ""]
-    lines += ["| what | measured | bar |", "|---|---|---|"]
-    if "512" in results:
-        small = results["512"]
+    rows = []
+    if small := results.get("512"):
         ours, theirs = small["pipeline"], small["nafnet"]
-        lines.append(
-            f"| 512x512, warm, {small['dtype']}, {small['threads']} threads, median of {small['runs']} "
-            f"| {ours['median']:.3f} s (least {ours['least']:.3f}); NAFNet-32 {theirs['median']:.3f} s "
-            f"(least {theirs['least']:.3f}) | {TARGETS['512']} |"
-        )
+        what = f"512x512, warm, {small['dtype']}, {small['threads']} threads, median of {small['runs']}"
+        times = f"{ours['median']:.3f} s (least {ours['least']:.3f}); NAFNet-32 {theirs['median']:.3f} s"
+        rows.append((what, f"{times} (least {theirs['least']:.3f})", TARGETS["512"]))
     for large in results.get("12mp", []):
-        lines.append(
-            f"| {large['megapixels']:.0f} megapixels through the {large['through']}, fresh process "
-            f"| {large['seconds']:.1f} s, {large['peak_memory_mb']:.0f} MB | {TARGETS['12mp']} |"
-        )
+        what = f"{large['megapixels']:.0f} megapixels through the {large['through']}, fresh process"
+        rows.append((what, f"{large['seconds']:.1f} s, {large['peak_memory_mb']:.0f} MB", TARGETS["12mp"]))
     if "start" in results:
         seconds = ", ".join(f"{value:.1f}" for value in results["start"])
-        lines.append(f"| process start to page answering | {seconds} s | {TARGETS['start']} |")
-    if "guide" in results:
-        found = results["guide"]
+        rows.append(("process start to page answering", f"{seconds} s", TARGETS["start"]))
+    if found := results.get("guide"):
         seconds = ", ".join(f"{value:.3f} s at {size}" for size, value in found["seconds"].items())
         added = f"; tags add {found['added']:.3f} s to the restorer at 512x512" if "added" in found else ""
-        lines.append(f"| {found['guide']}, warm | {seconds}{added} | {TARGETS['guide']} |")
-    return "\n".join(lines) + "\n"
+        rows.append((f"{found['guide']}, warm", seconds + added, TARGETS["guide"]))
+    return "\n".join([*lines, *format_table(("what", "measured", "bar"), rows)]) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description="The performance table.")
+    parser = Command(__doc__)
     parser.add_argument("--model", default="dereflection-small", help="id in the catalog, or a folder")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="by default what the app would choose")
     parser.add_argument("--runs", type=int, default=9, help="timed calls at 512x512")

@@ -1,19 +1,17 @@
 """The networks that the table compares, as functions of float32 H x W x 3 arrays."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.nafnet import NAFNet
-from benchmarks.rate import count_operations
 from benchmarks.reference_dai import ReferenceDAI
 from benchmarks.restormer import Restormer
 from models.dereflection.full import OVERVIEW_PX
@@ -21,28 +19,28 @@ from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.published import random_network, stable_diffusion_2_1
 from models.dereflection.small import SmallDereflection
 from models.dereflection.tuning import use_attention
+from models.images import to_array
 from models.runtime import compile_blocks
 
 Call = Callable[[np.ndarray], np.ndarray]
-TINY_CONFIGS = {
+TINY_CONFIGS = {  # the full tier with few channels, to try the commands
     "vae": {
-        "down_block_types": ["DownEncoderBlock2D"] * 4,
-        "up_block_types": ["UpDecoderBlock2D"] * 4,
-        "block_out_channels": [8, 16, 16, 16],
-        "norm_num_groups": 4,
-        "layers_per_block": 1,
+        "down_block_types": ["DownEncoderBlock2D"] * 4, "up_block_types": ["UpDecoderBlock2D"] * 4,
+        "block_out_channels": [8, 16, 16, 16], "norm_num_groups": 4, "layers_per_block": 1,
     },
     "unet": {
-        "block_out_channels": [16, 16, 32, 32],
-        "layers_per_block": 1,
-        "norm_num_groups": 4,
-        "attention_head_dim": [1, 2, 2, 2],
-        "cross_attention_dim": 16,
-        "use_linear_projection": True,
+        "block_out_channels": [16, 16, 32, 32], "layers_per_block": 1, "norm_num_groups": 4,
+        "attention_head_dim": [1, 2, 2, 2], "cross_attention_dim": 16, "use_linear_projection": True,
     },
     "prompt_embedding": [1, 7, 16],
+}  # fmt: skip
+TITLES = {
+    "full": "Limpid, full",
+    "small": "Limpid, small",
+    "reference": "DAI's reference forward",
+    "nafnet": "NAFNet, width 32",
+    "restormer": "Restormer",
 }
-"""Configurations of the full tier with few channels, for tests."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +58,6 @@ class Subject:
     def title(self) -> str:
         """Name shown in the table."""
         return TITLES[self.network] + (", compiled" if self.compile else "")
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON values."""
-        return asdict(self)
-
-
-TITLES = {
-    "full": "Limpid, full",
-    "small": "Limpid, small",
-    "reference": "DAI's reference forward",
-    "nafnet": "NAFNet, width 32",
-    "restormer": "Restormer",
-}
 
 
 def configs(subject: Subject) -> Mapping[str, Any]:
@@ -128,9 +113,7 @@ def call_of(subject: Subject, network: nn.Module) -> Call:
         tensor = torch.from_numpy(photo).permute(2, 0, 1)[None].to(subject.device)
         if subject.network != "reference":  # which casts after resizing
             tensor = tensor.to(dtype).contiguous(memory_format=torch.channels_last)
-        output = network(tensor).float().clamp(0, 1)[0].permute(1, 2, 0)
-        result: np.ndarray = output.cpu().numpy()
-        return result
+        return to_array(network(tensor).float().clamp(0, 1))
 
     return call
 
@@ -182,3 +165,13 @@ def _twice(call: Callable[[], object]) -> int:
     """Count the FLOP of the second call, which uses what the first one cached."""
     call()
     return count_operations(call)
+
+
+def count_operations(call: Callable[[], object]) -> int:
+    """Count the FLOP of ``call`` in matrix products, convolutions and attention; a multiply-add counts as two.
+
+    With all tensors on the device "meta" nothing is computed.
+    """
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return int(counter.get_total_flops())

@@ -7,24 +7,23 @@ Each network runs in a process of its own, one after the other, on the same phot
 table gives the reason. Weights are random. `python -m benchmarks.speed` measures the app (start, file to file).
 """
 
-from __future__ import annotations
-
-import argparse
 import json
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.rate import matrix_rate
 from benchmarks.speed import machine
 from benchmarks.subjects import Subject, operations
 from models.dereflection.tuning import FUSED, PLAIN, XFORMERS
+from models.runtime import seconds
+from training.core.command import Command
+from training.evaluation.tables import table as format_table
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS_FOLDER = ROOT / "benchmarks" / "results"
@@ -34,59 +33,55 @@ BUILD_GRACE_S = 300.0  # for building a network, in addition to the limit
 
 def subjects(device: str, tiny: bool = False) -> list[Subject]:
     """Return the rows of a device."""
+    both = ("float32", "bfloat16")
     if device == "cpu":
-        both = ("float32", "bfloat16")
-        return [
-            *[Subject("nafnet", dtype, device=device, tiny=tiny) for dtype in both],
-            *[Subject("restormer", dtype, device=device, tiny=tiny) for dtype in both],
-            *[Subject("small", dtype, device=device, tiny=tiny) for dtype in both],
-            *[Subject("reference", dtype, device=device, tiny=tiny) for dtype in both],
-            *[Subject("full", dtype, device=device, tiny=tiny) for dtype in both],
-        ]
-    half = [Subject("full", "bfloat16", way, device=device, tiny=tiny) for way in (PLAIN, FUSED, XFORMERS, "auto")]
+        names = ("nafnet", "restormer", "small", "reference", "full")
+        return [Subject(name, dtype, device=device, tiny=tiny) for name in names for dtype in both]
+    ways = (PLAIN, FUSED, XFORMERS, "auto")
     return [
-        *[Subject("reference", dtype, device=device, tiny=tiny) for dtype in ("float32", "bfloat16")],
+        *[Subject("reference", dtype, device=device, tiny=tiny) for dtype in both],
         Subject("full", "float32", device=device, tiny=tiny),
-        *half,
+        *[Subject("full", "bfloat16", way, device=device, tiny=tiny) for way in ways],
         Subject("full", "bfloat16", "auto", compile=True, device=device, tiny=tiny),
-        *[Subject("small", dtype, device=device, tiny=tiny) for dtype in ("float32", "bfloat16")],
+        *[Subject("small", dtype, device=device, tiny=tiny) for dtype in both],
     ]
+
+
+def matrix_rate(device: str, dtype: torch.dtype, size: int | None = None) -> float:
+    """Return the FLOP/s of the product of two square matrices, the best of three measurements.
+
+    ``size`` defaults to 8192 on a GPU and 2048 on a CPU.
+    """
+    size = size or (2048 if device == "cpu" else 8192)
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    return 2 * size**3 / min(seconds(lambda: a @ b, device, runs=3, warmup=1) for _ in range(3))
 
 
 def run(subject: Subject, sizes: dict[str, tuple[int, int]], rate: float, limit: float) -> dict[str, dict[str, Any]]:
     """Measure a subject in a fresh process; return a result, or the reason for none, by name of the size."""
-    asked = [
-        {"width": width, "height": height, "operations": operations(subject, width, height)}
-        for width, height in sizes.values()
-    ]
-    work = json.dumps({"subject": subject.as_dict(), "sizes": asked, "rate": rate, "limit": limit})
+    asked = [{"width": w, "height": h, "operations": operations(subject, w, h)} for w, h in sizes.values()]
+    work = json.dumps({"subject": asdict(subject), "sizes": asked, "rate": rate, "limit": limit})
     command = [sys.executable, "-m", "benchmarks.rows", work]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    timer = threading.Timer(BUILD_GRACE_S + 7 * limit * len(sizes), process.kill)
-    timer.start()
-    try:
-        out, err = process.communicate()
-    finally:
-        timer.cancel()
-        if process.poll() is None:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            out, err = process.communicate(timeout=BUILD_GRACE_S + 7 * limit * len(sizes))
+        except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            out, err = process.communicate()
     results = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
     last = (err.strip().splitlines() or ["no reason was given"])[-1][:160]
-    why = {0: "smaller ones ran out of memory"}.get(process.returncode, f"the process ended ({last})")
+    why = "the process ended (" + last + ")" if process.returncode else "smaller ones ran out of memory"
     missing = [asked[n] | {"reason": why} for n in range(len(results), len(asked))]
     return dict(zip(sizes, results + missing, strict=True))
 
 
-def measure(
-    devices: Sequence[str], sizes: dict[str, tuple[int, int]], limit: float, tiny: bool = False, check: bool = False
-) -> dict[str, Any]:
-    """Measure the whole table. ``check``: compare precisions and attention on the CPU, too (see `rows.agreement`)."""
+def measure(devices: Sequence[str], sizes: dict[str, tuple[int, int]], limit: float, tiny: bool) -> dict[str, Any]:
+    """Measure the whole table."""
     results: dict[str, Any] = {"machine": machine() | devices_here(), "limit": limit, "rates": {}, "rows": []}
     for device in devices:
         there = device == "cpu" or torch.cuda.is_available()
         for subject in subjects(device, tiny):
-            row: dict[str, Any] = {"subject": subject.as_dict(), "title": subject.title}
+            row: dict[str, Any] = {"subject": asdict(subject), "title": subject.title}
             if there:
                 key = f"{device} {subject.dtype}"
                 if key not in results["rates"]:
@@ -97,21 +92,8 @@ def measure(
                 row["sizes"] = {name: {"reason": "there is no GPU here"} for name in sizes}
             results["rows"].append(row)
             print(f"{row['title']}, {subject.dtype}, {subject.attention}: done", file=sys.stderr, flush=True)
-        if there and (check or device != "cpu"):
-            results.setdefault("agreement", {})[device] = agreement(device, tiny)
     results["machine"]["load_at_the_end"] = machine()["load"]
     return results
-
-
-def agreement(device: str, tiny: bool) -> dict[str, Any]:
-    """Run `rows.agreement` in a fresh process."""
-    subject = Subject("full", device=device, tiny=tiny)
-    work = json.dumps({"subject": subject.as_dict(), "agreement": True, "side": 96 if tiny else 512})
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.rows", work], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 def devices_here() -> dict[str, Any]:
@@ -127,44 +109,38 @@ def table(results: dict[str, Any]) -> str:
     lines = [f"{where['cpu']}, {where['cpus']} CPUs (load {where['load']} at the start), {name}.", ""]
     for key, rate in results["rates"].items():
         lines.append(f"Matrix products, {key}: {rate / 1e12:.2f} TFLOP/s.")
-    lines += ["", "| what | device | precision | attention | size | seconds | peak MB | TFLOP | of the matrix rate |"]
-    lines.append("|---|---|---|---|---|---|---|---|---|")
+    rows = []
     for row in results["rows"]:
-        subject = row["subject"]
-        start = f"| {row['title']} | {subject['device']} | {subject['dtype']} | {subject['attention']} "
+        start = row["title"], *(row["subject"][key] for key in ("device", "dtype", "attention"))
         for size, found in row["sizes"].items():
             work = f"{found['operations'] / 1e12:.2f}" if "operations" in found else ""
+            figures = (found.get("reason", ""), "", work, "")
             if "seconds" in found:
-                figures = f"{found['seconds']:.3f} | {found['peak_memory_mb']:.0f} | {work} | {found['rate_share']:.0%}"
-            else:
-                figures = f"{found['reason']} | | {work} | "
-            lines.append(f"{start}| {size} | {figures} |")
-    lines += ["", *comparisons(results)]
-    for device, found in results.get("agreement", {}).items():
-        lines.append(f"On {device}, same weights: " + ", ".join(f"{k} {v}" for k, v in found.items()) + ".")
+                share = f"{found['rate_share']:.0%}"
+                figures = f"{found['seconds']:.3f}", f"{found['peak_memory_mb']:.0f}", work, share
+            rows.append((*start, size, *figures))
+    columns = "what", "device", "precision", "attention", "size", "seconds", "peak MB", "TFLOP", "of the matrix rate"
+    lines += ["", *format_table(columns, rows), "", *comparisons(results)]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def comparisons(results: dict[str, Any]) -> list[str]:
     """Return sentences on the speed of the full tier relative to the reference, by device and size."""
     sentences = []
-    for device in dict.fromkeys(row["subject"]["device"] for row in results["rows"]):
-        rows = [row for row in results["rows"] if row["subject"]["device"] == device]
-        for reference in (row for row in rows if row["subject"]["network"] == "reference"):
-            for size, theirs in reference["sizes"].items():
-                ours = [
-                    (row["sizes"][size]["seconds"], row)
-                    for row in rows
-                    if row["subject"]["network"] == "full" and "seconds" in row["sizes"][size]
-                ]
-                if "seconds" in theirs and ours:
-                    seconds, row = min(ours, key=lambda one: one[0])
-                    enlarged = " (which enlarges it to 768)" if size == "512" else ""
-                    how = f"{row['title']}, {row['subject']['dtype']}, {row['subject']['attention']}"
-                    sentences.append(
-                        f"On {device} at {size}: {theirs['seconds'] / seconds:.2f} times as fast as the reference in"
-                        f" {reference['subject']['dtype']}{enlarged}: {how}."
-                    )
+    rows = [(row, size, found) for row in results["rows"] for size, found in row["sizes"].items() if "seconds" in found]
+    for reference, size, theirs in rows:
+        subject = reference["subject"]
+        ours = [
+            (found["seconds"], row)
+            for row, other, found in rows
+            if row["subject"]["network"] == "full" and (row["subject"]["device"], other) == (subject["device"], size)
+        ]
+        if subject["network"] == "reference" and ours:
+            best, row = min(ours, key=lambda one: one[0])
+            enlarged = " (which enlarges it to 768)" if size == "512" else ""
+            how = f"{row['title']}, {row['subject']['dtype']}, {row['subject']['attention']}"
+            times = f"On {subject['device']} at {size}: {theirs['seconds'] / best:.2f} times as fast as the reference"
+            sentences.append(f"{times} in {subject['dtype']}{enlarged}: {how}.")
     return sentences
 
 
@@ -177,18 +153,16 @@ def file_name(results: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.table", description="The performance table.")
-    parser.add_argument(
-        "--devices", nargs="+", default=["cuda", "cpu"], help="default: both; what is not there is empty"
-    )
+    parser = Command(__doc__)
+    devices = ["cuda", "cpu"]
+    parser.add_argument("--devices", nargs="+", default=devices, help="default: both; what is not there is empty")
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES_PX), default=list(SIZES_PX))
     parser.add_argument("--limit", type=float, default=120.0, help="seconds that one photo may take (default 120)")
-    parser.add_argument("--agreement", action="store_true", help="compare precisions and attention on the CPU, too")
     parser.add_argument("--tiny", action="store_true", help="networks with few channels: a try of the command itself")
     parser.add_argument("--out", type=Path, help="where to write the numbers (default: benchmarks/results/<machine>)")
     given = parser.parse_args(arguments)
     sizes = {name: SIZES_PX[name] for name in SIZES_PX if name in given.sizes}
-    results = measure(given.devices, sizes, given.limit, given.tiny, given.agreement)
+    results = measure(given.devices, sizes, given.limit, given.tiny)
     print(table(results))
     out = given.out or RESULTS_FOLDER / file_name(results)
     if given.out or not given.tiny:

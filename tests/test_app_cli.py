@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.start import app_start_seconds
+from benchmarks.speed import app_start_seconds
 from interface import batch, cli
 from interface.service import Service
 from models.hub import Catalog

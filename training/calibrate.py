@@ -8,11 +8,9 @@ out; where there are none, simulated ones. Never test data. Sharp held-out photo
 vote.
 """
 
-from __future__ import annotations
-
-import argparse
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -20,19 +18,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from degradations.real_pairs import match_exposure
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
-from models.errors import ModelError
-from models.integrity import SUMS, find_alteration, read_sums, write_sums
+from models.integrity import write_sums
 from models.loading import rename_options
+from training.core.command import Command
+from training.core.export import finished_run
 from training.core.files import new_folder
-from training.data.pairs import match_pairs
-from training.data.photos import read_photo
-from training.data.sources import split_pairs
+from training.data.pairs import PairStore
 from training.evaluation.metrics import tensor_aligned_psnr, tensor_psnr
+from training.evaluation.tables import table
 from training.tasks.dereflection.config import DataConfig, DereflectionRun
 from training.tasks.dereflection.dataset import Reflections
+from training.tasks.dereflection.held_out import pairs_held_out
 
 RESIDUAL_SCALES = (0.4, 0.55, 0.7, 0.85, 1.0)
 GLOBAL_AFFINE_WEIGHTS = (0.0, 0.5, 1.0)
@@ -46,13 +44,8 @@ Pair = tuple[Tensor, Tensor]  # photo and target at its exposure, 3 x H x W in [
 
 def real_sets(data: DataConfig) -> dict[str, list[Pair]]:
     """Load the held-out real pairs by folder, each target matched to its photo's exposure."""
-    sets = {}
-    for folder in data.pairs:
-        pairs = match_pairs(data.root / folder)
-        if kept := split_pairs(data, folder, pairs, validation=True):
-            shots = [(read_photo(a, SIDE_PX).float() / 255, read_photo(b, SIDE_PX).float() / 255) for a, b in kept]
-            sets[folder] = [(photo, match_exposure(target, photo)) for photo, target in shots]
-    return sets
+    kept = {folder: pairs_held_out(data, data.root, folder) for folder in data.pairs}
+    return {folder: PairStore(pairs, SIDE_PX).exposed() for folder, pairs in kept.items() if pairs}
 
 
 def simulated_set(data: DataConfig, seed: int) -> dict[str, list[Pair]]:
@@ -67,66 +60,49 @@ def simulated_set(data: DataConfig, seed: int) -> dict[str, list[Pair]]:
 
 def sharp_photos(data: DataConfig, seed: int) -> list[Tensor]:
     """Read at most about `SHARP_PHOTOS` held-out sharp photos, 3 x H x W in [0, 1]."""
-    held = Reflections(
-        data.model_copy(update={"pairs": {}, "store_side": SIDE_PX}), seed, validation=True
-    ).photos.photos
+    alone = data.model_copy(update={"pairs": {}, "store_side": SIDE_PX})
+    held = Reflections(alone, seed, validation=True).photos.photos
     return [photo.float() / 255 for photo in held[:: max(1, len(held) // SHARP_PHOTOS)][:SHARP_PHOTOS]]
 
 
-def score(pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]) -> list[dict[str, float]]:
+def score(pipeline: DereflectionPipeline, pairs: list[Pair], sharp: list[Tensor]) -> list[dict[str, float]]:
     """Score every working size, global affine weight and residual scale.
 
     Each gets mean gains in dB over all pairs, and the PSNR of sharp photos compared with themselves.
     """
     network = cast(SmallDereflection, pipeline.network)
     step, own = network.multiple, network.config.working_size
-    sizes = sorted({max(step, round(own * factor / step) * step) for factor in WORKING_SIZE_FACTORS})
-    return [row for size in sizes for row in _score_at(size, pipeline, sets, sharp)]
-
-
-def _score_at(
-    size: int, pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]
-) -> list[dict[str, float]]:
-    none, whole = (_changes(weight, size, pipeline, sets, sharp) for weight in (0.0, 1.0))
     rows = []
-    for weight in GLOBAL_AFFINE_WEIGHTS:  # the maps, and so the change, are linear in it
-        *done, harm = (
-            [(*pictures, a + weight * (b - a)) for (*pictures, a), (*_, b) in zip(*pair_of_sets, strict=True)]
-            for pair_of_sets in zip(none, whole, strict=True)
-        )
-        rows += [{"working_size": size, "global_affine_weight": weight, **row} for row in _score_scales(done, harm)]
+    for size in sorted({max(step, round(own * factor / step) * step) for factor in WORKING_SIZE_FACTORS}):
+        none, whole = (changes(pipeline, [*pairs, *((p, p) for p in sharp)], size, weight) for weight in (0.0, 1.0))
+        for weight in GLOBAL_AFFINE_WEIGHTS:  # the maps, and so the change, are linear in it
+            done = [(a, b, c + weight * (d - c)) for (a, b, c), (_, _, d) in zip(none, whole, strict=True)]
+            for scale in RESIDUAL_SCALES:
+                row = {"working_size": size, "global_affine_weight": weight, "residual_scale": scale}
+                rows.append(row | _figures(done, len(pairs), scale))
     return rows
 
 
-def _changes(
-    weight: float, size: int, pipeline: DereflectionPipeline, sets: dict[str, list[Pair]], sharp: list[Tensor]
-) -> list[list[tuple[Tensor, ...]]]:
-    """Photo, target and change of every pair, by set; last, photo and change of every sharp photo."""
-    cast(SmallDereflection, pipeline.network).register_to_config(
-        residual_scale=1.0, working_size=size, global_affine_weight=weight
-    )
-
-    def change(photo: Tensor) -> Tensor:
-        restored = pipeline(photo.permute(1, 2, 0).numpy()).image
-        return torch.from_numpy(restored).permute(2, 0, 1) - photo
-
-    def thin(*pictures: Tensor) -> tuple[Tensor, ...]:
-        return tuple(x[:, ::MEASURED_STEP_PX, ::MEASURED_STEP_PX] for x in pictures)
-
-    pairs = [[thin(a, b, change(a)) for a, b in pairs] for pairs in sets.values()]
-    return [*pairs, [thin(photo, change(photo)) for photo in sharp]]
+def changes(pipeline: DereflectionPipeline, pairs: list[Pair], size: int, weight: float) -> list[tuple[Tensor, ...]]:
+    """Restore every photo; return photo, target and the change of the photo, on every `MEASURED_STEP_PX`th pixel."""
+    settings = {"residual_scale": 1.0, "working_size": size, "global_affine_weight": weight}
+    cast(SmallDereflection, pipeline.network).register_to_config(**settings)
+    found = []
+    for photo, target in pairs:
+        restored = torch.from_numpy(pipeline(photo.permute(1, 2, 0).numpy()).image).permute(2, 0, 1)
+        found.append(tuple(x[:, ::MEASURED_STEP_PX, ::MEASURED_STEP_PX] for x in (photo, target, restored - photo)))
+    return found
 
 
-def _score_scales(done: list, harm: list) -> list[dict[str, float]]:
-    rows = []
-    for scale in RESIDUAL_SCALES:
-        row = {"residual_scale": scale}
-        for key, measure in (("psnr", tensor_psnr), ("aligned", tensor_aligned_psnr)):
-            gains = [measure(a + scale * d, b) - measure(a, b) for triples in done for a, b, d in triples]
-            row[key] = round(float(np.mean(gains)), 3)
-        kept = [tensor_psnr(photo + scale * d, photo) for photo, d in harm]
-        rows.append(row | {"sharp": round(float(np.mean(kept)), 2), "sharp_least": round(min(kept), 2)})
-    return rows
+def _figures(done: Sequence[tuple[Tensor, ...]], pairs: int, scale: float) -> dict[str, float]:
+    row = {}
+    for key, measure in (("psnr", tensor_psnr), ("aligned", tensor_aligned_psnr)):
+        gains = [
+            measure(photo + scale * change, target) - measure(photo, target) for photo, target, change in done[:pairs]
+        ]
+        row[key] = round(float(np.mean(gains)), 3)
+    kept = [tensor_psnr(photo + scale * change, photo) for photo, _, change in done[pairs:]]
+    return row | {"sharp": round(float(np.mean(kept)), 2), "sharp_least": round(min(kept), 2)}
 
 
 def calibrate(run: Path, out: Path) -> list[dict[str, float]]:
@@ -137,23 +113,20 @@ def calibrate(run: Path, out: Path) -> list[dict[str, float]]:
     Raises:
         ModelError: ``run`` is not finished, or its files were altered.
     """
-    if not (run / "record.json").is_file() or not (run / SUMS).is_file():
-        raise ModelError(f"{run} is no finished run: give the folder 'model' of one (it holds {SUMS}, record.json).")
-    if wrong := find_alteration(run, read_sums(run / SUMS)):
-        raise ModelError(f"The model in {run} is not the one its run wrote: {wrong}.")
-    record = json.loads((run / "record.json").read_text())
+    record = finished_run(run)
     config = DereflectionRun(**record["config"])
     sets = real_sets(config.data) or simulated_set(config.data, config.seed)
     pipeline = DereflectionPipeline.from_pretrained(run)
-    rows = score(pipeline, sets, sharp_photos(config.data, config.seed))
+    pairs = [pair for each in sets.values() for pair in each]
+    rows = score(pipeline, pairs, sharp_photos(config.data, config.seed))
     best = max(rows, key=lambda row: row["psnr"] + row["aligned"])
     with new_folder(out) as partial:
         shutil.copytree(run, partial, dirs_exist_ok=True)
         settings = partial / "network" / "config.json"
         chosen = {key: best[key] for key in ("working_size", "residual_scale", "global_affine_weight")}
         settings.write_text(json.dumps(rename_options(json.loads(settings.read_text())) | chosen, indent=2) + "\n")
-        pairs = {name: len(pairs) for name, pairs in sets.items()}
-        record["calibration"] = {**chosen, "pairs": pairs, "rows": rows}
+        counts = {name: len(each) for name, each in sets.items()}
+        record["calibration"] = {**chosen, "pairs": counts, "rows": rows}
         (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
         write_sums(partial)
     return rows
@@ -161,17 +134,13 @@ def calibrate(run: Path, out: Path) -> list[dict[str, float]]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Command(__doc__)
     parser.add_argument("--run", type=Path, required=True, help="the folder 'model' of a finished run")
     parser.add_argument("--out", type=Path, required=True, help="where the calibrated model goes")
     options = parser.parse_args(arguments)
-    try:
+    with parser.reporting():
         rows = calibrate(options.run, options.out)
-    except ModelError as error:
-        parser.exit(2, f"{error}\n")
-    print("| " + " | ".join(rows[0]) + " |\n" + "|---" * len(rows[0]) + "|")
-    for row in rows:
-        print("| " + " | ".join(f"{value:g}" for value in row.values()) + " |")
+        print("\n".join(table(tuple(rows[0]), [[f"{value:g}" for value in row.values()] for row in rows])))
 
 
 if __name__ == "__main__":

@@ -1,60 +1,32 @@
-"""Scores a model through the code that ships, by the protocol of docs/evaluation.md; makes test sets of blur.
+"""Score a model through the code that ships, by the protocol of docs/evaluation.md, or make test sets of blur.
 
-python -m training.evaluate --model dereflection-small --data pairs/ --out report/
-python -m training.evaluate --model runs/x/model --data sharp_photos/ --no-harm --out report/
-python -m training.evaluate --model dereflection-small --data photos/ --look --out report/
-python -m training.evaluate --model dereflection-small --data photos/ --tiling-check --out report/
-python -m training.evaluate --model dereflection-small --data sharp_photos/ --poses --out report/
-python -m training.evaluate --model runs/x/model --data data/ --held-out --out report/
+    python -m training.evaluate --model dereflection-small --data pairs/ --out report/
 
-python -m training.evaluate --make-blur-test --data sharp_photos/ --kernels kernels/ --out blur-test/
-python -m training.evaluate --model deblur-small --data blur-test/ --sets --worse 0.3 --out report/
-python -m training.evaluate --model deblur-small --data levin09/ --protocol levin09 --linear --worse 0.3 --out report/
+docs/evaluation.md has a command for each mode.
 """
-
-from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.errors import LimpidError
 from models.hub import locate
+from training.core.command import Command
+from training.data.manifest import list_images
+from training.data.pairs import find_pairs
 from training.evaluation.blur_test import make_blur_test
-from training.evaluation.protocol import (
-    NATIVE,
-    PROTOCOLS,
-    SCENE_PATTERN,
-    EvaluationError,
-    find_pairs,
-    find_pictures,
-    flat_name,
-    subsample,
-)
-from training.evaluation.report import write_report
+from training.evaluation.protocol import NATIVE, PROTOCOLS, SCENE_PATTERN, EvaluationError, flat_name, subsample
+from training.evaluation.report import Measured, write_report
 from training.evaluation.restorer import Restorer, load_restorer, with_linear_input
-from training.evaluation.scoring import (
-    WORSE_DB,
-    Measured,
-    check_tiling,
-    fit_affine_baseline,
-    look,
-    measure_harm,
-    score_pairs,
-)
+from training.evaluation.scoring import WORSE_DB, check_tiling, fit_affine_baseline, look, measure_harm, score_pairs
 from training.evaluation.sets import find_sets, join_sets
 from training.tasks.dereflection.held_out import held_out_pairs, measure_held_out
 from training.tasks.dereflection.invariance import measure_poses
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    result = argparse.ArgumentParser(
-        prog="python -m training.evaluate",
-        description="Restore a folder with a model and report how well: table, CSV, JSON, contact sheet.",
-    )
+def parser() -> Command:
+    """Make the parser of the command line."""
+    result = Command(__doc__)
     add = result.add_argument
     add("--model", help="id in the catalog, or a folder written by save_pretrained")
     add("--data", required=True, type=Path, help="folder of input/ and target/, of such folders, or of photos")
@@ -93,25 +65,23 @@ def evaluate(args: argparse.Namespace, restorer: Restorer) -> str:
         return _write(args, restorer, args.data, args.out, _measure(args, restorer))
     measured = {}
     for folder in find_sets(args.data, args.families):
-        measured[folder.name] = _score(args, restorer, folder, args.out / folder.name)
-        _write(args, restorer, folder, args.out / folder.name, measured[folder.name])
+        out = args.out / folder.name
+        measured[folder.name] = _score(args, restorer, folder, out)
+        _write(args, restorer, folder, out, measured[folder.name])
     return _write(args, restorer, args.data, args.out, join_sets(measured))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line. Return the exit code: 0, or 2 with a message on standard error."""
-    args = parser().parse_args(arguments)
-    try:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    command = parser()
+    args = command.parse_args(arguments)
+    with command.reporting():
         if args.make_blur_test:
             print(make_blur_test(args.data, args.out, args.kernels, args.families))
-            return 0
+            return
         if args.model is None:
             raise EvaluationError("There is no model to evaluate: give --model, an id in the catalog or a folder.")
         print(evaluate(args, load_restorer(args.model, args.device, args.dtype)))
-    except LimpidError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
 
 
 def _write(args: argparse.Namespace, restorer: Restorer, data: Path, out: Path, measured: Measured) -> str:
@@ -123,15 +93,10 @@ def _write(args: argparse.Namespace, restorer: Restorer, data: Path, out: Path, 
 
 
 def _score(args: argparse.Namespace, restorer: Restorer, data: Path, out: Path) -> Measured:
-    return score_pairs(
-        restorer,
-        subsample(find_pairs(data), args.limit),
-        PROTOCOLS[args.protocol],
-        out / "predictions",
-        affine_baseline=fit_affine_baseline(args.train_pairs) if args.train_pairs else None,
-        scene_pattern=args.scene_pattern,
-        worse_db=args.worse,
-    )
+    baseline = fit_affine_baseline(args.train_pairs) if args.train_pairs else None
+    pairs, protocol = subsample(find_pairs(data), args.limit), PROTOCOLS[args.protocol]
+    options = {"affine_baseline": baseline, "scene_pattern": args.scene_pattern, "worse_db": args.worse}
+    return score_pairs(restorer, pairs, protocol, out / "predictions", **options)
 
 
 def _measure(args: argparse.Namespace, restorer: Restorer) -> Measured:
@@ -140,9 +105,10 @@ def _measure(args: argparse.Namespace, restorer: Restorer) -> Measured:
         return measure_held_out(restorer, held_out_pairs(locate(args.model)[0], args.data))
     if not (args.no_harm or args.look or args.tiling_check or args.poses):
         return _score(args, restorer, args.data, args.out)
+    files = subsample(list_images(args.data), args.limit)
+    photos = {flat_name(path, args.data): path for path in files}
     if args.poses:
-        return measure_poses(restorer, subsample(find_pictures(args.data), args.limit), args.scenes)
-    photos = {flat_name(path, args.data): path for path in subsample(find_pictures(args.data), args.limit)}
+        return measure_poses(restorer, files, args.scenes)
     if args.no_harm:
         return measure_harm(restorer, photos, predictions, args.scene_pattern)
     if args.look:
@@ -151,4 +117,4 @@ def _measure(args: argparse.Namespace, restorer: Restorer) -> Measured:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

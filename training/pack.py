@@ -11,9 +11,6 @@ zero, and OUT always holds the newest model. The quality of the photos is the be
 ``--mib``.
 """
 
-from __future__ import annotations
-
-import argparse
 import importlib.metadata
 import io
 import json
@@ -31,6 +28,7 @@ from models.errors import LimpidError
 from models.hub import locate
 from models.integrity import write_sums
 from models.loading import pipeline_class
+from training.core.command import Command
 from training.core.export import code_version
 from training.core.files import new_folder
 from training.data.manifest import list_images, manifest_hash
@@ -43,7 +41,8 @@ QUALITIES = (85, 75, 65, 55, 45, 35, 25)  # of AVIF, best first
 PAIR_QUALITY = 80  # few, and what is compared pixel by pixel
 WHEELS = (  # what training needs besides torch, accelerate, safetensors, pillow, numpy and pyyaml
     "diffusers", "requests", "urllib3", "idna", "certifi", "charset-normalizer", "importlib-metadata", "zipp", "regex",
-    "filelock", "pydantic", "pydantic-core", "annotated-types", "typing-inspection", "typing-extensions",
+    "filelock", "natsort", "omegaconf", "pydantic", "pydantic-core", "annotated-types", "typing-inspection",
+    "typing-extensions",
 )  # fmt: skip
 VALIDATION_PHOTOS = 64  # held-out photos that are packed; validation uses no more
 SAMPLED_EVERY = 20  # of so many photos one is encoded to estimate the size of all
@@ -66,7 +65,7 @@ class PackError(LimpidError):
 
 
 def encode(file: Path, side: int, quality: int) -> bytes:
-    """A photo, its shorter side at most ``side`` px, as AVIF (1.3 dB better than WebP of the same size)."""
+    """Encode a photo, its shorter side at most ``side`` px, as AVIF (1.3 dB better than WebP of the same size)."""
     stream = io.BytesIO()
     Image.fromarray(read_photo(file, side).permute(1, 2, 0).numpy()).save(stream, "AVIF", quality=quality, speed=6)
     return stream.getvalue()
@@ -88,7 +87,7 @@ def choose_quality(files: Sequence[Path], side: int, room: int) -> int:
 
 
 def write_photos(files: Sequence[Path], root: Path, out: Path, side: int, quality: int) -> None:
-    """Each photo under the path and the stem it has below ``root``: the split of validation is by name."""
+    """Write each photo under the path and stem it has below ``root``: the split of validation is by name."""
 
     def write(file: Path) -> None:
         target = (out / file.relative_to(root)).with_suffix(".avif")
@@ -100,7 +99,7 @@ def write_photos(files: Sequence[Path], root: Path, out: Path, side: int, qualit
 
 
 def write_model(source: str, out: Path) -> None:
-    """A model, by folder or id, in half precision."""
+    """Write a model, given by folder or id, in half precision."""
     folder, _ = locate(source)
     pipeline_class(folder).from_pretrained(folder).save_pretrained(out, dtype="float16")
     for name in ("record.json", "start.json"):
@@ -172,7 +171,7 @@ def pack(config: DereflectionRun, out: Path, mib: float, wheels: Sequence[str] =
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Command(__doc__)
     parser.add_argument("--config", type=Path, required=True, help="a stage of dereflection")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. minutes=9, batch=64")
     parser.add_argument("--out", type=Path, default=Path("pack"))
@@ -180,11 +179,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--wheels", nargs="*", default=WHEELS, metavar="NAME", help="packages to bring along")
     parser.add_argument("--python", default="3.12", help="the version of Python that the wheels are for")
     options = parser.parse_args(arguments)
-    try:
+    with parser.reporting(ValueError, FileNotFoundError):
         config = load_config(options.config, options.set, DereflectionRun)
         size = pack(config, options.out, options.mib, options.wheels, options.python)
-    except (LimpidError, ValueError, FileNotFoundError) as error:
-        parser.exit(2, f"{error}\n")
     print(f"{options.out}: {size / MIB:.1f} MiB; train it with: bash {options.out}/run.sh OUT")
 
 

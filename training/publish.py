@@ -6,24 +6,26 @@ model card; a contact sheet shows it at work on simulated glass. Every figure in
 With ``--upload`` and ``--upload-space`` (and a token) the checkpoint and the app go to the Hugging Face Hub.
 """
 
-from __future__ import annotations
-
-import argparse
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+from natsort import natsort_key
+
 from models.catalog import Catalog, CatalogEntry
 from models.errors import ModelError
-from models.integrity import SUMS, find_alteration, fingerprint, read_sums, write_sums
+from models.integrity import fingerprint, write_sums
+from training.core.command import Command
+from training.core.config import RunConfig
+from training.core.export import finished_run
 from training.core.files import new_folder
+from training.evaluation.metrics import psnr
 from training.evaluation.protocol import NATIVE
-from training.evaluation.restorer import load_restorer
+from training.evaluation.restorer import Restorer, load_restorer
+from training.evaluation.sheet import SheetRow, contact_sheet, thumbnail
 from training.evaluation.tables import Summary, protocol_of
 from training.release.card import model_card
-from training.release.showcase import showcase
 from training.release.upload import upload_checkpoint, upload_space
 from training.tasks.registry import TASKS, make_run
 
@@ -32,11 +34,7 @@ CHECKPOINTS = Path(__file__).parents[1] / "models" / "checkpoints"
 
 def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Path = CHECKPOINTS) -> Path:
     """Write ``checkpoints/<id>/``, whole or not at all. ModelError where the run is not finished or altered."""
-    if not (run / SUMS).is_file() or not (run / "record.json").is_file():
-        raise ModelError(f"{run} is no finished run: give the folder 'model' of one (it holds {SUMS}, record.json).")
-    if wrong := find_alteration(run, read_sums(run / SUMS)):
-        raise ModelError(f"The model in {run} is not the one its run wrote: {wrong}.")
-    record = json.loads((run / "record.json").read_text())
+    record = finished_run(run)
     network = json.loads((run / "network" / "config.json").read_text())
     summaries = [read_report(folder) for folder in reports]
     starts = [json.loads(p.read_text()) for p in sorted(run.glob("lineage/*/start.json"))]
@@ -61,8 +59,22 @@ def publish(run: Path, entry: CatalogEntry, reports: list[Path], checkpoints: Pa
     return checkpoints / entry.id
 
 
+def showcase(restorer: Restorer, config: RunConfig, name: str, path: Path) -> None:
+    """Write a contact sheet of the model ``name`` on the examples of its task, from its run's distribution."""
+    task = TASKS[config.task]
+    assert task.examples is not None
+    rows, column = [], ""
+    for what, photo, target in task.examples(config):
+        done = restorer(photo)
+        column = done.column
+        caption = f"{what}: {psnr(photo, target):.2f} dB, restored {psnr(done.image, target):.2f} dB"
+        rows.append(SheetRow(caption, [thumbnail(p) for p in (photo, done.image, target, done.change(photo))]))
+    title = f"{name}, simulated {task.degradation}"
+    contact_sheet(rows, ("input", "restored", "target", column), title, path)
+
+
 def read_report(folder: Path) -> Summary:
-    """The ``report.json`` of an evaluation."""
+    """Read the ``report.json`` of an evaluation."""
     file = folder / "report.json"
     if not file.is_file():
         raise ModelError(f"{folder} holds no report.json: make it with python -m training.evaluate … --out {folder}.")
@@ -70,19 +82,14 @@ def read_report(folder: Path) -> Summary:
 
 
 def ancestors(folder: Path) -> list[dict[str, Any]]:
-    """The records of the runs a model was warm-started from, in the order in which they were made."""
-    found = [(p.parent.name, json.loads(p.read_text())) for p in folder.glob("lineage/*/record.json")]
-    return [record for _, record in sorted(found, key=lambda run: (run[1]["finished"], _natural(run[0])))]
+    """Read the records of the runs a model was warm-started from, in the order in which they were made."""
+    found = [(json.loads(p.read_text()), p.parent.name) for p in folder.glob("lineage/*/record.json")]
+    return [record for record, _ in sorted(found, key=lambda run: (run[0]["finished"], natsort_key(run[1])))]
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    """A sort key under which "run-2" comes before "run-10"."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
-
-
-def quality(summaries: list[Summary]) -> dict[str, dict[str, float | str]]:
-    """The few figures for the model page, by data set (and protocol, where it is not the usual one)."""
-    shown: dict[str, dict[str, float | str]] = {}
+def quality(summaries: list[Summary]) -> dict[str, dict[str, float]]:
+    """Collect the few figures for the model page, by data set (and protocol, where it is not the usual one)."""
+    shown: dict[str, dict[str, float]] = {}
     for summary in summaries:
         if summary["kind"] == "pairs":
             output, given = summary["scores"]["output"], summary["scores"]["input"]
@@ -101,21 +108,17 @@ def quality(summaries: list[Summary]) -> dict[str, dict[str, float | str]]:
         elif summary["kind"] == "tags":
             for name in ("sharp", "severe"):
                 recall = summary["recall"][name]["mean"]
-                shown[f"{summary['data']}, {name}"] = {
-                    "macro recall at 3": round(recall, 3),
-                    "three commonest": round(summary["prior"], 3),
-                }
+                figures = {"macro recall at 3": round(recall, 3), "three commonest": round(summary["prior"], 3)}
+                shown[f"{summary['data']}, {name}"] = figures
         elif summary["kind"] == "no-harm":
-            shown["photos with nothing to remove"] = {
-                "PSNR": round(summary["psnr"]["mean"], 2),
-                "least": round(summary["minimum"]["psnr"], 2),
-            }
+            least = round(summary["minimum"]["psnr"], 2)
+            shown["photos with nothing to remove"] = {"PSNR": round(summary["psnr"]["mean"], 2), "least": least}
     return shown
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Command(__doc__)
     parser.add_argument("--id", required=True, help="an embedded model of models/catalog.toml")
     parser.add_argument("--run", type=Path, help="the folder 'model' of a finished run; without: upload what is there")
     parser.add_argument("--report", type=Path, action="append", default=[], help="an --out of training.evaluate")
@@ -124,7 +127,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if not (options.run or options.upload or options.upload_space):
         parser.error("nothing to do: give --run, --upload or --upload-space.")
-    try:
+    with parser.reporting():
         entry = Catalog.load().get(options.id)
         if options.run:
             target = publish(options.run, entry, options.report)
@@ -133,8 +136,6 @@ def main(arguments: list[str] | None = None) -> None:
             print(upload_checkpoint(CHECKPOINTS / entry.id, options.upload))
         if options.upload_space:
             print(upload_space(options.upload_space))
-    except ModelError as error:
-        parser.exit(2, f"{error}\n")
 
 
 if __name__ == "__main__":

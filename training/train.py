@@ -4,24 +4,24 @@ A run that was killed goes on from its last whole checkpoint when the same comma
 same weights as one never killed.
 """
 
-from __future__ import annotations
-
-import argparse
 import signal
 from pathlib import Path
 
+from training.core.command import Command
 from training.tasks.registry import load_config
 from training.tasks.trainer import Trainer
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Command(__doc__)
     parser.add_argument("--config", type=Path, required=True, help="a stage, training/configs/<name>.yaml")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. data.root=photos")
     parser.add_argument("--cpu", action="store_true", help="stay on the CPU where there is a GPU")
     options = parser.parse_args(arguments)
-    trainer = Trainer(load_config(options.config, options.set), options.cpu)
+    with parser.reporting(ValueError, FileNotFoundError):
+        config = load_config(options.config, options.set)
+    trainer = Trainer(config, options.cpu)
 
     def ask_to_stop(*_: object) -> None:
         trainer.stop_asked = True

@@ -13,7 +13,7 @@ from PIL import Image
 
 from benchmarks import large, speed
 from benchmarks.large import measure_apart
-from benchmarks.start import free_port, start_seconds
+from benchmarks.speed import free_port, start_seconds
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from tests.clock import Clock
@@ -54,7 +54,7 @@ def test_calls_take_turns_and_are_timed_apart(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_nafnet_stands_behind_the_pipelines_boundary(dtype: str) -> None:
     photo = np.random.default_rng(0).random((20, 30, 3), dtype=np.float32)
-    restored = speed.nafnet_call(dtype, width=4)(photo)
+    restored = speed.nafnet_call(dtype, tiny=True)(photo)
     assert restored.shape == photo.shape and restored.dtype == np.float32
     assert restored.min() >= 0 and restored.max() <= 1
 
@@ -100,7 +100,7 @@ def test_the_table_and_the_numbers(
     model: str, small_photos: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = {"nafnet_call": speed.nafnet_call}
-    monkeypatch.setattr(speed, "nafnet_call", lambda dtype: small["nafnet_call"](dtype, width=4))
+    monkeypatch.setattr(speed, "nafnet_call", lambda dtype: small["nafnet_call"](dtype, tiny=True))
     monkeypatch.setattr(speed, "time", Clock(count()))  # the four calls take 1, 3, 5 and 7 s
     out = tmp_path / "speed.json"
     speed.main(["--model", model, "--only", "512", "--runs", "2", "--out", str(out)])

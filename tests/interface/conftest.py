@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from gradio_client import Client
 
-from benchmarks.start import free_port
+from benchmarks.speed import free_port
 from models.hub import Catalog
 from tests.plugins.packages import forget
 

@@ -70,7 +70,9 @@ def test_a_packed_run_holds_out_what_the_run_held_out(settings, tmp_path):
     for validation in (True, False):
         sources = [Sources(config.data, 0, validation) for config in (before, after)]
         names = [[f.stem for f in source.photos.files] for source in sources]
-        assert names[0] == names[1] and [len(p) for p in sources[0].pairs] == [len(p) for p in sources[1].pairs]
+        assert names[0] == names[1] and [len(p.pairs) for p in sources[0].pairs] == [
+            len(p.pairs) for p in sources[1].pairs
+        ]
     differs = {k for k, v in before.model_dump().items() if v != after.model_dump()[k]}
     assert differs <= {"data"}
 

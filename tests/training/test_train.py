@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from models.dereflection.pipeline import DereflectionPipeline
+from models.errors import LimpidError
 from models.integrity import SUMS, find_alteration, read_sums
 from tests import ROOT
 from tests.clock import Clock
@@ -315,5 +316,5 @@ def test_bad_settings_are_named(debug_overrides):
         Trainer(load_config(DEBUG, [*debug_overrides, "data.sizes=[64,72]"]))
     with pytest.raises(ValueError, match="does not fit into 64 px"):
         Trainer(load_config(DEBUG, [*debug_overrides, "objective=local", "data.crop=96", "data.whole=64"]))
-    with pytest.raises(FileNotFoundError, match="no folder"):
+    with pytest.raises(LimpidError, match="no folder"):
         Trainer(load_config(DEBUG, ["data.root=/nowhere"]))

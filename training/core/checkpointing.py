@@ -10,9 +10,8 @@ from typing import Any
 from accelerate import Accelerator
 
 from models.loading import rename_options
-from training.core.config import RunConfig
+from training.core.config import RunConfig, rename_losses
 from training.core.files import replace_file
-from training.core.renamed import rename_losses
 
 SETTINGS = "settings.json"
 # What may change when a run goes on: it has no part in the weights.
@@ -28,6 +27,7 @@ FREE_SETTINGS = (
     "validate_every",
     "validation_samples",
     "log_every",
+    "trackers",
 )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
 import yaml
+from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from training.core.renamed import rename_losses
+# The names that earlier configurations, records and curves give losses.
+RENAMED_LOSSES = {"decibel": "log_mse", "pyramid": "multiscale_gradient", "aligned": "affine_invariant_log_mse"}
+Value = TypeVar("Value")
 
 
 class Strict(BaseModel):
@@ -43,9 +47,7 @@ class PhotoConfig(FolderConfig):
 
     pairs: dict[str, float] = {}  # folder with input/ and target/ -> its weight among the real pairs
     unsplit: list[str] = []  # pair folders used for training alone: their scenes repeat under many names
-    held_pairs: dict[
-        str, list[str]
-    ] = {}  # pair folder -> beginnings of the names that are held out, not a hash of each
+    held_pairs: dict[str, list[str]] = {}  # pair folder -> beginnings of held-out names, not a hash of each
     pair_share: float = Field(0.15, ge=0, le=1)  # share of real pairs in the samples
     hold_out: float = Field(0.1, ge=0, lt=1)  # share of photos and of pairs kept for validation, by name
     guidance: GuidanceConfig | None = None  # null: the network is trained without
@@ -70,9 +72,7 @@ class RunConfig(Strict):
 
     task: str
     name: str
-    model: dict[
-        str, Any
-    ] = {}  # arguments of the network; with init_from only how it is used (training.core.warm_start)
+    model: dict[str, Any] = {}  # arguments of the network; with init_from only how it is used (core.warm_start)
     init_from: str | None = None  # a pipeline folder or a catalog id: a warm start, kept as lineage
     train: list[str] = [""]  # prefixes of the parameters that are trained; "" is all
     freeze: list[str] = []  # patterns (fnmatch) of parameters that are not, of those
@@ -94,11 +94,12 @@ class RunConfig(Strict):
     validation_size: int = Field(256, ge=16)  # side of a sample in pixels
     validation_samples: int = Field(24, ge=0)  # simulated ones; held-out pairs and sharp photos come on top
     log_every: int = Field(10, ge=1)
+    trackers: list[str] = []  # of accelerate, which get the curves too, such as tensorboard
     out: Path = Path("runs")
 
     @property
     def views(self) -> int:
-        """Samples that follow each other and show one scene."""
+        """Give the number of consecutive samples that show one scene."""
         return 1
 
     @field_validator("losses", mode="before")
@@ -113,35 +114,25 @@ class RunConfig(Strict):
         return self
 
 
-def read_tree(file: Path, overrides: list[str] | None = None) -> dict[str, Any]:
-    """Read a YAML stage as a tree, with its base and overrides.
+def rename_losses(by_name: Mapping[str, Value]) -> dict[str, Value]:
+    """Replace earlier names of losses among the keys of ``by_name``; the order stays."""
+    return {RENAMED_LOSSES.get(name, name): value for name, value in by_name.items()}
 
-    ``base: other.yaml`` is merged under it; overrides ``a.b=value`` (values in YAML) are merged over it.
-    """
+
+def read_tree(file: Path, overrides: list[str] | None = None) -> dict[str, Any]:
+    """Read a YAML stage merged over its ``base``, with ``overrides`` ``a.b=value`` (YAML) in place of its entries."""
     tree = _read(file)
     for text in overrides or []:
         key, sign, value = text.partition("=")
         if not sign:
             raise ValueError(f"--set takes key=value, for example optimizer.lr=1e-4; got {text!r}.")
-        node = tree
-        *path, last = key.split(".")
-        for part in path:
-            node = node.setdefault(part, {})
-        node[last] = yaml.safe_load(value)
-    return tree
+        OmegaConf.update(tree, key, yaml.safe_load(value), merge=False)  # {} empties what the stage has
+    return cast(dict[str, Any], OmegaConf.to_container(tree, resolve=True))
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> DictConfig:
     if not file.is_file():
         raise FileNotFoundError(f"There is no configuration {file}.")
-    tree = yaml.safe_load(file.read_text()) or {}
+    tree = cast(DictConfig, OmegaConf.load(file))
     base = tree.pop("base", None)
-    return _merge(_read(file.parent / base), tree) if base else tree
-
-
-def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in top.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = _merge(base[key], value) if both else value
-    return merged
+    return cast(DictConfig, OmegaConf.merge(_read(file.parent / base), tree)) if base else tree

@@ -1,12 +1,10 @@
 """Loss and validation curves: CSV while running, a plot at the end."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 
+from training.core.config import rename_losses
 from training.core.files import replace_file
-from training.core.renamed import rename_losses
 
 
 class CurveFile:
@@ -14,14 +12,15 @@ class CurveFile:
 
     def __init__(self, file: Path, resumed_step: int) -> None:
         self.file = file
+        self.columns: list[str] = []
         self.kept: list[dict[str, float]] = []
         if file.exists():
             self.kept = [row for row in read_curve(file) if row["step"] <= resumed_step]
             if self.kept:
                 header, *lines = file.read_bytes().splitlines(keepends=True)
-                names = rename_losses(dict.fromkeys(header.decode().rstrip().split(",")))
+                self.columns = list(rename_losses(dict.fromkeys(header.decode().rstrip().split(","))))
                 ending = header[len(header.rstrip()) :]
-                replace_file(file, b"".join([",".join(names).encode() + ending, *lines[: len(self.kept)]]))
+                replace_file(file, b"".join([",".join(self.columns).encode() + ending, *lines[: len(self.kept)]]))
             else:
                 file.unlink()
 
@@ -31,12 +30,9 @@ class CurveFile:
 
     def add(self, row: dict[str, float]) -> None:
         """Append a row; a new file gets the row's names as columns, an old one keeps its own."""
-        names = list(row)
-        if not (new := not self.file.exists()):  # a run that goes on keeps the columns it began with
-            with self.file.open(newline="") as stream:
-                names = next(csv.reader(stream))
+        new, self.columns = not self.columns, self.columns or list(row)
         with self.file.open("a", newline="") as stream:
-            writer = csv.DictWriter(stream, names, extrasaction="ignore")
+            writer = csv.DictWriter(stream, self.columns, extrasaction="ignore")
             if new:
                 writer.writeheader()
             writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
@@ -62,10 +58,12 @@ def plot_curves(folder: Path) -> Path | None:
 
     panels = []  # measures have units of their own
     for file in (folder / "loss.csv", folder / "validation.csv"):
-        if file.exists():
-            curve = read_curve(file)
-            names = ["loss"] if file.stem == "loss" else [n for n in curve[0] if n not in ("step", "seconds")]
-            panels += [(file.stem, name, curve) for name in names]
+        curve = read_curve(file) if file.exists() else [{}]
+        panels += [
+            (file.stem, n, curve)
+            for n in curve[0]
+            if n == "loss" or file.stem != "loss" and n not in ("step", "seconds")
+        ]
     if not panels:
         return None
     columns = min(3, len(panels))

@@ -4,13 +4,12 @@ Files of a run are written by the main process and, with shared-out weights, by 
 ``out`` must be a folder that all see.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import DistributedType, parse_flag_from_env
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
@@ -18,58 +17,72 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from training.core.config import RunConfig
 
-# Blocks that are gathered one at a time under FSDP. Only such are listed as are called as a whole: what is called by
-# its parts (a decoder whose blocks are run one by one) would find its own weights missing.
-BLOCKS = (
-    "BasicTransformerBlock",
-    "ResnetBlock2D",
-    "SanaTransformerBlock",
-    "ResBlock",
-    "EfficientViTBlock",
-    "ResidualBlock",
-)
+# Blocks that FSDP gathers one at a time; one whose parts are called one by one would find its own weights missing.
+BLOCKS = ("BasicTransformerBlock", "ResnetBlock2D", "SanaTransformerBlock", "ResBlock", "EfficientViTBlock",
+          "ResidualBlock")  # fmt: skip
 
 
-def make_accelerator(precision: str, cpu: bool) -> Accelerator:
-    """As the launcher asks. ValueError for a precision that the engine does not go with."""
+def make_accelerator(config: RunConfig, cpu: bool) -> Accelerator:
+    """Make the engine that the launcher asks for, with the trackers of ``config``.
+
+    Raises:
+        ValueError: The engine does not go with the precision, or a tracker is unknown or not installed.
+    """
     deepspeed = parse_flag_from_env("ACCELERATE_USE_DEEPSPEED")
-    if deepspeed and precision == "fp16":
+    if deepspeed and config.precision == "fp16":
         raise ValueError("DeepSpeed is for precision bf16 or no: set one of these.")
+    if missing := set(config.trackers) - {str(tracker) for tracker in get_available_trackers()}:
+        raise ValueError(f"trackers: {', '.join(sorted(missing))} is not installed: pip install it, or leave it out.")
     # DeepSpeed would keep the weights themselves, frozen ones too, in half precision; see `set_up`.
-    return Accelerator(mixed_precision="no" if deepspeed else precision, cpu=cpu)
+    precision = "no" if deepspeed else config.precision
+    made = Accelerator(
+        mixed_precision=precision, cpu=cpu, log_with=config.trackers or None, project_dir=config.out / config.name
+    )
+    made.init_trackers("curves")
+    return made
 
 
 def is_shared_out(accelerator: Accelerator) -> bool:
-    """Whether weights are sharded over the processes (FSDP)."""
+    """Return True where weights are sharded over the processes (FSDP)."""
     return bool(accelerator.distributed_type == DistributedType.FSDP)
 
 
 def set_up(accelerator: Accelerator, network: nn.Module, objective: nn.Module, config: RunConfig, micro: int) -> None:
-    """Before ``prepare``; ``micro``: samples a process holds at once.
+    """Set up the engine before ``prepare``; ``micro`` is the number of samples a process holds at once.
 
-    ValueError, saying what to set instead, for engines with which a run would not go on exactly.
+    Raises:
+        ValueError: The engine would not continue a run exactly; the message says what to set instead.
     """
     if is_shared_out(accelerator):
         plugin = accelerator.state.fsdp_plugin
         if plugin.fsdp_version != 2:
             raise ValueError("FSDP 1 is not supported: set fsdp_version: 2 in accelerate's configuration.")
-        # Autocast sees to precision; FSDP's own would cast the pictures, and their targets, too.
+        # Autocast sets the precision; FSDP's own would cast the pictures, and their targets, too.
         plugin.mixed_precision_policy = None
         present = {type(module).__name__ for module in objective.modules()}
         objective._no_split_modules = [name for name in BLOCKS if name in present]  # type: ignore[assignment]
         return
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # FSDP wants plain weights
+    for module in network.modules():
+        if isinstance(module, nn.GroupNorm):
+            module.register_forward_pre_hook(_need_gradient)
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         plugin = accelerator.state.deepspeed_plugin
         if plugin.zero_stage > 2:
             raise ValueError("DeepSpeed ZeRO 3 is not supported: use ZeRO 2, or FSDP, which shares weights out.")
-        # The loss is divided, and the last part of a step told, by the training loop.
+        # The training loop divides the loss, and tells which part of a step is the last.
         plugin.deepspeed_config |= {
             "train_micro_batch_size_per_gpu": micro,
             "gradient_accumulation_steps": 1,
             "gradient_clipping": config.optimizer.clip,
             "torch_autocast": {"enabled": config.precision == "bf16", "dtype": "bfloat16"},
         }
+
+
+def _need_gradient(norm: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor] | None:
+    """Let the input of a trained norm have a gradient: without, PyTorch 2.13 crashes in channels_last on a CPU."""
+    alone = torch.is_grad_enabled() and any(p.requires_grad for p in norm.parameters()) and not inputs[0].requires_grad
+    return (inputs[0].detach().requires_grad_(),) if alone else None
 
 
 def inside(accelerator: Accelerator, objective: nn.Module, work: Callable[[Any], Any]) -> Any:
@@ -96,7 +109,7 @@ class Average(EMAModel):
     shadow_params: list[Tensor]
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of diffusers' average, with whole weights."""
+        """Return the state of diffusers' average, with whole weights."""
         state: dict[str, Any] = super().state_dict()
         return state | {"shadow_params": [whole(value) for value in self.shadow_params]}
 
@@ -113,7 +126,7 @@ def whole(value: Any) -> Any:
 
 
 def _as(value: Tensor, like: Tensor) -> Tensor:
-    """``value`` where ``like`` is, and shared out as that is."""
+    """Move ``value`` to the device of ``like``, and shard it alike."""
     value = value.to(like.device)
     return distribute_tensor(value, like.device_mesh, like.placements) if isinstance(like, DTensor) else value
 
@@ -122,9 +135,9 @@ class Objective(nn.Module):
     """A task's loss as one module, so that whatever wraps it (DDP, FSDP, autocast) wraps the whole of it."""
 
     def terms(self, batch: Any, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of each sample (B), and the mean of each of its terms."""
+        """Return the loss of each sample (B), and the mean of each of its terms."""
         raise NotImplementedError
 
     def forward(self, batch: Any, indices: Any) -> Any:
-        """:meth:`terms`; or ``batch(self)`` where that is a function, for :func:`inside`."""
+        """Return :meth:`terms`; or ``batch(self)`` where that is a function, for :func:`inside`."""
         return batch(self) if callable(batch) else self.terms(batch, indices)

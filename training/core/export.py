@@ -1,7 +1,5 @@
 """Export of a run: the pipeline in half precision, its hashes, and the record of how it was made."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -12,8 +10,9 @@ from typing import Any
 
 import torch
 
+from models.errors import ModelError
 from models.hub import locate
-from models.integrity import write_sums
+from models.integrity import SUMS, find_alteration, read_sums, write_sums
 from models.runtime import cpu_name
 from training.core.config import RunConfig
 from training.core.curves import read_curve
@@ -32,7 +31,7 @@ def export(
     lineage: dict[str, str] | None,
     peak_mb: float,
     step: int,
-) -> Path:
+) -> None:
     """Write ``<out>/model/`` atomically: the pipeline after ``step`` steps, SHA256SUMS, curves and record.json."""
     with new_folder(out / "model") as partial:
         pipeline.save_pretrained(partial, dtype="float16")
@@ -40,15 +39,24 @@ def export(
         for name in CURVES:
             if (out / name).exists():
                 shutil.copy(out / name, partial / name)
-        record = make_record(config, out, manifest, lineage) | {
-            "peak_memory_mb": round(peak_mb),
-            "steps_done": step,
-            "samples_seen": step * config.batch,
-        }
+        record = make_record(config, out, manifest, lineage)
+        record |= {"peak_memory_mb": round(peak_mb), "steps_done": step, "samples_seen": step * config.batch}
         (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
         if config.init_from:
             keep_ancestors(locate(config.init_from)[0], partial / "lineage")
-    return out / "model"
+
+
+def finished_run(run: Path) -> dict[str, Any]:
+    """Read the record of a finished run; ``run`` is its folder ``model``.
+
+    Raises:
+        ModelError: It is no finished run, or its files were altered.
+    """
+    if not (run / SUMS).is_file() or not (run / "record.json").is_file():
+        raise ModelError(f"{run} is no finished run: give the folder 'model' of one (it holds {SUMS}, record.json).")
+    if wrong := find_alteration(run, read_sums(run / SUMS)):
+        raise ModelError(f"The model in {run} is not the one its run wrote: {wrong}.")
+    return dict(json.loads((run / "record.json").read_text()))
 
 
 def keep_ancestors(parent: Path, lineage: Path) -> None:
@@ -62,8 +70,8 @@ def keep_ancestors(parent: Path, lineage: Path) -> None:
     if not (parent / "record.json").exists():
         return
     name = json.loads((parent / "record.json").read_text())["config"]["name"]
-    for older in sorted(p for p in (parent / "lineage").glob("*") if p.is_dir()):
-        shutil.copytree(older, lineage / older.name)
+    if (parent / "lineage").is_dir():
+        shutil.copytree(parent / "lineage", lineage, dirs_exist_ok=True)
     folder, number = lineage / name, 2
     while folder.exists():  # a run may bear the name of the one it started from
         folder, number = lineage / f"{name}-{number}", number + 1

@@ -1,7 +1,5 @@
 """The batches of a run in order: made on demand, or prefetched by worker processes."""
 
-from __future__ import annotations
-
 import queue
 import signal
 import threading

@@ -1,7 +1,5 @@
 """Losses on pictures, B x 3 x H x W, sRGB in [0, 1]; each returns one value a sample (B)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import torch
@@ -14,17 +12,17 @@ LOG_MSE_OFFSET = -9.210340371976182  # log(MSE_OFFSET)
 
 
 def charbonnier(output: Tensor, target: Tensor) -> Tensor:
-    """Smooth L1: ``sqrt(d^2 + 1e-6)`` (Charbonnier et al., ICIP 1994)."""
+    """Return smooth L1: ``sqrt(d^2 + 1e-6)`` (Charbonnier et al., ICIP 1994)."""
     return torch.sqrt((output - target) ** 2 + 1e-6).mean((1, 2, 3))
 
 
 def squared(output: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error, what PSNR measures."""
+    """Return the mean squared error, what PSNR measures."""
     return ((output - target) ** 2).mean((1, 2, 3))
 
 
 def gradient(output: Tensor, target: Tensor) -> Tensor:
-    """L1 between the differences of neighbouring pixels: remaining edges of a reflection are what people notice."""
+    """Return the L1 between differences of neighbouring pixels: people notice edges that are left of a reflection."""
     return _edges(output - target)
 
 
@@ -47,7 +45,7 @@ def _roughness(picture: Tensor) -> Tensor:
 
 
 def log_mse(output: Tensor, target: Tensor) -> Tensor:
-    """PSNR as a loss, in nats: ``log(mse + 1e-4)``, shifted so that a perfect output has a loss of 0.
+    """Return PSNR as a loss, in nats: ``log(mse + 1e-4)``, shifted so that a perfect output has a loss of 0.
 
     The gradient depends on the relative error, so a few strong reflections do not outweigh photos with little or
     nothing to remove. The offset makes it level off above 40 dB.
@@ -56,7 +54,7 @@ def log_mse(output: Tensor, target: Tensor) -> Tensor:
 
 
 def multiscale_gradient(output: Tensor, target: Tensor) -> Tensor:
-    """:func:`gradient` summed over the pictures reduced 1, 2, 4, 8 and 16 times.
+    """Sum up :func:`gradient` over the pictures reduced 1, 2, 4, 8 and 16 times.
 
     The brightness behind a reflection is ambiguous and would dominate the loss; gradients leave it out and compare the
     structure of the scene at every scale.
@@ -71,7 +69,7 @@ def multiscale_gradient(output: Tensor, target: Tensor) -> Tensor:
 
 
 def affine_invariant_log_mse(output: Tensor, target: Tensor) -> Tensor:
-    """:func:`log_mse` after the least-squares gain and offset of each channel from output to target.
+    """Return :func:`log_mse` after the least-squares gain and offset of each channel from output to target.
 
     This is what the protocol's aligned PSNR measures: the variance of the target that the output does not explain. The
     brightness behind a reflection is ambiguous and would dominate the loss.
@@ -127,7 +125,7 @@ def fit_affine(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 def combine_affine_invariant(
     output: Tensor, target: Tensor, weights: Mapping[str, float], share: float, rows: Tensor
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """:func:`combine`, with a ``share`` of the loss after :func:`fit_affine` for the samples in ``rows`` (B, bool).
+    """Apply :func:`combine`, to the samples in ``rows`` (B, bool) a ``share`` of it after :func:`fit_affine`.
 
     The exposure of real pairs is specific to each data set and should not be learnt.
     """
@@ -141,7 +139,7 @@ def combine_affine_invariant(
 
 
 def combine(output: Tensor, target: Tensor, weights: Mapping[str, float]) -> tuple[Tensor, dict[str, Tensor]]:
-    """The weighted sum of losses, B, and the mean of each term for the log. ValueError for an unknown name."""
+    """Return the weighted sum of losses, B, and the mean of each term for the log; ValueError for an unknown name."""
     unknown = set(weights) - set(LOSSES)
     if unknown:
         raise ValueError(f"Unknown losses {sorted(unknown)}: choose from {sorted(LOSSES)}.")

@@ -1,7 +1,5 @@
 """The trained parameters, their learning rates, and how a batch is divided."""
 
-from __future__ import annotations
-
 import math
 from fnmatch import fnmatchcase
 from typing import Any
@@ -64,7 +62,7 @@ def parameters_to_train(network: Any, config: RunConfig, unused: tuple[str, ...]
 
 
 def check_prefixes(network: Any, scales: dict[str, float]) -> None:
-    """ValueError for a prefix in ``scales`` that fits no parameter of the network."""
+    """Raise ValueError for a prefix in ``scales`` that fits no parameter of the network."""
     names = [name for name, _ in network.named_parameters()]
     if missing := [prefix for prefix in scales if not any(name.startswith(prefix) for name in names)]:
         raise ValueError(f"optimizer.scales: {', '.join(missing)} match no parameter of the network.")

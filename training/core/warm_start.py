@@ -1,7 +1,5 @@
 """Build the network of a stage: new from its configuration, or warm-started from a pipeline."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from diffusers import ModelMixin
@@ -12,18 +10,12 @@ from models.loading import pipeline_class, rename_options
 from models.semantics.vocabulary import vocabulary
 from training.core.config import PhotoConfig, RunConfig
 
-USE_SETTINGS = (
-    "working_size",
-    "flip_tta",
-    "residual_scale",
-    "global_affine_weight",
-    "tile",
-    "overlap",
-)  # how a network is used, not what it is: a warm start may change it
+# How a network is used, not what it is: a warm start may change it.
+USE_SETTINGS = ("working_size", "flip_tta", "residual_scale", "global_affine_weight", "tile", "overlap")
 
 
 def build_network(config: RunConfig, kind: Any) -> tuple[Any, dict[str, str] | None]:
-    """The network in float32, and its lineage: the folder or id it came from and the revision (None if new)."""
+    """Build the network in float32; return it and its lineage: where it came from and the revision (None if new)."""
     options = rename_options(config.model)
     if config.init_from is None:
         network = kind(**options)
@@ -60,7 +52,7 @@ def save_memory(network: nn.Module) -> None:
 
 
 def _give_tags(network: Any, config: RunConfig) -> None:
-    """Where the stage trains with guidance, the tags of the vocabulary, to a network that has none."""
+    """Give the tags of the vocabulary to a network that has none, where the stage trains with guidance."""
     if not (isinstance(config.data, PhotoConfig) and config.data.guidance):
         return
     if not hasattr(network, "guide"):

@@ -14,21 +14,29 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from degradations.sample_rng import SampleRNG
-from training.data.manifest import HEIF_SUFFIXES
+from training.data.manifest import HEIF_SUFFIXES, DataError
 
 
-def read_photo(file: Path, side: int | None = None) -> Tensor:
-    """An upright photo as 3 x H x W uint8, its shorter side reduced to ``side`` px (never enlarged).
+def read_picture(file: Path, side: int | None = None) -> np.ndarray:
+    """Read an upright 8-bit picture, H x W x 3, its shorter side reduced to ``side`` px (never enlarged).
 
-    Values are taken for sRGB: an ICC profile is not applied.
+    Values are taken for sRGB: an ICC profile is not applied. Raises DataError for what is no picture.
     """
-    with _open(file) as opened:
-        image = ImageOps.exif_transpose(opened).convert("RGB")
+    try:
+        with _open(file) as opened:
+            image = ImageOps.exif_transpose(opened).convert("RGB")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file.name} cannot be read as a picture: {error}.") from error
     if side is not None and min(image.size) > side:
         scale = side / min(image.size)
         size = (max(side, round(image.width * scale)), max(side, round(image.height * scale)))
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+    return np.array(image)
+
+
+def read_photo(file: Path, side: int | None = None) -> Tensor:
+    """Read a photo as :func:`read_picture` does, 3 x H x W uint8."""
+    return torch.from_numpy(read_picture(file, side)).permute(2, 0, 1).contiguous()
 
 
 def _open(file: Path) -> Image.Image:
@@ -51,14 +59,14 @@ class Crop:
 
     @staticmethod
     def draw(rng: SampleRNG, height: int, width: int, smallest: float, stretch: float = 1.2) -> Crop:
-        """A nearly square crop whose side is ``smallest`` .. 1 of the shorter side of the photo."""
+        """Draw a nearly square crop whose side is ``smallest`` .. 1 of the shorter side of the photo."""
         side = min(height, width) * rng.uniform(smallest, 1.0)
         ratio = rng.log_uniform(1 / stretch, stretch) ** 0.5
         h, w = min(1.0, side * ratio / height), min(1.0, side / ratio / width)
         return Crop(rng.uniform(0, 1 - h), rng.uniform(0, 1 - w), h, w, rng.chance(0.5))
 
     def take(self, photo: Tensor, size: int) -> Tensor:
-        """The crop of a 3 x H x W uint8 photo as float32 in [0, 1], resized to 3 x size x size."""
+        """Cut the crop out of a 3 x H x W uint8 photo: float32 in [0, 1], resized to 3 x size x size."""
         height, width = photo.shape[-2:]
         top, left = round(self.top * height), round(self.left * width)
         bottom, right = top + max(1, round(self.height * height)), left + max(1, round(self.width * width))
@@ -66,6 +74,9 @@ class Crop:
         if part.shape[-2:] != (size, size):
             part = F.interpolate(part[None], (size, size), mode="bilinear", antialias=True)[0]
         return part.flip(-1) if self.flip else part
+
+
+WHOLE = Crop(0, 0, 1, 1, False)
 
 
 class PhotoStore:
@@ -80,11 +91,11 @@ class PhotoStore:
         return len(self.photos)
 
     def draw(self, rng: SampleRNG, size: int, smallest: float) -> Tensor:
-        """A random crop of a random photo: 3 x size x size, float32, sRGB in [0, 1]."""
+        """Draw a crop of a photo: 3 x size x size, float32, sRGB in [0, 1]."""
         return self.draw_placed(rng, size, smallest)[1]
 
     def draw_placed(self, rng: SampleRNG, size: int, smallest: float) -> tuple[int, Tensor]:
-        """Which photo :meth:`draw` takes, and what it gives."""
+        """Return the index of the photo that :meth:`draw` takes, and what it gives."""
         place = rng.integer(len(self.photos))
         photo = self.photos[place]
         return place, Crop.draw(rng, photo.shape[-2], photo.shape[-1], smallest).take(photo, size)

@@ -3,8 +3,6 @@
 The mapping of classes to tags and its rule are data: ``models/semantics/classes.csv`` and ``tags.toml``.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Mapping
@@ -21,20 +19,20 @@ _CLASS = re.compile(r"(?<![a-z0-9])n\d{8}(?!\d)")
 
 
 def class_of(file: str | PurePath) -> str | None:
-    """The ImageNet class id (n02085620) in a file's name, or else in its folder's; None where neither has one."""
+    """Find the ImageNet class id (n02085620) in a file's name, or else in its folder's; None where neither has one."""
     path = PurePath(file)
     found = _CLASS.search(path.name) or _CLASS.search(path.parent.name)
     return found[0] if found else None
 
 
 def tag_of(file: str | PurePath) -> str | None:
-    """The coarse tag of a photo by the class in its name; None where there is no class or it has no tag."""
+    """Return the coarse tag of a photo by the class in its name; None where there is no class or it has no tag."""
     name = class_of(file)
     return None if name is None else vocabulary().classes.get(name)
 
 
 def split_of(file: str | PurePath) -> Split | None:
-    """The side of a photo: the photos of one class are all on one side. None where ``tag_of`` gives none.
+    """Return the side of a photo: the photos of one class are all on one side. None where ``tag_of`` gives none.
 
     Of each tag's classes the fifth with the smallest hashes is the test set, the next tenth validation: every tag is
     in each, and no file of another run or machine changes it.
@@ -44,7 +42,7 @@ def split_of(file: str | PurePath) -> Split | None:
 
 
 def splits(classes: Mapping[str, str]) -> Mapping[str, Split]:
-    """The side of each class id, from its tag and its hash."""
+    """Return the side of each class id, from its tag and its hash."""
     return _splits(tuple(sorted(classes.items())))
 
 

@@ -1,7 +1,5 @@
 """The files behind a run's samples: sharp photos and real pairs, split into training and validation by name."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +12,8 @@ from torch import Tensor
 from degradations.sample_rng import SampleRNG
 from training.core.config import PhotoConfig
 from training.data.manifest import list_images, manifest_hash
-from training.data.pairs import PairStore, match_pairs
-from training.data.photos import PhotoStore
+from training.data.pairs import Pair, PairStore, find_pairs
+from training.data.photos import WHOLE, PhotoStore
 from training.data.tags import TrueTags, for_training
 
 Batch = dict[str, Tensor]
@@ -27,7 +25,7 @@ def held_out(name: str, share: float) -> bool:
 
 
 def photo_files(config: PhotoConfig) -> list[Path]:
-    """List every sharp photo of a run, those it holds out too. A missing folder, or one without photos, is an error."""
+    """List every sharp photo of a run, those it holds out too; DataError for a folder that has none."""
     photos = [f for folder in config.clean for f in list_images(config.root / folder)]
     if config.limit is not None and config.limit < len(photos):  # evenly over all of them
         photos = [photos[place * len(photos) // config.limit] for place in range(config.limit)]
@@ -40,9 +38,7 @@ def split(files: Sequence[Path], hold_out: float, validation: bool) -> list[Path
     return kept or list(files)
 
 
-def split_pairs(
-    config: PhotoConfig, folder: str, pairs: Sequence[tuple[Path, Path]], validation: bool
-) -> list[tuple[Path, Path]]:
+def split_pairs(config: PhotoConfig, folder: str, pairs: Sequence[Pair], validation: bool) -> list[Pair]:
     """Return one side of the split of the pairs of ``folder``.
 
     Pairs are split by the names listed in ``held_pairs`` (so that all pairs of a scene are on one side), else by a hash
@@ -52,17 +48,16 @@ def split_pairs(
         return [] if validation else list(pairs)
     if folder in config.held_pairs:
         listed = tuple(config.held_pairs[folder])
-        return [pair for pair in pairs if pair[0].stem.startswith(listed) == validation]
-    kept = set(split([a for a, _ in pairs], config.hold_out, validation))
-    return [pair for pair in pairs if pair[0] in kept]
+        return [pair for pair in pairs if pair.stem.startswith(listed) == validation]
+    kept = set(split([pair.input for pair in pairs], config.hold_out, validation))
+    return [pair for pair in pairs if pair.input in kept]
 
 
 class Sources:
     """The data of a run, decoded once.
 
     They are ``photos``, ``pairs`` with their ``weights`` and ``pair_names``, and with guidance ``tags``. With
-    ``validation=True`` they are those held out from training; ``files`` are those of both sides. A missing folder, one
-    without photos, or pairs that do not match are errors that name them.
+    ``validation=True`` they are those held out from training; ``files`` are those of both sides. Raises DataError.
     """
 
     def __init__(self, config: PhotoConfig, seed: int, validation: bool = False) -> None:
@@ -76,8 +71,8 @@ class Sources:
         self.pairs, self.weights, self.pair_names = [], [], []
         self.files = [*photos]
         for folder, weight in config.pairs.items():
-            pairs = match_pairs(config.root / folder)
-            self.files += [f for pair in pairs for f in pair]
+            pairs = sorted(find_pairs(config.root / folder), key=lambda pair: pair.stem)
+            self.files += [file for pair in pairs for file in (pair.input, pair.target)]
             if kept := split_pairs(config, folder, pairs, validation):
                 self.pairs.append(PairStore(kept, config.store_side))
                 self.weights.append(weight)
@@ -94,6 +89,11 @@ class Sources:
     def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
         """Make the samples ``indices``, pictures of ``size`` x ``size`` px, by name."""
         raise NotImplementedError
+
+    def whole_photos(self, size: int, most: int = 16) -> list[Tensor]:
+        """Take at most ``most`` sharp photos, spread over all of them, 3 x size x size in [0, 1]."""
+        photos = self.photos.photos[:: max(1, len(self.photos) // most)][:most]
+        return [WHOLE.take(photo, size) for photo in photos]
 
     def manifest(self) -> str:
         """Return one hash over every file of the run, both sides of the split."""

@@ -1,7 +1,5 @@
 """The true tags of a run's photos, by the class in their names, and their dropout."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

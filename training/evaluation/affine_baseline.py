@@ -14,7 +14,6 @@ import numpy as np
 from training.evaluation.metrics import psnr_of_error
 
 LEVELS = 256
-Objective = Literal["error", "psnr"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class AffineMap:
 
     @property
     def table(self) -> np.ndarray:
-        """The output level of each of the 256 input levels, float64."""
+        """Return the output level of each of the 256 input levels, float64."""
         return _tables(np.array([self.gain]), np.array([self.offset]))[0]
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
@@ -63,11 +62,11 @@ class PairMoments:
         return tables**2 @ self.share - 2 * tables @ self.target + self.square.sum()
 
     def psnr(self, affine: AffineMap) -> float:
-        """PSNR in dB of the mapped picture, computed from the statistics alone."""
+        """Compute the PSNR in dB of the mapped picture from the statistics alone."""
         return psnr_of_error(float(self.error(affine.table)))
 
 
-def best_affine_map(pairs: Sequence[PairMoments], objective: Objective = "error") -> AffineMap:
+def best_affine_map(pairs: Sequence[PairMoments], objective: Literal["error", "psnr"] = "error") -> AffineMap:
     """Find the map with the lowest mean squared error, or the highest mean PSNR, over 8-bit pairs of equal weight.
 
     Rounding and clipping leave no closed form, so a grid is searched and refined three times, to 0.001 in gain and 0.1
@@ -77,8 +76,8 @@ def best_affine_map(pairs: Sequence[PairMoments], objective: Objective = "error"
         raise ValueError("There are no pairs to fit an affine map to.")
     together = pairs
     if objective == "error":  # the mean error is the error of the mean moments: one pair stands for all
-        names = ("share", "target", "square")
-        together = [PairMoments(*(np.mean([getattr(p, name) for p in pairs], axis=0) for name in names))]
+        sides = zip(*((p.share, p.target, p.square) for p in pairs), strict=True)
+        together = [PairMoments(*(np.mean(side, axis=0) for side in sides))]
     gain, offset, gain_step, offset_step, reach = 1.0, 0.0, 0.04, 4.0, 20
     for _ in range(4):
         steps = np.arange(-reach, reach + 1)

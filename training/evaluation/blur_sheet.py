@@ -5,9 +5,6 @@ motion field as line segments of the true length over the photo, and the radius 
 that is drawn). Judge it by eye: does this look like blurred photos, and does the field lie along the streaks?
 """
 
-from __future__ import annotations
-
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +17,7 @@ from degradations.blur import FAMILIES, Blur, BlurConfig, blur_light, draw_blur,
 from degradations.blur_families import OTHERS
 from degradations.sample_rng import SampleRNG, Stream
 from models.images import to_pixels
+from training.core.command import Command
 from training.data.manifest import list_images
 from training.data.photos import PhotoStore
 from training.evaluation.sheet import SheetRow, contact_sheet
@@ -31,26 +29,23 @@ DRAWING_SCALE = 3  # the field is drawn larger, then reduced: lines without step
 
 
 def blur_rows(photos: PhotoStore, config: BlurConfig, samples: int, seed: int) -> list[SheetRow]:
-    """A row for each family that has a weight."""
+    """Make a row for each family that has a weight."""
     rows = []
     for number, (family, weight) in enumerate(config.weights.items()):
         if not weight:
             continue
         alone = replace(config, families={OTHERS: 0.0, family: 1.0}, clean=0.0)
         sharp = photos.draw(SampleRNG(seed, number), SIDE_PX, 0.8)
-        blurs = [
-            draw_blur(SampleRNG(seed, number * samples + k, Stream.VALIDATION), alone, SIDE_PX, SIDE_PX)
-            for k in range(samples)
-        ]
+        rng = [SampleRNG(seed, number * samples + k, Stream.VALIDATION) for k in range(samples)]
+        blurs = [draw_blur(each, alone, SIDE_PX, SIDE_PX) for each in rng]
         shown = simulate_blur(sharp.expand(samples, -1, -1, -1), blurs)
         motion, defocus = shown["motion"][0], shown["defocus"][0]
         radius = defocus.expand(3, -1, -1) / (config.defocus[1] * SIDE_PX)
         pictures = [to_pixels(p) for p in (sharp, *shown["input"], point_spread(blurs[0]))]
         pictures += [draw_field(to_pixels(shown["input"][0]), motion), to_pixels(radius)]
         length = float(motion.norm(dim=0).max())
-        rows.append(
-            SheetRow(f"{family}: up to {length:.1f} px of motion, {float(defocus.max()):.1f} px of defocus", pictures)
-        )
+        caption = f"{family}: up to {length:.1f} px of motion, {float(defocus.max()):.1f} px of defocus"
+        rows.append(SheetRow(caption, pictures))
     return rows
 
 
@@ -65,7 +60,7 @@ def point_spread(blur: Blur) -> Tensor:
 
 
 def draw_field(picture: np.ndarray, motion: Tensor) -> np.ndarray:
-    """Segments of the motion (2 x H x W, pixels) over a grayer H x W x 3 uint8 picture."""
+    """Draw segments of the motion (2 x H x W, pixels) over a grayer H x W x 3 uint8 picture."""
     height, width = picture.shape[:2]
     pale = Image.fromarray(picture).convert("L").point([int(v * 0.5) for v in range(256)]).convert("RGB")
     canvas = pale.resize((width * DRAWING_SCALE, height * DRAWING_SCALE), Image.Resampling.BICUBIC)
@@ -81,7 +76,7 @@ def draw_field(picture: np.ndarray, motion: Tensor) -> np.ndarray:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Command(__doc__)
     parser.add_argument("--photos", type=Path, required=True, help="a folder of sharp photos")
     parser.add_argument("--kernels", type=Path, help="a folder of .npy kernels; without it that family is left out")
     parser.add_argument("--families", nargs="+", default=[], metavar="NAME", help=f"of {', '.join(FAMILIES)}")
@@ -94,11 +89,9 @@ def main(arguments: list[str] | None = None) -> None:
     families = dict.fromkeys(options.families or FAMILIES, 1.0)
     if not options.families and options.kernels is None:
         families["kernels"] = 0.0
-    try:
+    with parser.reporting(ValueError):
         config = BlurConfig(families={OTHERS: 0.0, **families}, kernels=options.kernels)
-    except ValueError as error:
-        parser.error(str(error))
-    files = list_images(options.photos)
+        files = list_images(options.photos)
     few = files[:: max(1, len(files) // (2 * len(FAMILIES)))]
     rows = blur_rows(PhotoStore(few, SIDE_PX), config, options.samples, options.seed)
     columns = ["sharp", *(f"sample {k + 1}" for k in range(options.samples))]

@@ -1,7 +1,5 @@
 """The scores of the evaluation protocol. Pictures are H x W x 3, values 0 to ``data_range`` (255)."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -25,17 +23,13 @@ class Scores:
 
 
 def score(picture: np.ndarray, target: np.ndarray) -> Scores:
-    """All scores of one 8-bit picture against its 8-bit target."""
-    return Scores(
-        psnr=psnr(picture, target),
-        ssim=ssim(picture, target),
-        aligned=aligned_psnr(picture, target),
-        gradient=mean_gradient(picture),
-    )
+    """Score one 8-bit picture against its 8-bit target."""
+    aligned = aligned_psnr(picture, target)
+    return Scores(psnr(picture, target), ssim(picture, target), aligned, mean_gradient(picture))
 
 
 def psnr(picture: np.ndarray, target: np.ndarray, data_range: float = 255.0) -> float:
-    """Peak signal-to-noise ratio in dB over all channels, at most `PSNR_CAP`."""
+    """Return the peak signal-to-noise ratio in dB over all channels, at most `PSNR_CAP`."""
     _same_shape(picture, target)
     return psnr_of_error(float(np.mean((picture.astype(np.float64) - target) ** 2)), data_range)
 
@@ -45,21 +39,22 @@ def psnr_of_error(error: float, data_range: float = 255.0) -> float:
     return min(PSNR_CAP, 10 * float(np.log10(data_range**2 / error))) if error > 0 else PSNR_CAP
 
 
-def ssim(picture: np.ndarray, target: np.ndarray, data_range: float = 255.0) -> float:
-    """Structural similarity on RGB, skimage's defaults. Raises ValueError below 7 pixels a side."""
+def ssim(picture: np.ndarray, target: np.ndarray) -> float:
+    """Return the structural similarity on RGB, skimage's defaults; ValueError below 7 pixels a side."""
     _same_shape(picture, target)
-    if min(picture.shape[:2]) < SSIM_WINDOW:
+    height, width = picture.shape[:2]
+    if min(height, width) < SSIM_WINDOW:
         raise ValueError(
-            f"SSIM needs at least {SSIM_WINDOW} pixels a side, and this picture is "
-            f"{picture.shape[1]} x {picture.shape[0]}: leave it out of the set."
+            f"SSIM needs at least {SSIM_WINDOW} pixels a side, and this picture is {width} x {height}: leave it out "
+            "of the set."
         )
     from skimage.metrics import structural_similarity  # a packed run (`training.pack`) has it not
 
-    return float(structural_similarity(target, picture, data_range=data_range, channel_axis=-1))
+    return float(structural_similarity(target, picture, data_range=255, channel_axis=-1))
 
 
-def aligned_psnr(picture: np.ndarray, target: np.ndarray, data_range: float = 255.0) -> float:
-    """PSNR in dB after the least-squares gain and offset of each channel from picture to target.
+def aligned_psnr(picture: np.ndarray, target: np.ndarray) -> float:
+    """Return PSNR in dB after the least-squares gain and offset of each channel from picture to target.
 
     It leaves out global changes of brightness and contrast. Nothing is clipped or rounded after the fit, so the error
     of a channel has a closed form: var(target) - cov(picture, target)^2 / var(picture).
@@ -68,63 +63,55 @@ def aligned_psnr(picture: np.ndarray, target: np.ndarray, data_range: float = 25
     error = 0.0
     channels = picture.shape[-1]
     for channel in range(channels):
-        x = picture[..., channel].astype(np.float64)
-        y = target[..., channel].astype(np.float64)
-        x -= x.mean()
-        y -= y.mean()
+        x, y = (side[..., channel].astype(np.float64) for side in (picture, target))
+        x, y = x - x.mean(), y - y.mean()
         variance, covariance = float(np.mean(x * x)), float(np.mean(x * y))
         explained = covariance * covariance / variance if variance > 0 else 0.0
         error += max(float(np.mean(y * y)) - explained, 0.0) / channels
-    return psnr_of_error(error, data_range)
+    return psnr_of_error(error)
 
 
 def tensor_psnr(picture: Tensor, target: Tensor) -> float:
-    """:func:`psnr` of two 3 x H x W tensors in [0, 1], rounded to 8 bits."""
+    """Return :func:`psnr` of two 3 x H x W tensors in [0, 1], rounded to 8 bits."""
     return psnr(to_pixels(picture), to_pixels(target))
 
 
 def tensor_aligned_psnr(picture: Tensor, target: Tensor) -> float:
-    """:func:`aligned_psnr` of two 3 x H x W tensors in [0, 1], rounded to 8 bits."""
+    """Return :func:`aligned_psnr` of two 3 x H x W tensors in [0, 1], rounded to 8 bits."""
     return aligned_psnr(to_pixels(picture), to_pixels(target))
 
 
 def mean_gradient(picture: np.ndarray) -> float:
-    """Mean absolute difference between neighbouring pixels in both directions, in the picture's units.
+    """Return the mean absolute difference between neighbouring pixels in both directions, in the picture's units.
 
     It falls with a loss of detail; a single pixel scores 0.
     """
-    values = picture.astype(np.float32)
-    steps = [np.abs(np.diff(values, axis=axis)) for axis in (0, 1)]
+    steps = [np.abs(np.diff(picture.astype(np.float32), axis=axis)) for axis in (0, 1)]
     count = sum(step.size for step in steps)
     return sum(float(step.sum(dtype=np.float64)) for step in steps) / count if count else 0.0
 
 
-def bootstrap_interval(
-    values: Sequence[float],
-    scenes: Sequence[Hashable],
-    *,
-    level: float = 0.95,
-    draws: int = 5000,
-    seed: int = 0,
-) -> tuple[float, float] | None:
-    """Bootstrap interval of the mean over images, resampling whole scenes, since images of one are not independent.
+def bootstrap_interval(values: Sequence[float], scenes: Sequence[Hashable]) -> tuple[float, float] | None:
+    """Return the 95 % bootstrap interval of the mean over images, always the same for the same arguments.
 
-    None with fewer than two scenes. The same arguments give the same interval.
+    Whole scenes are resampled, since images of one are not independent. None with fewer than two scenes.
     """
+    from scipy.stats import bootstrap  # a packed run (`training.pack`) has it not
+
     if len(values) != len(scenes):
         raise ValueError(f"There are {len(values)} values and {len(scenes)} scenes: give one scene a value.")
-    totals: dict[Hashable, tuple[float, int]] = {}
+    groups: dict[Hashable, list[float]] = {}
     for value, scene in zip(values, scenes, strict=True):
-        total, count = totals.get(scene, (0.0, 0))
-        totals[scene] = (total + value, count + 1)
-    if len(totals) < 2:
+        groups.setdefault(scene, []).append(value)
+    if len(groups) < 2:
         return None
-    sums = np.array([total for total, _ in totals.values()])
-    counts = np.array([count for _, count in totals.values()])
-    chosen = np.random.default_rng(seed).integers(len(sums), size=(draws, len(sums)))
-    means = sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    totals = [sum(group) for group in groups.values()], [len(group) for group in groups.values()]
+
+    def mean(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:
+        return sums.sum(axis) / counts.sum(axis)
+
+    found = bootstrap(totals, mean, n_resamples=5000, paired=True, method="percentile", rng=np.random.default_rng(0))
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
 def _same_shape(picture: np.ndarray, target: np.ndarray) -> None:

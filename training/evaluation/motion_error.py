@@ -1,14 +1,7 @@
-"""Errors of an estimated motion field, and of the covariance of its blur.
+"""Errors of an estimated motion field, and of the covariance of its blur."""
 
-The end-point error is in pixels, without sign.
-"""
-
-from __future__ import annotations
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,23 +17,20 @@ class MotionError:
 
     @property
     def share(self) -> float:
-        """The error as a part of predicting zero's; infinite where nothing moves but something was predicted."""
+        """The error over that of predicting zero; infinite where nothing moves but something was predicted."""
         if self.zero > 0:
             return self.error / self.zero
         return float("inf") if self.error > 0 else 0.0
 
-    @staticmethod
-    def mean(errors: Sequence[MotionError]) -> MotionError:
-        """The mean over pictures of each of the two; the share of the means is not the mean of the shares."""
-        return MotionError(float(np.mean([e.error for e in errors])), float(np.mean([e.zero for e in errors])))
-
 
 def motion_error(predicted: Tensor, true: Tensor) -> MotionError:
-    """The error of fields B x 2 x H x W, px: of a vector the smaller of ``|p - t|`` and ``|p + t|``.
+    """Compare fields B x 2 x H x W, px; of a vector the error is the smaller of ``|p - t|`` and ``|p + t|``.
 
     Blur does not tell forwards from backwards, so neither do its vectors (`degradations.blur`). Pixels whose
-    true motion is not finite (real pairs') are left out. Raises ValueError for two shapes, for another number of
-    channels, where no true motion is left, and where a prediction is not finite.
+    true motion is not finite (real pairs') are left out.
+
+    Raises:
+        ValueError: The shapes differ, no true motion is known, or a prediction is not finite.
     """
     if predicted.shape != true.shape or predicted.ndim != 4 or predicted.shape[1] != 2:
         raise ValueError(
@@ -58,14 +48,10 @@ def motion_error(predicted: Tensor, true: Tensor) -> MotionError:
 
 
 def covariance_error(found: Tensor, motion: Tensor, defocus: Tensor) -> Tensor:
-    """Return how far the covariance ``found`` of a photo's blur is from the mean of the true one.
+    """Return how far the covariance ``found`` (B x 2 x 2, px²) of a photo's blur is from the mean of the true one, B.
 
-    That is the mean absolute difference of the logarithms (`models.deblur.blur_field.log_covariance`), B.
-
-    Args:
-        found: B x 2 x 2, px².
-        motion: The simulator's, B x 2 x H x W, in pixels.
-        defocus: The simulator's, B x 1 x H x W, in pixels.
+    That is the mean absolute difference of the logarithms (`models.deblur.blur_field.log_covariance`). The true one is
+    that of the simulator's ``motion``, B x 2 x H x W, and ``defocus``, B x 1 x H x W, in pixels.
     """
     true = mean_covariance(double_angle(motion).permute(0, 2, 3, 1), defocus[:, 0])
     return (log_covariance(found) - log_covariance(true)).abs().mean(1)

@@ -1,6 +1,4 @@
-"""What is scored: folders of pictures or of pairs, their sizes, and which pictures show one scene."""
-
-from __future__ import annotations
+"""How pictures are scored: sizes, shifts, borders; and which pictures show one scene."""
 
 import re
 from collections.abc import Sequence
@@ -8,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from models.errors import LimpidError
-from training.data.manifest import HEIF_SUFFIXES, SUFFIXES
+from training.data.pairs import Pair
+from training.data.photos import read_picture
 from training.evaluation.metrics import SSIM_WINDOW, Scores, score
 
-PICTURE_SUFFIXES = SUFFIXES - HEIF_SUFFIXES  # what Pillow opens by itself
 SCENE_PATTERN = r"^(\d+)_"  # SIR2: the number before the first underscore; other stems are their own scene
 
 
@@ -27,8 +25,8 @@ class Protocol:
     """A way of scoring, printed with every number.
 
     ``shorter_side`` resizes both pictures of a pair first. ``border`` pixels a side of the target are left out, and
-    the picture is compared where it fits the rest best, up to ``shift`` pixels off each way: a kernel estimated blindly
-    has no position of its own. What is shifted in comes from the picture, so ``shift`` is at most ``border``.
+    the picture is compared where it fits the rest best, up to ``shift`` pixels off each way (at most ``border``): a
+    kernel estimated blindly has no position of its own.
     """
 
     name: str
@@ -36,14 +34,19 @@ class Protocol:
     shift: int = 0
     border: int = 0
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.shift <= self.border:
-            raise ValueError(
-                f"The protocol {self.name} shifts by {self.shift} px, more than its border: {self.border}."
+    def load(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+        """Read input and target, uint8 H x W x 3; EvaluationError for two sizes, unless the protocol resizes."""
+        photo, target = self._fit(read_picture(pair.input)), self._fit(read_picture(pair.target))
+        if photo.shape != target.shape and self.shorter_side is not None:
+            target = resize(target, photo.shape[1], photo.shape[0])
+        if photo.shape != target.shape:
+            raise EvaluationError(
+                f"The pair {pair.stem} has an input of {photo.shape[1]} x {photo.shape[0]} and a target of "
+                f"{target.shape[1]} x {target.shape[0]} pixels: {self.name} needs one size."
             )
+        return photo, target
 
-    def fit(self, picture: np.ndarray) -> np.ndarray:
-        """uint8 H x W x 3, resized (bicubic) when the protocol says so."""
+    def _fit(self, picture: np.ndarray) -> np.ndarray:
         if self.shorter_side is None:
             return picture
         height, width = picture.shape[:2]
@@ -51,11 +54,11 @@ class Protocol:
         return resize(picture, round(width * scale), round(height * scale))
 
     def score(self, picture: np.ndarray, target: np.ndarray) -> Scores:
-        """The scores of one picture, uint8 H x W x 3 like its target, all at the same shift."""
+        """Score one picture, uint8 H x W x 3 like its target, all measures at the same shift."""
         return score(*self.compared(picture, target))
 
     def compared(self, picture: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The parts of both that are scored: one size, at the shift of the least squared error (the best PSNR).
+        """Cut out the parts of both that are scored: one size, at the shift of the least squared error.
 
         Raises EvaluationError where the border leaves less than SSIM's window.
         """
@@ -76,48 +79,16 @@ class Protocol:
 
 
 NATIVE = "limpid-8bit-native"  # the protocol of docs/evaluation.md
-_ALL = (
-    Protocol(NATIVE),
-    Protocol("real20-420", shorter_side=420),
+PROTOCOLS = {
+    NATIVE: Protocol(NATIVE),
+    "real20-420": Protocol("real20-420", shorter_side=420),
     # Levin et al., "Understanding and evaluating blind deconvolution algorithms" (CVPR 2009): 255 px captures.
-    Protocol("levin09", shift=5, border=15),
-)
-PROTOCOLS = {protocol.name: protocol for protocol in _ALL}
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Files of one stem: the photo, what it should have been, and where it is known (``motion/``) its motion field."""
-
-    stem: str
-    input: Path
-    target: Path
-    motion: Path | None = None  # .npy, H x W x 2, px
-
-    def load(self, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
-        """Input and target, uint8 H x W x 3, one size. Two sizes are an error unless the protocol resizes."""
-        photo, target = protocol.fit(read_picture(self.input)), protocol.fit(read_picture(self.target))
-        if photo.shape != target.shape and protocol.shorter_side is not None:
-            target = resize(target, photo.shape[1], photo.shape[0])
-        if photo.shape != target.shape:
-            raise EvaluationError(
-                f"The pair {self.stem} has an input of {photo.shape[1]} x {photo.shape[0]} and a target of "
-                f"{target.shape[1]} x {target.shape[0]} pixels: {protocol.name} needs one size."
-            )
-        return photo, target
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """An upright 8-bit RGB picture, H x W x 3."""
-    try:
-        with Image.open(path) as picture:
-            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
-    except OSError as error:
-        raise EvaluationError(f"{path.name} cannot be read as a picture: {error}.") from error
+    "levin09": Protocol("levin09", shift=5, border=15),
+}
 
 
 def as_float(photo: np.ndarray) -> np.ndarray:
-    """uint8 -> float32 in [0, 1], as pipelines take it."""
+    """Convert uint8 to float32 in [0, 1], as pipelines take it."""
     return photo.astype(np.float32) / np.float32(255)
 
 
@@ -127,61 +98,19 @@ def to_8bit(picture: np.ndarray) -> np.ndarray:
 
 
 def resize(picture: np.ndarray, width: int, height: int) -> np.ndarray:
-    """uint8, bicubic with antialiasing (Pillow's)."""
+    """Resize a uint8 picture, bicubic with antialiasing (Pillow's)."""
     return np.array(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def find_pictures(folder: Path) -> list[Path]:
-    """Every picture below a folder, in order. Raises EvaluationError when there is none."""
-    if not folder.is_dir():
-        raise EvaluationError(f"There is no folder {folder}: give one that holds pictures.")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file())
-    if not found:
-        known = ", ".join(sorted(PICTURE_SUFFIXES))
-        raise EvaluationError(f"The folder {folder} holds no picture ({known}).")
-    return found
-
-
-def find_pairs(folder: Path) -> list[Pair]:
-    """The pairs of ``folder/input`` and ``folder/target``, matched by file stem, in natural order.
-
-    A picture without its partner, or two of one stem, is an error that names it: sorted positions or a silent
-    intersection would score the wrong thing.
-    """
-    sides = {}
-    for side in ("input", "target"):
-        if not (folder / side).is_dir():
-            raise EvaluationError(f"{folder} holds no folder '{side}': pairs lie in input/ and target/.")
-        sides[side] = _by_stem(find_pictures(folder / side), f"{folder.name}/{side}")
-    for side, other in (("input", "target"), ("target", "input")):
-        alone = sorted(set(sides[side]) - set(sides[other]), key=_natural)
-        if alone:
-            raise EvaluationError(
-                f"In {folder.name}, {len(alone)} of {side}/ have no partner in {other}/: "
-                f"{', '.join(alone[:5])}{', …' if len(alone) > 5 else ''}. Add their partners or remove them."
-            )
-    motions = {stem: folder / "motion" / f"{stem}.npy" for stem in sides["input"]}
-    if not (folder / "motion").is_dir():
-        motions = {}
-    if lacking := [stem for stem, path in motions.items() if not path.is_file()]:
-        raise EvaluationError(
-            f"In {folder.name}, motion/ lacks the field of {len(lacking)} of the pairs, first {lacking[0]}.npy: "
-            "add them, or remove motion/."
-        )
-    return [Pair(stem, path, sides["target"][stem], motions.get(stem)) for stem, path in sides["input"].items()]
-
-
 def flat_name(path: Path, folder: Path) -> str:
-    """``kodak24/kodim01.png`` -> ``kodak24-kodim01``: one flat name for each file of a tree."""
+    """Turn ``kodak24/kodim01.png`` into ``kodak24-kodim01``: one flat name for each file of a tree."""
     return "-".join(path.relative_to(folder).with_suffix("").parts)
 
 
 def scene_of(stem: str, pattern: str = SCENE_PATTERN) -> str:
-    """The scene of a stem: the pattern's first group (or whole match); the stem itself without a match."""
+    """Return the scene of a stem: the pattern's first group (or whole match); the stem itself without a match."""
     match = re.search(pattern, stem)
-    if match is None:
-        return stem
-    return match.group(1) if match.re.groups else match.group(0)
+    return match[1 if match.re.groups else 0] if match else stem
 
 
 def subsample(items: Sequence, limit: int | None) -> list:
@@ -191,19 +120,3 @@ def subsample(items: Sequence, limit: int | None) -> list:
     if limit < 1:
         raise EvaluationError(f"--limit is {limit}: give at least 1.")
     return [items[index * len(items) // limit] for index in range(limit)]
-
-
-def _by_stem(paths: list[Path], where: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in sorted(paths, key=lambda p: _natural(p.stem)):
-        if path.stem in found:
-            raise EvaluationError(
-                f"{where} holds two pictures of the stem {path.stem}: {found[path.stem].name}, {path.name}."
-            )
-        found[path.stem] = path
-    return found
-
-
-def _natural(stem: str) -> tuple[tuple[int, int | str], ...]:
-    parts = (part for part in re.split(r"(\d+)", stem) if part)
-    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts)

@@ -1,7 +1,5 @@
 """The files of an evaluation: report.md, report.json, images.csv and contact_sheet.png."""
 
-from __future__ import annotations
-
 import csv
 import json
 import platform
@@ -17,10 +15,11 @@ from training.evaluation.metrics import Scores, bootstrap_interval
 from training.evaluation.sheet import SheetRow, contact_sheet
 from training.evaluation.tables import Statistic, Summary, markdown
 
-Row = dict[str, str | int | float]  # one image of the CSV
+Row = dict[str, Any]  # one image of the CSV
+Measured = tuple[Summary, list[Row], list[SheetRow]]
 
 
-def statistics(values: Sequence[Any], scenes: Sequence[str]) -> Any:
+def statistics(values: Sequence[Any], scenes: Sequence[Any]) -> Any:
     """Compute the mean and its interval, of plain numbers or of each field of `Scores`."""
     if isinstance(values[0], Scores):
         fields = [asdict(value) for value in values]
@@ -30,7 +29,7 @@ def statistics(values: Sequence[Any], scenes: Sequence[str]) -> Any:
     return mean | ({"low": interval[0], "high": interval[1]} if interval else {})
 
 
-def gain_over(output: Sequence[Scores], base: Sequence[Scores], scenes: Sequence[str]) -> dict[str, Statistic]:
+def gain_over(output: Sequence[Scores], base: Sequence[Scores], scenes: Sequence[Any]) -> dict[str, Statistic]:
     """Compute the mean paired gain of the output over a baseline, with its interval."""
     return {
         key: statistics([getattr(a, key) - getattr(b, key) for a, b in zip(output, base, strict=True)], scenes)
@@ -49,15 +48,9 @@ def write_report(out: Path, summary: Summary, rows: Sequence[Row], sheet: Sequen
     with (out / "images.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(key for row in rows for key in row)))
         writer.writeheader()
-        writer.writerows({key: _plain(value) for key, value in row.items()} for row in rows)
+        for row in rows:
+            writer.writerow({k: round(value, 5) if isinstance(value, float) else value for k, value in row.items()})
     if sheet:
-        contact_sheet(sheet, summary["columns"], _headline(summary), out / "contact_sheet.png")
+        title = f"{summary.get('model', 'model')} on {summary.get('data', 'data')}, {summary['protocol']}"
+        contact_sheet(sheet, summary["columns"], title, out / "contact_sheet.png")
     return text
-
-
-def _headline(summary: Summary) -> str:
-    return f"{summary.get('model', 'model')} on {summary.get('data', 'data')}, {summary['protocol']}"
-
-
-def _plain(value: str | int | float) -> str | int | float:
-    return round(value, 5) if isinstance(value, float) else value

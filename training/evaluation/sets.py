@@ -1,7 +1,5 @@
 """Several sets of pairs measured in one go: a row each, and the mean over them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +8,11 @@ import numpy as np
 
 from training.evaluation.blur_test import LEVIN
 from training.evaluation.protocol import EvaluationError
-from training.evaluation.report import Row, Summary
-from training.evaluation.scoring import Measured
+from training.evaluation.report import Measured, Row, Summary
 
 
 def find_sets(folder: Path, names: Sequence[str] = ()) -> list[Path]:
-    """The folders of pairs in ``folder``, by name; ``names``: only these.
+    """List the folders of pairs in ``folder``, by name, or only those in ``names``.
 
     Raises EvaluationError where it holds none, lacks one that is named, or is one itself.
     """
@@ -27,14 +24,13 @@ def find_sets(folder: Path, names: Sequence[str] = ()) -> list[Path]:
     if not found:
         raise EvaluationError(f"{folder} holds no sets: each lies in a folder of its own, with input/ and target/.")
     if lacking := sorted(set(names) - {child.name for child in found}):
-        raise EvaluationError(
-            f"{folder} holds no set {', '.join(lacking)}: there are {', '.join(p.name for p in found)}."
-        )
+        there = ", ".join(child.name for child in found)
+        raise EvaluationError(f"{folder} holds no set {', '.join(lacking)}: there are {there}.")
     return [child for child in found if not names or child.name in names]
 
 
 def join_sets(measured: Mapping[str, Measured]) -> Measured:
-    """One report from the results of :func:`training.evaluation.scoring.score_pairs` on each set, by name.
+    """Join the results of `training.evaluation.scoring.score_pairs` on each set, by name, to one report.
 
     The mean is over sets, whatever their number of images; the motion's over those that have fields. "levin" is left
     out of it: it is no family of the simulator and is judged by itself.
@@ -44,7 +40,7 @@ def join_sets(measured: Mapping[str, Measured]) -> Measured:
     first = next(iter(summaries.values()))
     table = {name: _row(summary) for name, summary in summaries.items()}
     joined: Summary = {"kind": "sets", "protocol": first["protocol"], "images": len(rows)}
-    joined["seconds_per_image"] = round(float(np.mean([float(row["seconds"]) for row in rows])), 3)
+    joined["seconds_per_image"] = round(float(np.mean([row["seconds"] for row in rows])), 3)
     families = [row for name, row in table.items() if name != LEVIN] or list(table.values())
     joined |= {"worse_db": first["worse_db"], "sets": table, "mean": _mean(families)}
     joined["mean_of"] = f"{len(families)} sets" + (f", without {LEVIN}" if len(families) < len(table) else "")

@@ -1,7 +1,5 @@
 """Contact sheets: pictures side by side, to see what the figures of a report do not show."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,14 +24,14 @@ class SheetRow:
 
 
 def thumbnail(picture: np.ndarray) -> np.ndarray:
-    """uint8 H x W x 3, longest side at most `THUMBNAIL_PX`, never enlarged."""
+    """Reduce a uint8 H x W x 3 picture to a longest side of at most `THUMBNAIL_PX`; it is never enlarged."""
     small = Image.fromarray(picture)
     small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BICUBIC)
     return np.array(small)
 
 
 def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """``after - before``, `REMOVED_GAIN` times as strong around mid-gray: what was added is bright. uint8, as they."""
+    """Show ``after - before``, `REMOVED_GAIN` times as strong, around mid-gray: what was added is bright. All uint8."""
     change = after.astype(np.int16) - before.astype(np.int16)
     return np.clip(128 + REMOVED_GAIN * change, 0, 255).astype(np.uint8)
 

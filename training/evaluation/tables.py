@@ -1,7 +1,6 @@
 """Reports of evaluations as Markdown: a function for each kind of report."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 Summary = dict[str, Any]  # report.json
@@ -9,11 +8,20 @@ Statistic = dict[str, Any]  # mean, and low and high of its 95 % interval over s
 
 NAMES = {"output": "restored", "input": "input, untouched", "affine_baseline": "affine baseline (training pairs)"}
 RENAMED = {"constant": "affine_baseline", "oracle_constant": "oracle_affine_baseline"}  # keys of earlier reports
+FACTS = ("protocol", "images", "classes", "scenes", "revision", "light", "device", "dtype", "attention",
+         "seconds_per_image")  # fmt: skip
 BARS = {"sharp": (2.0, 4.0), "severe": (1.6, 3.0)}  # times the prior: bar, reach
 
 
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Format the lines of a Markdown table."""
+    cells = (" | ".join(row) for row in (columns, *rows))
+    head, *body = (f"| {line} |" for line in cells)
+    return [head, "|---" * len(columns) + "|", *body]
+
+
 def protocol_of(summary: Summary) -> str:
-    """Name the protocol, and the light of the pictures where the model got it as an option."""
+    """Name the protocol, and the light of the pictures if the model was told it."""
     light = ", told it is linear" if summary.get("light") == "linear" else ""
     return f"{summary.get('protocol', '')}{light}"
 
@@ -22,20 +30,8 @@ def markdown(summary: Summary) -> str:
     """Render a report as a page: what was measured and how, then its table. Earlier reports render too."""
     summary = _rename_keys(summary)
     bodies = {"pairs": _pairs, "no-harm": _harm, "look": _look, "tiling": _tiling, "poses": _poses, "held-out": _held}
-    body = (bodies | {"sets": _sets, "baselines": _baselines, "guidance": _guidance, "tags": _tags})[summary["kind"]]
-    known = (
-        "protocol",
-        "images",
-        "classes",
-        "scenes",
-        "revision",
-        "light",
-        "device",
-        "dtype",
-        "attention",
-        "seconds_per_image",
-    )
-    facts = [f"{key.replace('_', ' ')} {summary[key]}" for key in known if key in summary]
+    body = (bodies | {"sets": _sets, "baselines": _baselines, "tags": _tags})[summary["kind"]]
+    facts = [f"{key.replace('_', ' ')} {summary[key]}" for key in FACTS if key in summary]
     title = f"# {summary.get('model', 'model')} on {summary.get('data', 'data')}"
     return "\n".join([title, "", "; ".join(facts) + ".", "", *body(summary)]) + "\n"
 
@@ -50,19 +46,18 @@ def _rename_keys(summary: Summary) -> Summary:
 
 
 def _pairs(summary: Summary) -> list[str]:
-    lines = [
-        "| picture | PSNR (dB) | SSIM | aligned PSNR (dB) | mean gradient |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
     for name, scores in summary["scores"].items():
-        cells = (_cell(scores["psnr"]), _cell(scores["ssim"], 4), _cell(scores["aligned"]))
-        lines.append(f"| {NAMES[name]} | {' | '.join(cells)} | {scores['gradient']['mean']:.2f} |")
+        cells = _cell(scores["psnr"]), _cell(scores["ssim"], 4), _cell(scores["aligned"])
+        rows.append((NAMES[name], *cells, f"{scores['gradient']['mean']:.2f}"))
     oracle = summary["oracle_affine_baseline"]
+    lines = table(("picture", "PSNR (dB)", "SSIM", "aligned PSNR (dB)", "mean gradient"), rows)
     lines.append(f"| affine map of this very set (oracle) | {oracle['psnr']:.2f} | | | |")
-    lines += ["", "| gain of restored over | PSNR (dB) | SSIM | aligned PSNR (dB) |", "|---|---|---|---|"]
-    for name, gains in summary["gains"].items():
-        cells = (_cell(gains["psnr"], 2, "+"), _cell(gains["ssim"], 4, "+"), _cell(gains["aligned"], 2, "+"))
-        lines.append(f"| {NAMES[name]} | {' | '.join(cells)} |")
+    gains = [
+        (NAMES[name], _cell(row["psnr"], 2, "+"), _cell(row["ssim"], 4, "+"), _cell(row["aligned"], 2, "+"))
+        for name, row in summary["gains"].items()
+    ]
+    lines += ["", *table(("gain of restored over", "PSNR (dB)", "SSIM", "aligned PSNR (dB)"), gains)]
     threshold = summary.get("worse_db", 0.5)  # what it was before it could be chosen
     lines += ["", f"Worse than the input by over {threshold:g} dB: {summary['worse']:.1%} of the images."]
     if "worse_aligned" in summary:
@@ -72,20 +67,14 @@ def _pairs(summary: Summary) -> list[str]:
     if "affine_baseline" in summary:
         trained = ", ".join(summary.get("train_pairs", []))
         lines.append(f"Affine baseline of {trained}: {_formula(summary['affine_baseline'])}.")
-    lines.append(f"Oracle: {_formula(oracle)}. Intervals: 95 %, bootstrap over scenes.")
-    return lines
+    return [*lines, f"Oracle: {_formula(oracle)}. Intervals: 95 %, bootstrap over scenes."]
 
 
 def _harm(summary: Summary) -> list[str]:
-    least = summary["minimum"]
-    return [
-        "Sharp photos with nothing to remove; output against input.",
-        "",
-        "| PSNR (dB) | least (dB) | SSIM | gradient kept |",
-        "|---|---|---|---|",
-        f"| {_cell(summary['psnr'])} | {least['psnr']:.2f} ({least['stem']}) | {_cell(summary['ssim'], 4)} "
-        f"| {summary['gradient_kept']['mean']:.3f} |",
-    ]
+    least = f"{summary['minimum']['psnr']:.2f} ({summary['minimum']['stem']})"
+    row = _cell(summary["psnr"]), least, _cell(summary["ssim"], 4), f"{summary['gradient_kept']['mean']:.3f}"
+    columns = "PSNR (dB)", "least (dB)", "SSIM", "gradient kept"
+    return ["Sharp photos with nothing to remove; output against input.", "", *table(columns, [row])]
 
 
 def _look(summary: Summary) -> list[str]:
@@ -93,112 +82,64 @@ def _look(summary: Summary) -> list[str]:
 
 
 def _tiling(summary: Summary) -> list[str]:
-    lines = ["| agreement | mean (dB) | least (dB) |", "|---|---|---|"]
     names = {"grids": "two grids half a tile apart", "whole": "tiled against whole"}
-    for key, name in names.items():
-        lines.append(f"| {name} | {summary[key]['mean']:.2f} | {summary[key]['minimum']:.2f} |")
-    return [*lines, "", "Compared before rounding, capped at 60 dB."]
+    rows = [(name, f"{summary[k]['mean']:.2f}", f"{summary[k]['minimum']:.2f}") for k, name in names.items()]
+    return [*table(("agreement", "mean (dB)", "least (dB)"), rows), "", "Compared before rounding, capped at 60 dB."]
 
 
 def _poses(summary: Summary) -> list[str]:
+    columns = "spread of the inputs", "spread of the outputs", "leak", "residual", "layer error"
     cells = [_cell(summary[key]) for key in ("spread_input", "spread", "leak", "residual", "layer_error")]
     return [
         "Views of one scene under several poses of a simulated pane. Spread: mean RMSE between the outputs of a scene;",
         "leak: how much of the reflection's own pattern is left (1: all); residual: mean distance of the photo from",
         "restored picture and removed layer together; layer error: RMSE of that layer. All but leak in 8-bit levels.",
         "",
-        "| spread of the inputs | spread of the outputs | leak | residual | layer error |",
-        "|---|---|---|---|---|",
-        f"| {' | '.join(cells)} |",
+        *table(columns, [cells]),
     ]
 
 
 def _held(summary: Summary) -> list[str]:
-    lines = [
+    worse = "aligned, worse by over 0.3 dB"
+    rows = []
+    for name, row in summary["sets"].items():
+        gains = _cell(row["psnr"], 2, "+"), _cell(row["aligned"], 2, "+"), f"{row['worse_aligned']:.1%}"
+        rows.append((name, str(row["images"]), *gains, _cell(row["hinted"], 2, "+") if "hinted" in row else ""))
+    return [
         "Real pairs that training held out. The hint says where the reflection is, as a mask does; what it adds is the",
         "aligned PSNR inside of it, over the result without a hint.",
         "",
-        "| set | images | gain (dB) | aligned gain (dB) | aligned, worse by over 0.3 dB | the hint adds (dB) |",
-        "|---|---|---|---|---|---|",
+        *table(("set", "images", "gain (dB)", "aligned gain (dB)", worse, "the hint adds (dB)"), rows),
+        "",
+        "Intervals: 95 %, bootstrap over images.",
     ]
-    for name, row in summary["sets"].items():
-        hinted = _cell(row["hinted"], 2, "+") if "hinted" in row else ""
-        cells = [str(row["images"]), _cell(row["psnr"], 2, "+"), _cell(row["aligned"], 2, "+")]
-        lines.append(f"| {name} | {' | '.join(cells)} | {row['worse_aligned']:.1%} | {hinted} |")
-    return [*lines, "", "Intervals: 95 %, bootstrap over images."]
 
 
 def _sets(summary: Summary) -> list[str]:
     worse = f"worse by over {summary['worse_db']:g} dB"
-    names = ("set", "images", "input (dB)", "restored (dB)", "gain (dB)", "SSIM gain", worse, "motion")
-    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    rows = []
     for name, row in (summary["sets"] | {f"**mean of {summary['mean_of']}**": summary["mean"]}).items():
         cells = [str(row.get("images", "")), _cell(row["input"]), _cell(row["output"]), _cell(row["gain"], 2, "+")]
         cells += [_cell(row["ssim_gain"], 4, "+"), f"{row['worse']:.1%}"]
-        lines.append(f"| {name} | {' | '.join(cells)} | {_motion(row['motion']) if 'motion' in row else ''} |")
+        rows.append((name, *cells, _motion(row["motion"]) if "motion" in row else ""))
     return [
-        *lines,
+        *table(("set", "images", "input (dB)", "restored (dB)", "gain (dB)", "SSIM gain", worse, "motion"), rows),
         "",
         "Intervals: 95 %, bootstrap over scenes. Each set has its own report in the folder of its name.",
     ]
 
 
 def _baselines(summary: Summary) -> list[str]:
-    lines = ["| picture | PSNR (dB) | SSIM | gain (dB) | SSIM gain | s an image |", "|---|---|---|---|---|---|"]
+    rows = []
     for name, row in summary["methods"].items():
-        cells = [_cell(row["psnr"]), _cell(row["ssim"], 4), "", "", ""]
-        if name != "input":
-            cells[2:] = [_cell(row["gain"], 2, "+"), _cell(row["ssim_gain"], 4, "+"), f"{row['seconds']:.2f}"]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        gains = _cell(row["gain"], 2, "+"), _cell(row["ssim_gain"], 4, "+"), f"{row['seconds']:.2f}"
+        rows.append((name, _cell(row["psnr"]), _cell(row["ssim"], 4), *(gains if name != "input" else ("", "", ""))))
+    lines = table(("picture", "PSNR (dB)", "SSIM", "gain (dB)", "SSIM gain", "s an image"), rows)
     return [*lines, "", *(f"* {name}: {how}" for name, how in summary["settings"].items())]
 
 
-CONDITIONS = {
-    "input": "input, untouched",
-    "none": "restored, without tags",
-    "predicted": "with the guide's tags",
-    "true": "with the true tag",
-    "wrong": "with a wrong tag",
-}
-
-
-def _guidance(summary: Summary) -> list[str]:
-    lines = []
-    for name, part in summary["models"].items():
-        lines += [f"**{name}** ({part['revision']}), {part['photos']} photos that it and the guide have not seen.", ""]
-        if "tags" in part:
-            lines += _versions(part["tags"], CONDITIONS)
-        else:
-            lines += ["It was trained without guidance: tags have no part in it.", ""]
-        if "motion" in part:
-            lines += ["Its motion field replaced by zero, or its kernel left out, without the guard:", ""]
-            lines += _versions(part["motion"], CONDITIONS | summary["arms"])
-    guide = f"Predicted: the {summary['best']} strongest tags of {summary['guide']} ({summary['guide_revision']}). "
-    return [
-        *lines,
-        f"{guide if summary['guide'] != 'none' else ''}{summary['draws']} degradations of each photo at each level. "
-        "Differences are paired; intervals: 95 %, bootstrap over photos.",
-    ]
-
-
-def _versions(levels: dict[str, Any], names: dict[str, str]) -> list[str]:
-    """A table of pictures and one of differences, by level."""
-    columns = ("PSNR (dB)", "SSIM", "aligned PSNR (dB)")
-    lines = [f"| level | picture | {' | '.join(columns)} |", "|---|---|---|---|---|"]
-    for level, group in levels.items():
-        for name, scores in group["scores"].items():
-            cells = (_cell(scores["psnr"]), _cell(scores["ssim"], 4), _cell(scores["aligned"]))
-            lines.append(f"| {level} | {names[name]} | {' | '.join(cells)} |")
-    lines += ["", f"| level | difference | {' | '.join(columns)} |", "|---|---|---|---|---|"]
-    for level, group in levels.items():
-        for name, gains in group["differences"].items():
-            cells = (_cell(gains["psnr"], 3, "+"), _cell(gains["ssim"], 5, "+"), _cell(gains["aligned"], 3, "+"))
-            lines.append(f"| {level} | {name} | {' | '.join(cells)} |")
-    return [*lines, ""]
-
-
 def _motion(motion: dict[str, float]) -> str:
-    """``motion``: `training.evaluation.motion_error.MotionError` as a dict."""
+    """Format a `training.evaluation.motion_error.MotionError`, given as a dict."""
     moves = motion["zero"] > 0.5  # px
     share = f", {motion['error'] / motion['zero']:.2f} of predicting zero" if moves else ""
     return f"EPE {motion['error']:.2f} px{share} ({motion['zero']:.2f} px)"
@@ -215,19 +156,14 @@ def _formula(affine: dict[str, float]) -> str:
 
 def _tags(summary: Summary) -> list[str]:
     prior = summary["prior"]
-    lines = [
-        "| photos | macro recall at 3 | 95 % | times the prior | bar, reach |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
     for name, row in summary["recall"].items():
+        times = f"{row['mean'] / prior:.2f} ({row['low'] / prior:.2f} .. {row['high'] / prior:.2f})"
         bar = "{:g}, {:g}".format(*BARS[name]) if name in BARS else ""
-        lines.append(
-            f"| {name} | {row['mean']:.3f} | {row['low']:.3f} .. {row['high']:.3f} | {row['mean'] / prior:.2f} "
-            f"({row['low'] / prior:.2f} .. {row['high'] / prior:.2f}) | {bar} |"
-        )
-    lines += [
+        rows.append((name, f"{row['mean']:.3f}", f"{row['low']:.3f} .. {row['high']:.3f}", times, bar))
+    return [
+        *table(("photos", "macro recall at 3", "95 %", "times the prior", "bar, reach"), rows),
         f"| always {', '.join(summary['commonest'])} | {prior:.3f} | | 1 | |",
         "",
         "Severe: each photo once behind glass and once blurred. Intervals: bootstrap over the classes of each tag.",
     ]
-    return lines

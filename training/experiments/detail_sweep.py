@@ -6,34 +6,23 @@ Each photo of each set is restored at detail 0 to 1. Sharpness (mean gradient) m
 fidelity (PSNR) may fall a little; the table says by how much each does, and in how many photos sharpness falls.
 """
 
-from __future__ import annotations
-
-import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from models.deblur.detail import mean_gradient
 from models.deblur.pipeline import DeblurPipeline
-from models.errors import LimpidError
+from training.core.command import Command
+from training.data.pairs import Pair, find_pairs
 from training.evaluation.metrics import psnr
-from training.evaluation.protocol import (
-    NATIVE,
-    PROTOCOLS,
-    EvaluationError,
-    Pair,
-    as_float,
-    find_pairs,
-    subsample,
-    to_8bit,
-)
+from training.evaluation.protocol import NATIVE, PROTOCOLS, EvaluationError, as_float, subsample, to_8bit
 from training.evaluation.restorer import load_restorer
+from training.evaluation.scoring import progress
 from training.evaluation.sets import find_sets
+from training.evaluation.tables import table
 
 DETAILS = (0.0, 0.25, 0.5, 0.75, 1.0)
 TOLERANCE = 1e-4  # of the sharpness, relative: rounding
@@ -45,8 +34,8 @@ def sweep(pipeline: DeblurPipeline, pairs: Sequence[Pair]) -> dict[str, Any]:
     Also gives the share of photos whose gradient falls from one to the next.
     """
     scores, sharpness = [], []
-    for pair in tqdm(pairs, unit="photo", mininterval=1.0):
-        photo, target = pair.load(PROTOCOLS[NATIVE])
+    for pair in progress(pairs):
+        photo, target = PROTOCOLS[NATIVE].load(pair)
         given = as_float(photo)
         images = [pipeline(given, detail=detail).image for detail in DETAILS]
         scores.append([psnr(to_8bit(image), target) for image in images])
@@ -64,39 +53,33 @@ def sweep(pipeline: DeblurPipeline, pairs: Sequence[Pair]) -> dict[str, Any]:
 
 def markdown(found: dict[str, Any]) -> str:
     """Format the figures of :func:`sweep` as a Markdown table and a sentence."""
-    lines = ["| detail | PSNR (dB) | mean gradient |", "|---|---|---|"]
-    for detail, fidelity, gradient in zip(found["details"], found["psnr"], found["gradient"], strict=True):
-        lines.append(f"| {detail:g} | {fidelity:.2f} | {gradient:.4f} |")
-    lines += ["", f"{found['photos']} photos; sharpness falls somewhere along the way in {found['falls']:.0%} of them."]
-    return "\n".join(lines) + "\n"
+    figures = zip(found["details"], found["psnr"], found["gradient"], strict=True)
+    rows = [(f"{detail:g}", f"{fidelity:.2f}", f"{gradient:.4f}") for detail, fidelity, gradient in figures]
+    falls = f"{found['photos']} photos; sharpness falls somewhere along the way in {found['falls']:.0%} of them."
+    return "\n".join([*table(("detail", "PSNR (dB)", "mean gradient"), rows), "", falls]) + "\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 0, or 2 with a sentence on standard error."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--model", default="deblur-small", help="id in the catalog, or a folder")
-    add("--data", required=True, type=Path, help="folder that holds sets of input/ and target/, or is one")
-    add("--limit", type=int, help="at most so many photos of each set, evenly spread")
-    add("--device", help="cpu, cuda, …; by default what the app would choose")
-    add("--out", required=True, type=Path, help="where the report goes")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    parser = Command(__doc__)
+    parser.add_argument("--model", default="deblur-small", help="id in the catalog, or a folder")
+    parser.add_argument("--data", required=True, type=Path, help="folder of sets of input/ and target/, or one of them")
+    parser.add_argument("--limit", type=int, help="at most so many photos of each set, evenly spread")
+    parser.add_argument("--device", help="cpu, cuda, …; by default what the app would choose")
+    parser.add_argument("--out", required=True, type=Path, help="where the report goes")
     args = parser.parse_args(arguments)
-    try:
+    with parser.reporting():
         restorer = load_restorer(args.model, args.device)
         if not isinstance(restorer.pipeline, DeblurPipeline):
             raise EvaluationError(f"{args.model} does not deblur: detail is for models that do.")
         sets = [args.data] if (args.data / "input").is_dir() else find_sets(args.data)
         pairs = [pair for folder in sets for pair in subsample(find_pairs(folder), args.limit)]
         found = sweep(restorer.pipeline, pairs) | restorer.identity
-    except LimpidError as error:
-        print(error, file=sys.stderr)
-        return 2
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "detail.json").write_text(json.dumps(found, indent=2) + "\n")
     (args.out / "detail.md").write_text(markdown(found))
     print(markdown(found))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

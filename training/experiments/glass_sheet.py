@@ -4,15 +4,13 @@ Each scene gives a block of rows, one a strength; across are the scene, poses of
 reflection. Judge it by eye: does this look like glass?
 """
 
-from __future__ import annotations
-
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
 from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
 from degradations.sample_rng import SampleRNG, Stream
 from models.images import to_pixels
+from training.core.command import Command
 from training.data.manifest import list_images
 from training.data.photos import PhotoStore
 from training.evaluation.sheet import SheetRow, contact_sheet
@@ -24,7 +22,7 @@ SIDE_PX = 256
 
 
 def glass_rows(photos: PhotoStore, glass: GlassConfig, scenes: int, poses: int, seed: int) -> list[SheetRow]:
-    """A row for each strength of each scene: the target, ``poses`` photos of it, and the first's reflection."""
+    """Make a row for each strength of each scene: the target, ``poses`` photos of it, and the first's reflection."""
     rows = []
     for scene in range(scenes):
         rng = SampleRNG(seed, scene)
@@ -32,16 +30,8 @@ def glass_rows(photos: PhotoStore, glass: GlassConfig, scenes: int, poses: int, 
         drawn = draw_scene(rng, replace(glass, clean=0.0))
         for strength in STRENGTHS:
             given = replace(drawn, strength=strength)
-            views = [
-                draw_view(
-                    SampleRNG(seed, scene * poses + k, Stream.VALIDATION),
-                    given,
-                    SIDE_PX,
-                    SIDE_PX,
-                    glass,
-                )
-                for k in range(poses)
-            ]
+            own = [SampleRNG(seed, scene * poses + k, Stream.VALIDATION) for k in range(poses)]
+            views = [draw_view(each, given, SIDE_PX, SIDE_PX, glass) for each in own]
             shown = simulate(t.expand(poses, -1, -1, -1), r.expand(poses, -1, -1, -1), views)
             pictures = [shown["target"][0], *shown["input"], shown["reflection"][0]]
             kind = "double glazing" if given.gap else "one pane"
@@ -52,7 +42,7 @@ def glass_rows(photos: PhotoStore, glass: GlassConfig, scenes: int, poses: int, 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Command(__doc__)
     parser.add_argument("--photos", type=Path, required=True, help="a folder of sharp photos")
     parser.add_argument("--config", type=Path, help="a stage, whose data.glass is shown (default: the defaults)")
     parser.add_argument("--scenes", type=int, default=4)

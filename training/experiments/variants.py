@@ -8,58 +8,69 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
+from pydantic import model_validator
 
+from training.core.command import Command
 from training.core.config import RunConfig, Strict
-from training.tasks.registry import Run, load_config
+from training.tasks.registry import load_config
 from training.tasks.trainer import Trainer
+
+Row = dict[str, Any]
+Table = dict[str, Row]
+
+
+class Variant(Strict):
+    """Steps of each stage, by its number and in order (default: the plan's), and overrides for all of its stages."""
+
+    steps: dict[int, int] = {}
+    set: list[str] = []
 
 
 class Plan(Strict):
-    """What every plan has: overrides for all runs, and the variants by name."""
+    """What an ablation trains."""
 
-    set: list[str] = []
-    variants: Mapping[str, Any]
+    stages: dict[int, str]  # by number: the configuration, relative to the plan
+    steps: dict[int, int] = {}  # of the stages
+    start: str | None = None  # the model that each variant's first stage starts from; null: a new network
+    set: list[str] = []  # overrides for all runs
+    variants: dict[str, Variant]
+    test: list[str] = []  # training.experiments.patterns: the families of blur that each variant is scored on
 
-    def runs(self, folder: Path, name: str, overrides: list[str], out: Path) -> Sequence[RunConfig]:
-        """Configure the runs of the variant ``name``, in order; stages are files relative to ``folder``."""
-        raise NotImplementedError
+    @model_validator(mode="after")
+    def _steps_are_known(self) -> Plan:
+        for variant in self.variants.values():
+            variant.steps = variant.steps or self.steps
+            if not variant.steps or variant.steps.keys() - self.stages.keys():
+                raise ValueError(f"steps must name stages of {list(self.stages)}; got {variant.steps}.")
+        return self
 
+    def runs(self, folder: Path, name: str, overrides: list[str], out: Path) -> list[Any]:
+        """Configure the runs of one variant, each warm-started from the one before it.
 
-AnyPlan = TypeVar("AnyPlan", bound=Plan)
-Row = dict[str, Any]
-Table = dict[str, Row]
+        Args:
+            folder: What the files of the stages are relative to.
+            name: The variant; part of each run's name.
+            overrides: Besides the plan's and the variant's.
+            out: The folder of the runs.
+        """
+        variant, configs = self.variants[name], []
+        start = self.start or "null"
+        for stage, steps in variant.steps.items():
+            run = f"{slug(name)}-{stage}"
+            own = [f"steps={steps}", f"name={run}", f"out={out}", f"init_from={start}"]
+            configs.append(load_config(folder / self.stages[stage], [*self.set, *variant.set, *overrides, *own]))
+            start = str(out / run / "model")
+        return configs
 
 
 def slug(name: str) -> str:
     """Turn a variant's name into lower-case words joined by hyphens, for a folder."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
-def chain(
-    stages: Iterable[tuple[str, Path, list[str]]], name: str, out: Path, kind: type[Run], first: str | None = None
-) -> list[Run]:
-    """Configure the runs of the variant ``name``, each warm-started from the one before it.
-
-    Args:
-        stages: number, configuration file and overrides of each.
-        name: the variant; part of each run's name.
-        out: folder of the runs.
-        kind: the class of their configuration.
-        first: the model that the first run starts from; None is a new network.
-    """
-    before: Path | None = None
-    configs = []
-    for number, file, overrides in stages:
-        run = f"{slug(name)}-{number}"
-        start = before / "model" if before else first or "null"
-        configs.append(load_config(file, [*overrides, f"name={run}", f"out={out}", f"init_from={start}"], kind))
-        before = out / run
-    return configs
 
 
 def train_variant(configs: Sequence[RunConfig]) -> Path:
@@ -76,21 +87,19 @@ def train_variant(configs: Sequence[RunConfig]) -> Path:
     return model
 
 
-def plan_parser(description: str | None, config: Path) -> argparse.ArgumentParser:
+def plan_command(description: str | None, config: str) -> Command:
     """Make a parser with the options that every command over a plan has; ``config`` is the default plan."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, default=config)
+    parser = Command(description)
+    parser.add_argument("--config", type=Path, default=Path(config))
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for every run")
     parser.add_argument("--variants", nargs="+", help="only these")
     return parser
 
 
-def read_plan(
-    parser: argparse.ArgumentParser, arguments: list[str] | None, kind: type[AnyPlan], counts: Sequence[str]
-) -> tuple[AnyPlan, argparse.Namespace]:
+def read_plan(parser: Command, arguments: list[str] | None, counts: Sequence[str]) -> tuple[Plan, argparse.Namespace]:
     """Parse the options and read the plan. Unknown variants, and ``counts`` below 1, end the command."""
     options = parser.parse_args(arguments)
-    plan = kind(**yaml.safe_load(options.config.read_text()))
+    plan = Plan(**yaml.safe_load(options.config.read_text()))
     if unknown := set(options.variants or []) - set(plan.variants):
         parser.error(f"Unknown variants {sorted(unknown)}: choose from {sorted(plan.variants)}.")
     if small := [f"--{name}" for name in counts if getattr(options, name) < 1]:
@@ -101,16 +110,15 @@ def read_plan(
 def run_plan(
     plan: Plan,
     options: argparse.Namespace,
-    table_name: str,
+    file: Path,
     score: Callable[[str, Path, Any], Row],
     markdown: Callable[[Table], str],
 ) -> str:
-    """Train and score every chosen variant; keep the rows in ``<out>/<table_name>.json`` and .md; return the page.
+    """Train and score every chosen variant; keep the rows in ``file`` (JSON) and beside it as .md; return the page.
 
     ``score`` gets the variant's name, its last model and the configuration of that run. Rows of other variants stay,
     in the order of the plan.
     """
-    file = options.out / f"{table_name}.json"
     table: Table = json.loads(file.read_text()) if file.is_file() else {}
     for name in options.variants or plan.variants:
         configs = plan.runs(options.config.parent, name, options.set, options.out / "runs")

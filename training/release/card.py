@@ -1,7 +1,5 @@
 """The model card of a checkpoint: Hub front matter with a model-index, and a page written from its records."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -95,35 +93,29 @@ def model_card(
 
 
 def results(summary: Summary, text: CardText) -> list[dict[str, Any]]:
-    """Entries of the model-index for a report over pairs, or over sets of pairs; other reports have none."""
-    protocol = protocol_of(summary)
+    """Return entries of the model-index for a report over pairs, or over sets of pairs; other reports have none."""
+    rows = {}
     if summary["kind"] == "sets":
         rows = {name: {"PSNR, dB": row["output"]["mean"]} for name, row in summary["sets"].items()}
     elif summary["kind"] == "pairs":
         scores = summary["scores"]["output"]
         rows = {summary["data"]: {"PSNR, dB": scores["psnr"]["mean"], "SSIM": scores["ssim"]["mean"]}}
     elif summary["kind"] == "tags":
-        rows = {
-            f"{summary['data']}, {name}": {"Recall, macro at 3": summary["recall"][name]["mean"]}
-            for name in ("sharp", "severe")
-        }
-    else:
-        rows = {}
-    return [
-        {
-            "task": {"type": text.pipeline_tag, "name": text.task},
-            "dataset": {"name": data, "type": data},
-            "metrics": [
-                {"type": name.split(",")[0].lower(), "value": round(value, 4), "name": f"{name} ({protocol})"}
-                for name, value in figures.items()
-            ],
-        }
-        for data, figures in rows.items()
-    ]
+        recall = {name: summary["recall"][name]["mean"] for name in ("sharp", "severe")}
+        rows = {f"{summary['data']}, {name}": {"Recall, macro at 3": value} for name, value in recall.items()}
+    entries = []
+    for data, figures in rows.items():
+        metrics = []
+        for name, value in figures.items():
+            kind, shown = name.split(",")[0].lower(), f"{name} ({protocol_of(summary)})"
+            metrics.append({"type": kind, "value": round(value, 4), "name": shown})
+        task = {"type": text.pipeline_tag, "name": text.task}
+        entries.append({"task": task, "dataset": {"name": data, "type": data}, "metrics": metrics})
+    return entries
 
 
 def describe_calibration(calibration: dict[str, Any] | None) -> str:
-    """How much of its change the model applies, and on what that was chosen; "" for a model that was not calibrated."""
+    """Say how much of its change the model applies, and on what that was chosen; "" where it was not calibrated."""
     if calibration is None:
         return ""
     pairs = ", ".join(f"{count} of {name}" for name, count in calibration["pairs"].items())
@@ -139,33 +131,30 @@ def describe_calibration(calibration: dict[str, Any] | None) -> str:
 
 
 def describe_totals(records: Sequence[Record]) -> str:
-    """How much training there was in all, and which committed stages repeat it."""
+    """Say how much training there was in all, and which committed stages repeat it."""
     samples = sum(r.get("steps_done", r["config"]["steps"]) * r["config"]["batch"] for r in records)
     hours = sum(r["training_seconds"] for r in records) / 3600
     stages = list(dict.fromkeys(stage for r in records if (stage := recipe(r["config"]["name"]))))
     text = f"{len(records)} run{'s' if len(records) > 1 else ''}, {samples:,} samples, {hours:.1f} hours in all."
-    if stages:
-        named = ", ".join(f"`training/configs/{stage}.yaml`" for stage in stages)
-        text += (
-            f" The stages are {named}: `python -m training.train --config …`, with the settings of each run's record."
-        )
-    return text
+    named = ", ".join(f"`training/configs/{stage}.yaml`" for stage in stages)
+    how = "`python -m training.train --config …`, with the settings of each run's record."
+    return f"{text} The stages are {named}: {how}" if stages else text
 
 
 def recipe(run: str) -> str | None:
-    """The committed stage that a run's name begins with, the longest; None where there is none."""
+    """Return the committed stage that a run's name begins with, the longest; None where there is none."""
     fitting = [file.stem for file in CONFIGS.glob("*.yaml") if run.startswith(file.stem)]
     return max(fitting, key=len, default=None)
 
 
 def describe_start(start: Record) -> str:
-    """Published weights that training started from, as a list item."""
+    """Describe published weights that training started from, as a list item."""
     digest = f", sha256 {start['sha256'][:12]}" if "sha256" in start else ""
     return f"* Started from `{start['from']}` ({start['licence']}{digest})."
 
 
 def describe_run(record: Record) -> str:
-    """One run as a list item."""
+    """Describe one run as a list item."""
     config, start = record["config"], record["starts"][0]
     data = config["data"]
     sources = ", ".join([*data["clean"], *data.get("pairs", [])])

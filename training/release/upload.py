@@ -1,7 +1,6 @@
 """Put a published checkpoint, or the whole Space, on the Hugging Face Hub; needs a token that may write."""
 
-from __future__ import annotations
-
+import glob
 import subprocess
 from pathlib import Path
 
@@ -14,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def upload_checkpoint(folder: Path, repository: str, api: HfApi | None = None) -> str:
-    """Upload a folder of ``models/checkpoints`` as the model ``repository`` ("owner/name"); the commit's address."""
+    """Upload a folder of ``models/checkpoints`` as the model "owner/name"; return the commit's address."""
     if not (folder / SUMS).is_file():
         raise ModelError(f"{folder} is no published checkpoint (it has no {SUMS}): publish a run first.")
     if wrong := find_alteration(folder, read_sums(folder / SUMS)):
@@ -23,7 +22,7 @@ def upload_checkpoint(folder: Path, repository: str, api: HfApi | None = None) -
 
 
 def upload_space(repository: str, root: Path = ROOT, api: HfApi | None = None) -> str:
-    """Upload what belongs to the Space, as it is on disk, as ``repository``; the commit's address.
+    """Upload what belongs to the Space, as it is on disk; return the commit's address.
 
     That is what git tracks, and every embedded checkpoint, tracked yet or not. Old files of a checkpoint that are
     not here any more go there too: the app would take them for an alteration.
@@ -32,7 +31,7 @@ def upload_space(repository: str, root: Path = ROOT, api: HfApi | None = None) -
     files = [name for name in [*_git_files(root), *embedded] if (root / name).is_file()]
     if not files:
         raise ModelError(f"{root} is no git checkout, so the files of the Space are unknown.")
-    only = [_literal(name) for name in files]
+    only = [glob.escape(name) for name in files]
     return _upload(root, repository, "space", only, ["models/checkpoints/*"], "Publish the Space", api)
 
 
@@ -53,7 +52,7 @@ def _upload(
     message: str,
     api: HfApi | None,
 ) -> str:
-    """``only``: patterns of what is sent (None: all). ``replaced``: of what is deleted there where it is not sent."""
+    """Upload what fits the patterns ``only`` (None: all); delete there what fits ``replaced`` and is not sent."""
     if repository.count("/") != 1:
         raise ModelError(f"{repository!r} is no repository of the Hub: give owner/name.")
     if api is None:
@@ -74,8 +73,3 @@ def _upload(
     except Exception as error:  # not allowed, cut off, no network, a bad name or card, …: the client has many
         raise ModelError(f"The upload to {repository} failed, no file there was changed: {error}") from error
     return str(commit.commit_url)
-
-
-def _literal(name: str) -> str:
-    """A file's name as a pattern that matches it alone."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)

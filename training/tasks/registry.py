@@ -1,7 +1,5 @@
 """The tasks that can be trained, by name, and the configurations of their runs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -16,7 +14,7 @@ Run = TypeVar("Run", bound=RunConfig)
 
 
 def make_run(tree: dict[str, Any]) -> RunConfig:
-    """The configuration of ``tree["task"]`` (dereflection where it is not said); ValueError for what does not fit."""
+    """Make the configuration of ``tree["task"]`` (default: dereflection); ValueError for what does not fit."""
     name = tree.get("task", DEREFLECTION.name)
     if name not in TASKS:
         raise ValueError(f"There is no task {name!r}: choose from {', '.join(TASKS)}.")

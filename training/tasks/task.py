@@ -1,7 +1,5 @@
 """What a task is made of. A new task is a folder beside this file with a `Task`, and a line in the registry."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +16,7 @@ Example = tuple[str, np.ndarray, np.ndarray]  # what it shows, photo and target,
 
 @dataclass(frozen=True)
 class Components:
-    """The parts of a run: each is called with the run's configuration (``source`` with its data and seed).
+    """The parts of a run; those to call get the run's configuration (``source`` its data and seed).
 
     ``unused``: prefixes of the parameters without a part in the objective, for whose gradients DDP would wait.
     ``prepare``, called with network, source and configuration, gives a new network what is not learnt by gradient.
@@ -27,7 +25,7 @@ class Components:
     network: type[nn.Module]
     source: Callable[..., Any]
     objective: Callable[..., Any]
-    unused: Callable[..., tuple[str, ...]]
+    unused: tuple[str, ...]
     validator: Callable[..., Any]
     prepare: Callable[..., None] | None = None
 
@@ -68,18 +66,18 @@ class Task:
     examples: Callable[[Any], Iterator[Example]] | None = None
 
     def pipeline(self) -> Any:
-        """The class of the pipeline the trained network becomes."""
+        """Import the class of the pipeline that the trained network becomes."""
         return pipeline_named(self.pipeline_name)
 
 
 def unused_tags(config: RunConfig) -> tuple[str, ...]:
-    """Prefixes of the table of tags and of what tags act by, where the samples have none."""
+    """Return prefixes of the table of tags and of what tags act by, where the samples have none."""
     assert isinstance(config.data, PhotoConfig)
     return () if config.data.guidance else TAG_PARAMETER_PREFIXES
 
 
 def tags_sentence(network: dict[str, Any]) -> str:
-    """What a card says of the tags that may guide a network; "" for one trained without."""
+    """Say on a card which tags may guide a network; "" for one trained without."""
     if not (count := len(network.get("tags") or [])):
         return ""
     return f" {count} tags may guide it: they scale and shift its features. Without them nothing of that has a part."

@@ -1,7 +1,5 @@
 """The training loop of every task and stage, on a CPU, a GPU or several processes."""
 
-from __future__ import annotations
-
 import time
 from contextlib import nullcontext
 
@@ -27,7 +25,7 @@ class Trainer:
     def __init__(self, config: RunConfig, cpu: bool = False) -> None:
         self.config = config
         cuda = torch.cuda.is_available() and not cpu
-        self.accelerator = make_accelerator(config.precision, cpu=not cuda)
+        self.accelerator = make_accelerator(config, cpu=not cuda)
         use_threads()
         set_seed(config.seed)
         self.out = config.out / config.name
@@ -39,7 +37,7 @@ class Trainer:
         self.network.requires_grad_(False)
         if config.gradient_checkpointing:
             save_memory(self.network)
-        trained = parameters_to_train(self.network, config, components.unused(config))
+        trained = parameters_to_train(self.network, config, components.unused)
         for parameter in trained.values():
             parameter.requires_grad_(True)
         o = config.optimizer
@@ -64,7 +62,7 @@ class Trainer:
         self.finite = torch.ones((), dtype=torch.bool, device=a.device)
 
     def resume(self) -> int:
-        """Steps done, after loading the newest whole checkpoint if there is one."""
+        """Load the newest checkpoint, if there is one, and return the steps done."""
         found = list_checkpoints(self.out)
         settings = settings_of(self.config, self.lineage)
         if not found:
@@ -84,7 +82,7 @@ class Trainer:
         return list(range(first, first + self.micro))
 
     def size(self, step: int) -> int:
-        """The side, in pixels, of the samples of a step."""
+        """Draw the side, in pixels, of the samples of a step."""
         sizes = self.config.data.sizes
         return sizes[SampleRNG(self.config.seed, step, Stream.SIZE).integer(len(sizes))]
 
@@ -95,7 +93,7 @@ class Trainer:
         self.batches = feed(self.data, requests, self.config.workers, self.accelerator.device)
 
     def train_step(self, step: int) -> dict[str, torch.Tensor]:
-        """One step on the next batches of the feed (:meth:`start_feed`): its loss and its terms."""
+        """Take a step on the next batches of the feed (:meth:`start_feed`); return its loss and its terms."""
         config, a = self.config, self.accelerator
         rate = learning_rate(step, config, self.seconds)
         for group in self.optimizer.param_groups:
@@ -135,16 +133,16 @@ class Trainer:
             row = inside(self.accelerator, self.objective, lambda bare: validator.run(bare, where))
         self.ema.restore(self.trained)
         if curve is not None:
-            curve.add({"step": step, **row})
+            self._log(curve, "validation", {"step": step, **row})
         shown = ", ".join(f"{k} {v:.2f}" for k, v in row.items())
         self.accelerator.print(f"step {step}: validation: {shown}", flush=True)
 
     def must_stop(self) -> bool:
-        """Whether any process was asked to stop; all must stop at the same step, or they would deadlock."""
+        """Return True where any process was asked to stop; all must stop at one step, or they would deadlock."""
         return self._any(self.stop_asked)
 
     def time_is_over(self) -> bool:
-        """Whether the time limit of the run (``minutes``) has passed on any process."""
+        """Return True where the time limit of the run (``minutes``) has passed on any process."""
         minutes = self.config.minutes
         return minutes is not None and self._any(self.seconds >= 60 * minutes)
 
@@ -156,6 +154,11 @@ class Trainer:
         if not self.finite:
             raise FloatingPointError(f"a gradient was not finite by step {step}: lower optimizer.lr.")
 
+    def _log(self, curve: CurveFile, kind: str, row: dict[str, float]) -> None:
+        """Add a row to a curve, and give it to the trackers."""
+        curve.add(row)
+        self.accelerator.log({f"{kind}/{name}": value for name, value in row.items()}, step=int(row["step"]))
+
     def _any(self, here: bool) -> bool:
         if self.accelerator.num_processes == 1:
             return here
@@ -163,7 +166,7 @@ class Trainer:
         return bool(self.accelerator.reduce(anywhere, "sum") > 0)
 
     def run(self) -> bool:
-        """Train; True when the run is complete, False when it was asked to stop before."""
+        """Train; return True when the run is complete, False when it was asked to stop before."""
         config, a = self.config, self.accelerator
         start = self.resume()
         reset_peak(str(a.device))
@@ -194,11 +197,9 @@ class Trainer:
                 row = {k: float(v) for k, v in logged.items()}
                 group = self.optimizer.param_groups[0]
                 rate = group["lr"] / group["scale"]  # the run's, not that group's own
-                losses.add({"step": done, **row, "lr": rate, "seconds": self.seconds, "waited": self.waited})
-                a.print(
-                    f"step {done}: loss {row['loss']:.4f}, {self.seconds / done:.2f} s/step",
-                    flush=True,
-                )
+                times = {"seconds": self.seconds, "waited": self.waited}
+                self._log(losses, "training", {"step": done, **row, "lr": rate, **times})
+                a.print(f"step {done}: loss {row['loss']:.4f}, {self.seconds / done:.2f} s/step", flush=True)
             if stop := self.must_stop():
                 self.check_finite(done)
             # Before the checkpoint: a run killed in between makes the row again, one killed after it has it.

@@ -25,18 +25,22 @@ def test_sana_becomes_a_deblurring_pipeline(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LIMPID_CACHE", str(tmp_path / "cache"))
     out = tmp_path / "runs" / "start" / "model"
     settings = json.dumps(TINY_OURS)
-    assert main(["tiny-sana", "--out", str(out), "--set", settings]) == 0
+    main(["tiny-sana", "--out", str(out), "--set", settings])
     assert find_alteration(out, read_sums(out / SUMS)) is None
     assert DeblurPipeline.from_pretrained(out).network.latent_channels == LATENT
     record = json.loads((out / "start.json").read_text())
     assert record["from"] == "tiny-sana" and "4 channels of 11" in record["done"]["widened"][0]
-    assert main(["tiny-sana", "--out", str(out), "--set", settings]) == 1
+    with pytest.raises(SystemExit, match="2"):
+        main(["tiny-sana", "--out", str(out), "--set", settings])
     assert "is there already" in capsys.readouterr().err
-    assert main(["tiny-sana", "--out", str(tmp_path / "b"), "--set", '{"width": 3}']) == 1
+    with pytest.raises(SystemExit, match="2"):
+        main(["tiny-sana", "--out", str(tmp_path / "b"), "--set", '{"width": 3}'])
     assert "does not go with these settings" in capsys.readouterr().err
-    assert main(["dereflection-small", "--out", str(tmp_path / "b")]) == 1
+    with pytest.raises(SystemExit, match="2"):
+        main(["dereflection-small", "--out", str(tmp_path / "b")])
     assert "give one of sana-600m, stable-diffusion-2-1, tiny-sana" in capsys.readouterr().err
-    assert main(["sana-600m", "--parts", str(tmp_path / "none"), "--out", str(tmp_path / "b")]) == 1
+    with pytest.raises(SystemExit, match="2"):
+        main(["sana-600m", "--parts", str(tmp_path / "none"), "--out", str(tmp_path / "b")])
     assert "no folder" in capsys.readouterr().err
 
 
@@ -48,7 +52,7 @@ def test_stable_diffusion_becomes_a_dereflection_pipeline(tmp_path):
     for gates in (True, False):
         out = tmp_path / f"gates-{gates}"
         more = [] if gates else ["--set", '{"skip_gates": false}']
-        assert main(["stable-diffusion-2-1", "--parts", str(parts), "--out", str(out), *more]) == 0
+        main(["stable-diffusion-2-1", "--parts", str(parts), "--out", str(out), *more])
         network = DereflectionPipeline.from_pretrained(out).network
         assert network.prompt_embedding.shape == (1, 9, 16)
         assert (network.vae_2.gates is not None) == gates

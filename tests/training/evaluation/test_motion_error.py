@@ -40,11 +40,6 @@ def test_where_nothing_moves_any_motion_is_infinitely_wrong() -> None:
     assert motion_error(still + 1, still).share == math.inf
 
 
-def test_means_are_over_pictures() -> None:
-    mean = MotionError.mean([MotionError(1, 10), MotionError(5, 2)])
-    assert mean == MotionError(3, 6) and mean.share == 0.5
-
-
 def test_wrong_fields_are_named() -> None:
     with pytest.raises(ValueError, match=r"\(1, 2, 4, 4\).*\(1, 2, 4, 5\)"):
         motion_error(torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 5))

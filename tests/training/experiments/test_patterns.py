@@ -7,7 +7,8 @@ import yaml
 from models.deblur.pipeline import DeblurPipeline
 from tests.components import make_tiny_deblur
 from tests.training.conftest import DEBUG
-from training.experiments.patterns import Patterns, gains, main, markdown
+from training.experiments.patterns import gains, main, markdown
+from training.experiments.variants import Plan
 from training.tasks.deblur.config import DeblurRun
 from training.tasks.registry import load_config
 
@@ -17,9 +18,10 @@ STAGE = str(DEBUG.with_name("debug-deblur.yaml"))
 @pytest.fixture
 def plan(debug_overrides, tmp_path):
     tree = {
-        "stages": {STAGE: 1},
+        "stages": {1: STAGE},
+        "steps": {1: 1},
         "set": [t for t in debug_overrides if not t.startswith("out=")] + ["validation_samples=0"],
-        "variants": {"one": {"others": 0, "linear": 1}, "every family": {}},
+        "variants": {"one": {"set": ["data.blur.families={others: 0, linear: 1}"]}, "every family": {}},
         "test": ["linear", "disc"],
     }
     file = tmp_path / "plan.yaml"
@@ -53,10 +55,10 @@ def test_a_gain_is_what_the_pipeline_adds_on_held_out_blur(plan):
 
 def test_the_shipped_plan_holds_families_out_and_has_equal_runs(tmp_path):
     file = DEBUG.parent / "patterns" / "families.yaml"
-    plan = Patterns(**yaml.safe_load(file.read_text()))
+    plan = Plan(**yaml.safe_load(file.read_text()))
     for name in plan.variants:
         first, second = plan.runs(file.parent, name, [], tmp_path)
-        assert (first.steps, second.steps) == tuple(plan.stages.values()) and not first.data.blur.weights["kernels"]
+        assert (first.steps, second.steps) == tuple(plan.steps.values()) and not first.data.blur.weights["kernels"]
         assert second.init_from == str(tmp_path / first.name / "model")
         weights = first.data.blur.weights
         assert weights == second.data.blur.weights

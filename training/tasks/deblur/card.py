@@ -1,7 +1,5 @@
 """What the cards of models of deblurring say."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +18,7 @@ KERNEL = (
 
 
 def details(network: dict[str, Any], configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Whether transformer and decoder were trained, whether a kernel is looked for, and what tags do."""
+    """Say whether transformer and decoder were trained, whether a kernel is looked for, and what tags do."""
     step = any("output" in config.get("parts", {}) for config in configs)
     kernel = KERNEL if network.get("kernel") else ""
     return {"step": STEP[step], "blind": kernel, "guidance": tags_sentence(network)}

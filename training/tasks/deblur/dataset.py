@@ -1,7 +1,5 @@
 """Samples for deblurring: simulated blur over sharp photos, mixed with real pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -60,13 +58,8 @@ class Blurs(Sources):
                     batch[name][row] = batch[name][row].mean(0, keepdim=True)
         return batch | self._tag_rows(indices, [place for _, _, place in drawn], device)
 
-    def families(self, indices: Sequence[int], size: int) -> list[str]:
-        """The family of each sample: "real" of a real pair, "clean" of one without blur."""
-        drawn = (self._draw(index, size)[1] for index in indices)
-        return [how.family if isinstance(how, Blur) else "real" for how in drawn]
-
     def _draw(self, index: int, size: int) -> tuple[Tensor, Blur | Tensor, int | None]:
-        """A sharp photo, its blur, and which photo it is; or the input and target of a real pair, and None."""
+        """Draw a sharp photo, its blur, and the photo's index; or a real pair's input and target, and None."""
         rng = SampleRNG(self.seed, index, Stream.TRAINING.of(self.validation))
         if self.pairs and rng.chance(self.config.pair_share):
             return *self._draw_pair(rng, size), None

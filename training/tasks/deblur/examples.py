@@ -1,7 +1,5 @@
 """Simulated blurred photos, made from freely usable pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 

@@ -16,8 +16,6 @@ Latents of the target are detached where they are compared (else all would colla
 divided by their standard deviation where that is above 1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -40,7 +38,7 @@ LATENT = STEPPED | {"autoencoder", "energy"}
 
 
 def unused(parts: Collection[str]) -> tuple[str, ...]:
-    """Prefixes of the parameters that have no share in any of the parts."""
+    """Return prefixes of the parameters that have no share in any of the parts."""
     if set(parts) == {"motion"}:
         own = ("wiener.", "prior.", "autoencoder.", "transformer.", "details.", "null_token", "lifts.")
         return own + TAG_PARAMETER_PREFIXES
@@ -72,7 +70,7 @@ class DeblurObjective(Objective):
             )
 
     def terms(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum of the terms of each sample (B), and the mean of each term."""
+        """Return the weighted sum of the terms of each sample (B), and the mean of each term."""
         net, parts = self.network, set(self.config.parts)
         photo = batch["input"].contiguous(memory_format=torch.channels_last)
         target = batch["target"]
@@ -95,9 +93,8 @@ class DeblurObjective(Objective):
             if "energy" in parts:
                 each["energy"] = F.relu(clean.float().square().mean((1, 2, 3)) - 1)
             if "autoencoder" in parts:  # on top of a pre-reconstruction that it has no part in
-                given = replace(
-                    known, prerestored=known.prerestored.detach(), features=[f.detach() for f in known.features]
-                )
+                features = [feature.detach() for feature in known.features]
+                given = replace(known, prerestored=known.prerestored.detach(), features=features)
                 each["autoencoder"] = self._differ(net.decode(clean, given), target)
         if latent is not None and parts & STEPPED:
             stepped = net.step(latent, tokens)
@@ -121,7 +118,7 @@ class DeblurObjective(Objective):
 
 
 def blur_field_error(blur: dict[str, Tensor], batch: Batch) -> Tensor:
-    """L1 of both fields (`models.deblur.motion.in_units`) and of the spread; 0 for real pairs (B)."""
+    """Return the L1 of both fields (`models.deblur.motion.in_units`) and of the spread, B; 0 for real pairs."""
     known = torch.isfinite(batch["defocus"]).all(-1).all(-1).all(-1)
     motion, defocus = batch["motion"].nan_to_num(), batch["defocus"].nan_to_num()
     truth = field_of(motion, defocus)

@@ -1,12 +1,9 @@
 """Deblurring, as the trainer and the publisher read it."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-
 from training.tasks.deblur.card import CARD
 from training.tasks.deblur.config import DeblurRun
-from training.tasks.task import Components, Example, Task, unused_tags
+from training.tasks.deblur.examples import blurred
+from training.tasks.task import Components, Task, unused_tags
 
 
 def components(config: DeblurRun) -> Components:
@@ -16,20 +13,8 @@ def components(config: DeblurRun) -> Components:
     from training.tasks.deblur.objective import DeblurObjective, unused
     from training.tasks.deblur.validation import DeblurValidator
 
-    return Components(
-        Deblur,
-        Blurs,
-        DeblurObjective,
-        lambda config: unused(config.parts) + unused_tags(config),
-        DeblurValidator,
-    )
+    given = unused(config.parts) + unused_tags(config)
+    return Components(Deblur, Blurs, DeblurObjective, given, DeblurValidator)
 
 
-def examples(config: DeblurRun) -> Iterator[Example]:
-    """Simulated blurred photos."""
-    from training.tasks.deblur.examples import blurred
-
-    return blurred(config)
-
-
-TASK = Task("deblur", DeblurRun, "DeblurPipeline", components, CARD, "blur", examples)
+TASK = Task("deblur", DeblurRun, "DeblurPipeline", components, CARD, "blur", blurred)

@@ -1,9 +1,8 @@
 """Validation of deblurring, on what was held out from training: simulated blur, real pairs, sharp photos."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import mean
 
 import torch
 from torch import Tensor
@@ -11,7 +10,6 @@ from torch import Tensor
 from models.deblur.blur_field import to_vector
 from models.deblur.motion import field_of
 from training.data.tags import wrong_tags
-from training.data.validation import whole_pairs, whole_photos
 from training.evaluation.metrics import tensor_psnr
 from training.evaluation.motion_error import covariance_error, motion_error
 from training.tasks.deblur.config import DeblurRun
@@ -35,8 +33,8 @@ class DeblurValidator:
         size, self.chunk = config.validation_size, config.micro_batch
         samples = [data.batch([i], size) for i in range(config.validation_samples)]
         self.simulated = {k: torch.cat([s[k] for s in samples]) for k in samples[0]} if samples else {}
-        self.real = [pair for store in data.pairs for pair in whole_pairs(store, size)]
-        self.sharp = whole_photos(data, size)
+        self.real = [pair for store in data.pairs for pair in store.squares(size)]
+        self.sharp = data.whole_photos(size)
         self.pictures = set(config.parts) != {"motion"}
         self.latent = bool(LATENT & set(config.parts))
 
@@ -55,8 +53,7 @@ class DeblurValidator:
             row |= self._gains(objective, photos, targets, device, "real")
         if self.sharp:
             photos = torch.stack(self.sharp)
-            restored = self._restore(objective, photos, device)[1]
-            row["sharp"] = _mean([tensor_psnr(o, p) for o, p in zip(restored, photos, strict=True)])
+            row["sharp"] = _psnr(self._restore(objective, photos, device)[1], photos)
         return row
 
     def _tag_gains(self, objective: DeblurObjective, device: torch.device) -> dict[str, float]:
@@ -65,16 +62,16 @@ class DeblurValidator:
             return {}
         known = tags.any(1)
         photos, targets, tags = (x[known] for x in (self.simulated["input"], self.simulated["target"], tags))
-        scores = []
-        for given in (None, tags, wrong_tags(tags)):
-            restored = self._restore(objective, photos, device, given)[1]
-            scores.append(_mean([tensor_psnr(o, t) for o, t in zip(restored, targets, strict=True)]))
-        return {"true_tags": scores[1] - scores[0], "wrong_tags": scores[2] - scores[0]}
+        none, true, wrong = (
+            _psnr(self._restore(objective, photos, device, given)[1], targets)
+            for given in (None, tags, wrong_tags(tags))
+        )
+        return {"true_tags": true - none, "wrong_tags": wrong - none}
 
     def _restore(
         self, objective: DeblurObjective, photos: Tensor, device: torch.device, tags: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The pre-reconstructions and the results (the same, where this stage trains no latent)."""
+        """Return the pre-reconstructions and the results (the same, where this stage trains no latent)."""
         before, after = [], []
         given: Sequence[Tensor | None] = [None] * len(photos) if tags is None else tags.to(device).split(self.chunk)
         for part, shows in zip(photos.split(self.chunk), given, strict=False):
@@ -92,12 +89,9 @@ class DeblurValidator:
         self, objective: DeblurObjective, photos: Tensor, targets: Tensor, device: torch.device, name: str
     ) -> dict[str, float]:
         before, after = self._restore(objective, photos, device)
-        base = [tensor_psnr(p, t) for p, t in zip(photos, targets, strict=True)]
-
-        def gain(pictures: Tensor) -> float:
-            return _mean([tensor_psnr(o, t) - b for o, t, b in zip(pictures, targets, base, strict=True)])
-
-        return {f"{name}_prerestored": gain(before)} | ({name: gain(after)} if self.latent else {})
+        base = _psnr(photos, targets)
+        gains = {f"{name}_prerestored": _psnr(before, targets) - base}
+        return gains | ({name: _psnr(after, targets) - base} if self.latent else {})
 
     def _motion(self, objective: DeblurObjective, device: torch.device) -> dict[str, float]:
         motion, defocus = self.simulated["motion"], self.simulated["defocus"]
@@ -110,5 +104,6 @@ class DeblurValidator:
         }
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+def _psnr(pictures: Tensor, targets: Tensor) -> float:
+    """Return the mean PSNR in dB, B x 3 x H x W."""
+    return mean(tensor_psnr(picture, target) for picture, target in zip(pictures, targets, strict=True))

@@ -1,7 +1,5 @@
 """What the cards of models of dereflection say."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +12,7 @@ LOCAL = {
 
 
 def details(network: dict[str, Any], configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Whether the local network was trained, and what tags do."""
+    """Say whether the local network was trained, and what tags do."""
     local = any(config.get("objective") == "local" for config in configs)
     return {"local": LOCAL[local], "guidance": tags_sentence(network)}
 

@@ -50,7 +50,7 @@ class DereflectionRun(RunConfig):
 
     @property
     def views(self) -> int:
-        """Number of consecutive samples that show one scene."""
+        """Give the number of consecutive samples that show one scene."""
         return self.data.views
 
     @model_validator(mode="after")
@@ -58,9 +58,7 @@ class DereflectionRun(RunConfig):
         if self.objective == {"small": "latent", "full": "local"}[self.tier]:
             raise ValueError(f"objective {self.objective} is not for tier {self.tier}.")
         if self.tier == "full" and (self.init_from is None or self.model):
-            raise ValueError(
-                "tier full starts from init_from (python -m training.core.start makes one), and model is {}."
-            )
+            raise ValueError("tier full starts from init_from (python -m training.core.start makes one); model is {}.")
         return self
 
     @model_validator(mode="after")

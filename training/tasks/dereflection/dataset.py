@@ -1,12 +1,11 @@
 """Samples for dereflection: simulated reflections over sharp photos, mixed with real pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from degradations.blend import Blend, blend, draw_blend
@@ -23,18 +22,15 @@ from training.tasks.dereflection.config import DataConfig
 
 NOWHERE: Any = None  # in place of the noise, which is one tensor for the batch: many small ones travel slowly
 BRUSH_WIDTHS = (0.01, 0.05)  # how coarsely a reflection is brushed over, shares of the picture's width
-
-
 How = View | Blend | bool
 
 
 class Drawn(NamedTuple):
     """One sample, finished or still to be simulated.
 
-    Where ``how`` is a bool the sample is finished: ``first``, ``second`` and ``third`` are its input, target and
-    reflection, and ``how`` says whether they are a real pair's. Otherwise they are the transmission, the reflected
-    scene and the sensor's noise, for the simulator of ``how``. Each is 3 x H x W. ``place``: the index of the
-    transmission's photo.
+    Where ``how`` is a bool the sample is finished: the pictures, 3 x H x W, are its input, target and reflection, and
+    ``how`` says whether they are a real pair's. Otherwise they are the transmission, the reflected scene and the
+    sensor's noise, for the simulator of ``how``. ``place``: the index of the transmission's photo.
     """
 
     first: Tensor
@@ -81,7 +77,7 @@ class Reflections(Sources):
         return self.finish(self.prepare(indices, size), indices, device)
 
     def prepare(self, indices: Sequence[int], size: int) -> Prepared:
-        """What is cropped and drawn; the simulators, which a GPU is fast at, are :meth:`finish`'s."""
+        """Crop and draw; the simulators, which a GPU is fast at, run in :meth:`finish`."""
         drawn = [self._draw(index, size) for index in indices]
         first, second, third = (torch.stack(pictures).half() for pictures in zip(*(d[:3] for d in drawn), strict=True))
         how: list[How] = [d.how if isinstance(d.how, bool) else replace(d.how, noise=NOWHERE) for d in drawn]
@@ -90,8 +86,8 @@ class Reflections(Sources):
     def finish(self, prepared: Prepared, indices: Sequence[int], device: torch.device | str) -> Batch:
         """Run the simulators on what :meth:`prepare` drew, on ``device``."""
         first, second, third = (pictures.to(device, non_blocking=True).float() for pictures in prepared[:3])
-        simulators: tuple[tuple[type, Callable[..., Any]], ...] = ((View, simulate), (Blend, blend))
-        for kind, simulator in simulators:
+        simulators: dict[type, Callable[..., Any]] = {View: simulate, Blend: blend}
+        for kind, simulator in simulators.items():
             if not (rows := [row for row, how in enumerate(prepared.how) if isinstance(how, kind)]):
                 continue
             at = torch.tensor(rows).to(device)
@@ -141,6 +137,37 @@ class Reflections(Sources):
             return Drawn(t, r, blended.noise, blended, place)
         view = draw_view(own, draw_scene(rng, self.glass), size, size, self.glass)
         return Drawn(t, r, view.noise, view, place)
+
+
+class LocalReflections(Reflections):
+    """The samples of :class:`Reflections` as the local network sees them, see :func:`local_view`."""
+
+    def finish(self, prepared: Prepared, indices: Sequence[int], device: torch.device | str) -> Batch:
+        """Run the simulators on what :meth:`prepare` drew, on ``device``, and cut the samples."""
+        batch = super().finish(prepared, indices, device)
+        return batch | local_view(batch, indices, self.seed, self.config)
+
+
+def local_view(batch: Batch, indices: Sequence[int], seed: int, config: DataConfig) -> Batch:
+    """Cut a random crop of ``input`` and ``target``, B x 3 x crop x crop, one for all views of a scene.
+
+    Besides gives ``whole``, the input reduced to B x 3 x ``config.whole`` x ``config.whole``, and ``grid``, the places
+    of the crop's pixels in it, B x crop x crop x 2, as `torch.nn.functional.grid_sample` takes them.
+    """
+    photo, crop, corners = batch["input"], config.crop, []
+    for index in indices:
+        rng = SampleRNG(seed, index // config.views, Stream.CROP)
+        corners.append([rng.integer(photo.shape[-1] - crop + 1) for _ in range(2)])
+    cut = {
+        name: torch.stack([batch[name][n, :, y : y + crop, x : x + crop] for n, (y, x) in enumerate(corners)])
+        for name in ("input", "target")
+    }
+    # Of each corner the row and the column, in pixels, to [-1, 1].
+    places = (torch.tensor(corners)[..., None] + torch.arange(crop) + 0.5) * 2 / photo.shape[-1] - 1
+    down, across = places.unbind(1)
+    shape = (len(corners), crop, crop)
+    cut["grid"] = torch.stack([across[:, None].expand(shape), down[..., None].expand(shape)], -1).to(photo.device)
+    return cut | {"whole": F.interpolate(photo, (config.whole,) * 2, mode="bilinear", antialias=True)}
 
 
 def vary_tone(photo: Tensor, target: Tensor, rng: SampleRNG, most: float) -> tuple[Tensor, Tensor]:

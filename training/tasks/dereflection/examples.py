@@ -1,7 +1,5 @@
 """Simulated photos through glass that may be shown to anyone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 

@@ -3,8 +3,6 @@
 Pictures are B x 3 x H x W, sRGB in [0, 1].
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,7 +31,7 @@ def exclusion(transmission: Tensor, reflection: Tensor) -> Tensor:
 
 
 def reconstruction(transmission: Tensor, reflection: Tensor, photo: Tensor) -> Tensor:
-    """L1 between the photo and the screen blend of its layers, ``1 - (1 - T)(1 - R)``."""
+    """Return the L1 between the photo and the screen blend of its layers, ``1 - (1 - T)(1 - R)``."""
     return (1 - (1 - transmission) * (1 - reflection) - photo).abs().mean((1, 2, 3))
 
 

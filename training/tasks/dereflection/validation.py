@@ -1,7 +1,5 @@
 """Validation of dereflection on what was held out: simulated glass, real pairs, and photos that need nothing."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from statistics import mean
 
@@ -9,40 +7,26 @@ import torch
 from torch import Tensor
 
 from degradations.hints import USUAL_WIDTH, brushed
-from degradations.real_pairs import match_exposure
-from training.data.pairs import PairStore
 from training.data.tags import wrong_tags
-from training.data.validation import whole_pairs, whole_photos
 from training.evaluation.metrics import tensor_aligned_psnr, tensor_psnr
 from training.tasks.dereflection.config import DereflectionRun
-from training.tasks.dereflection.dataset import Reflections
+from training.tasks.dereflection.dataset import Reflections, local_view
 from training.tasks.dereflection.objective import PictureObjective
 
-
-def as_used(pairs: PairStore, config: DereflectionRun) -> list[tuple[Tensor, Tensor]]:
-    """Return every pair of a folder, whole, with the target at the photo's exposure.
-
-    Pairs have the size they are stored at; for the full tier they are squares of ``validation_size``. Pictures are
-    3 x H x W in [0, 1].
-    """
-    if config.tier == "full":
-        shots = whole_pairs(pairs, config.validation_size)
-    else:
-        shots = [(a.float() / 255, b.float() / 255) for a, b in pairs.pairs]
-    return [(photo, match_exposure(target, photo)) for photo, target in shots]
+Pair = tuple[Tensor, Tensor]  # photo and target, 3 x H x W in [0, 1]
 
 
 def aligned_inside(output: Tensor, target: Tensor, inside: Tensor) -> float:
-    """:func:`training.evaluation.metrics.aligned_psnr` of the pixels ``inside`` (H x W, bool) alone."""
+    """Return the aligned PSNR of the pixels ``inside`` (H x W, bool) alone."""
     return tensor_aligned_psnr(output[:, inside][..., None], target[:, inside][..., None])
 
 
 class Validator:
-    """Fixed samples of the held-out split; ``run`` gives mean PSNR and aligned PSNR, outputs and inputs.
+    """Fixed samples of the held-out split; ``run`` gives mean PSNR and aligned PSNR.
 
-    Real pairs are whole photos restored as in use, by folder and (``real``) over all; ``hinted`` is what a hint of
-    where the reflection is adds to the aligned PSNR inside of it. Of a stage with guidance all this without it, and
-    what true and wrong tags add on simulated samples that have tags, in dB.
+    Real pairs are whole photos restored as in use (full tier: squares), by folder and (``real``) over all; ``hinted``
+    is what a hint of where the reflection is adds to the aligned PSNR inside of it. Of a stage with guidance all this
+    without it, and what true and wrong tags add on simulated samples that have tags, in dB.
     """
 
     def __init__(self, config: DereflectionRun) -> None:
@@ -56,11 +40,12 @@ class Validator:
             part = data.batch(range(at, min(at + batch, config.validation_samples)), size)
             simulated += list(zip(part["input"], part["target"], strict=True))
             tags += list(part.get("tags", torch.zeros(0)))
-        self.real = {name: as_used(store, config) for name, store in zip(data.pair_names, data.pairs, strict=True)}
-        sharp = [(photo, photo) for photo in whole_photos(data, size)]
+        side = size if config.tier == "full" else None
+        self.real = {name: store.exposed(side) for name, store in zip(data.pair_names, data.pairs, strict=True)}
+        sharp = [(photo, photo) for photo in data.whole_photos(size)]
         self.tagged = [(sample, shows) for sample, shows in zip(simulated, tags, strict=False) if shows.any()]
         self.sets = {"simulated": simulated, "sharp": sharp}
-        self.batch = batch
+        self.batch, self.config = batch, config
 
     @torch.no_grad()
     def run(self, objective: PictureObjective, device: torch.device) -> dict[str, float]:
@@ -97,7 +82,7 @@ class Validator:
         return row | ({"hinted": mean(hinted)} if hinted else {})
 
     def _gains(self, objective: PictureObjective, device: torch.device) -> dict[str, float]:
-        """Mean PSNR with true and with wrong tags over that without."""
+        """Return the mean PSNR with true and with wrong tags over that without."""
         samples, tags = [s for s, _ in self.tagged], torch.stack([t for _, t in self.tagged])
         none, true, wrong = (
             sum(s for s, _ in self._scores(objective, samples, given, device)) / len(samples)
@@ -106,20 +91,18 @@ class Validator:
         return {"true_tags": true - none, "wrong_tags": wrong - none}
 
     def _scores(
-        self,
-        objective: PictureObjective,
-        samples: list[tuple[Tensor, Tensor]],
-        tags: Tensor | None,
-        where: torch.device,
+        self, objective: PictureObjective, samples: list[Pair], tags: Tensor | None, where: torch.device
     ) -> list[tuple[float, float]]:
-        """PSNR and aligned PSNR of each sample, given ``tags``."""
+        """Return PSNR and aligned PSNR of each sample, given ``tags``."""
         scores = []
         for at in range(0, len(samples), self.batch):
             group = samples[at : at + self.batch]
             photo, target = (torch.stack(side).to(where) for side in zip(*group, strict=True))
-            given = None if tags is None else tags[at : at + self.batch].to(where)
-            output, wanted = objective.compare(photo, target, list(range(at, at + len(group))), given)
-            scores += [
-                (tensor_psnr(o, t), tensor_aligned_psnr(o, t)) for o, t in zip(output.float(), wanted, strict=True)
-            ]
+            batch = {"input": photo, "target": target}
+            if tags is not None:
+                batch["tags"] = tags[at : at + self.batch].to(where)
+            if self.config.objective == "local":
+                batch |= local_view(batch, range(at, at + len(group)), self.config.seed, self.config.data)
+            outputs = zip(objective.output(batch).float(), batch["target"], strict=True)
+            scores += [(tensor_psnr(output, wanted), tensor_aligned_psnr(output, wanted)) for output, wanted in outputs]
         return scores

@@ -1,7 +1,5 @@
 """What the cards of models of semantic guidance say."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +7,7 @@ from training.tasks.task import CardText
 
 
 def details(network: dict[str, Any], configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The number of tags that it knows."""
+    """Return the number of tags that it knows."""
     return {"count": len(network.get("tags") or [])}
 
 

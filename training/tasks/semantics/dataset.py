@@ -1,7 +1,5 @@
 """Samples for semantic guidance: whole photos with the tag of their class, behind simulated glass or blurred."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -50,7 +48,7 @@ class TaggedPhotos:
         ]
 
     def manifest(self) -> str:
-        """One hash over every file of the run, all sides of the split."""
+        """Return one hash over every file of the run, all sides of the split."""
         return manifest_hash(self.files, self.config.root)
 
     def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
@@ -86,7 +84,7 @@ class TaggedPhotos:
         return {"input": shown, "tags": torch.stack(tags).to(device)}
 
     def _draw(self, rng: SampleRNG, size: int) -> tuple[Tensor, Tensor]:
-        """A photo under a light of its own, and its tags."""
+        """Draw a photo under a light of its own, and its tags."""
         photo, tag = self._take(rng, size)
         tags = torch.zeros(len(vocabulary().tags))
         tags[tag] = 1
@@ -106,7 +104,7 @@ class TaggedPhotos:
         return crop.take(self.photos.photos[place], size), self.tags[place]
 
     def _relight(self, photo: Tensor, rng: SampleRNG) -> Tensor:
-        """Contrast, brightness, saturation and white balance as other cameras and hours would have them."""
+        """Change contrast, brightness, saturation and white balance, as other cameras and hours would."""
         c = self.config.colour
         gray = sum(weight * photo[i] for i, weight in enumerate(GRAY))
         photo = gray + (photo - gray) * rng.uniform(1 - c, 1 + c)

@@ -8,9 +8,6 @@ degraded ones, each photo once behind glass and once blurred (`degradations.seve
 three commonest tags of the training split. Intervals: 95 %, bootstrap over the classes of each tag.
 """
 
-from __future__ import annotations
-
-import argparse
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -23,9 +20,9 @@ import torch
 from degradations.sample_rng import SampleRNG, Stream
 from degradations.severity import degrade
 from models import hub
-from models.errors import ModelError
 from models.semantics.pipeline import SemanticsPipeline
 from models.semantics.vocabulary import vocabulary
+from training.core.command import Command
 from training.data.manifest import list_images
 from training.data.photos import read_photo
 from training.data.semantic import class_of, split_of, tag_of
@@ -40,7 +37,7 @@ SEED, RESAMPLES = 0, 2000
 
 
 def evaluate(pipeline: SemanticsPipeline, data: Path) -> Summary:
-    """The report, without who was measured. EvaluationError where the folder has no photo of the test split."""
+    """Make the report, without who was measured; EvaluationError where ``data`` has no photo of the test split."""
     files = [f for f in list_images(data) if tag_of(f)]
     test = [f for f in files if split_of(f) == "test"]
     if not test:
@@ -80,7 +77,7 @@ def evaluate(pipeline: SemanticsPipeline, data: Path) -> Summary:
 
 
 def macro(hits: Sequence[bool], tags: Sequence[str]) -> float:
-    """Mean over the tags of the share of their photos that hit; one tag alone: that share."""
+    """Return the mean over the tags of the share of their photos that hit; one tag alone: that share."""
     if len(set(tags)) == 1:
         return float(np.mean(hits))
     marks, names = np.array(hits, float), np.array(tags)
@@ -88,7 +85,7 @@ def macro(hits: Sequence[bool], tags: Sequence[str]) -> float:
 
 
 def interval(hits: Sequence[bool], tags: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:
-    """Macro recall and its 95 % interval: of each tag, classes are drawn again, photos with them."""
+    """Return macro recall and its 95 % interval: of each tag, classes are drawn again, photos with them."""
     generator = np.random.default_rng(SEED)
     marks, names, groups = np.array(hits, float), np.array(tags), np.array(classes)
     samples = np.zeros(RESAMPLES)
@@ -104,18 +101,16 @@ def interval(hits: Sequence[bool], tags: Sequence[str], classes: Sequence[str]) 
     return {"mean": macro(hits, tags), "low": float(low), "high": float(high)}
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Command(__doc__)
     parser.add_argument("--model", required=True, help="an id of the hub, or the folder of a finished run's model")
     parser.add_argument("--data", type=Path, required=True, help="photos whose names tell their ImageNet class")
     parser.add_argument("--out", type=Path, help="also write report.json and report.md there")
     options = parser.parse_args(arguments)
-    try:
+    with parser.reporting():
         folder, revision = hub.locate(options.model)
         summary = evaluate(SemanticsPipeline.from_pretrained(folder), options.data)
-    except (ModelError, EvaluationError, FileNotFoundError) as error:
-        parser.exit(2, f"{error}\n")
     name = folder.name if Path(options.model).is_dir() else options.model
     summary |= {"model": name, "revision": revision}
     print(markdown(summary))
@@ -123,8 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "report.json").write_text(json.dumps(summary, indent=2) + "\n")
         (options.out / "report.md").write_text(markdown(summary))
-    return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

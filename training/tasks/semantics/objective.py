@@ -10,14 +10,12 @@ The codebook is fitted to the training photos, not learnt by gradient (`TagNetwo
 vector is computed once and kept.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.semantics.network import TagNetwork
-from training.data.photos import Crop
+from training.data.photos import WHOLE
 from training.data.sources import Batch
 from training.tasks.semantics.config import SemanticRun
 from training.tasks.semantics.dataset import TaggedPhotos
@@ -27,10 +25,9 @@ CODEBOOK_PHOTOS = 400
 
 
 def fit_codebook(network: TagNetwork, data: TaggedPhotos, config: SemanticRun) -> None:
-    """The codebook of a new network, from the training photos as they are."""
+    """Fit the codebook of a new network to the training photos as they are."""
     step = max(1, len(data.photos) // CODEBOOK_PHOTOS)
-    whole = Crop(0, 0, 1, 1, False)
-    photos = [whole.take(photo, network.size) for photo in data.photos.photos[::step]]
+    photos = [WHOLE.take(photo, network.size) for photo in data.photos.photos[::step]]
     network.fit_codebook(torch.stack(photos).to(network.means.device), config.seed)
 
 
@@ -47,7 +44,7 @@ class SemanticObjective(nn.Module):
             raise ValueError(f"data.sizes and validation_size must be the network's largest size, {network.size}.")
 
     def forward(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of each sample (B), and the mean of each term."""
+        """Return the loss of each sample (B), and the mean of each term."""
         logits, tags = self.network.score(self._fisher_vectors(batch["input"], indices)).float(), batch["tags"]
         wanted = tags * (1 - self.config.smoothing) + self.config.smoothing / tags.shape[1]
         terms = {

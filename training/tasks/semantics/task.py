@@ -1,7 +1,5 @@
 """Semantic guidance, as the trainer and the publisher read it."""
 
-from __future__ import annotations
-
 from training.tasks.semantics.card import CARD
 from training.tasks.semantics.config import SemanticRun
 from training.tasks.task import Components, Task
@@ -14,9 +12,7 @@ def components(config: SemanticRun) -> Components:
     from training.tasks.semantics.objective import CODEBOOK, SemanticObjective, fit_codebook
     from training.tasks.semantics.validation import SemanticValidator
 
-    return Components(
-        TagNetwork, TaggedPhotos, SemanticObjective, lambda config: CODEBOOK, SemanticValidator, fit_codebook
-    )
+    return Components(TagNetwork, TaggedPhotos, SemanticObjective, CODEBOOK, SemanticValidator, fit_codebook)
 
 
 TASK = Task("semantics", SemanticRun, "SemanticsPipeline", components, CARD)

@@ -1,7 +1,5 @@
 """Validation of the tag network on classes held out by name: sharp, behind glass, blurred."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -9,7 +7,7 @@ from torch import Tensor
 
 from degradations.sample_rng import SampleRNG, Stream
 from degradations.severity import degrade
-from training.data.photos import Crop
+from training.data.photos import WHOLE
 from training.tasks.semantics.config import SemanticRun
 from training.tasks.semantics.dataset import TaggedPhotos
 from training.tasks.semantics.objective import SemanticObjective
@@ -18,7 +16,7 @@ TOP_TAGS = 3
 
 
 def macro_recall(scores: Tensor, tags: Sequence[int], top: int = TOP_TAGS) -> float:
-    """Mean over the tags that occur of the share of their photos where they are among the ``top`` scores (N x T)."""
+    """Return the mean over the tags of the share of their photos where they are among the ``top`` scores (N x T)."""
     truth = torch.tensor(tags)
     hit = (scores.topk(min(top, scores.shape[1]), 1).indices == truth[:, None]).any(1).double()
     return float(torch.stack([hit[truth == tag].mean() for tag in truth.unique()]).mean())
@@ -32,8 +30,8 @@ class SemanticValidator:
         step = max(1, -(-len(data.photos) // max(1, config.validation_samples)))
         kept = list(range(0, len(data.photos), step)) if config.validation_samples else []
         self.tags, self.batch = [data.tags[i] for i in kept], config.micro_batch
-        size, whole = config.validation_size, Crop(0, 0, 1, 1, False)
-        shown = [whole.take(data.photos.photos[i], size) for i in kept]
+        size = config.validation_size
+        shown = [WHOLE.take(data.photos.photos[i], size) for i in kept]
         self.sets: dict[str, list[Tensor]] = {"sharp": shown}
         self.vectors: dict[str, Tensor] = {}
         for kind in ("glass", "blur"):

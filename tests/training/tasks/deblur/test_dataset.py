@@ -41,7 +41,6 @@ def test_nobody_knows_the_motion_of_a_real_pair(photo_folder, pair_folder):
     # The made pairs are targets under a veil of light.
     veiled = batch["target"][real] * 0.7 + 60 / 255
     torch.testing.assert_close(batch["input"][real], veiled, atol=0.02, rtol=0)
-    assert [name == "real" for name in data.families(range(24), 32)] == real.tolist()
     assert len(data.manifest()) == 64
 
 

@@ -26,7 +26,7 @@ def run(debug_overrides, pair_folder):
 @pytest.mark.slow
 def test_only_what_was_held_out_is_scored(run, pair_folder, tmp_path, capsys):
     out = tmp_path / "report"
-    assert evaluate(["--model", str(run), "--data", str(pair_folder.parent), "--held-out", "--out", str(out)]) == 0
+    evaluate(["--model", str(run), "--data", str(pair_folder.parent), "--held-out", "--out", str(out)])
     summary = json.loads((out / "report.json").read_text())
     assert set(summary["sets"]) == {pair_folder.name, "all"} and summary["images"] == 4
     for row in summary["sets"].values():
@@ -38,7 +38,8 @@ def test_only_what_was_held_out_is_scored(run, pair_folder, tmp_path, capsys):
 
 
 def test_what_cannot_be_scored_is_said(tiny_pipeline, pair_folder, tmp_path, capsys):
-    assert evaluate(["--model", str(tiny_pipeline), "--data", str(pair_folder), "--held-out", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match="2"):
+        evaluate(["--model", str(tiny_pipeline), "--data", str(pair_folder), "--held-out", "--out", str(tmp_path)])
     assert "no record.json" in capsys.readouterr().err
 
 
