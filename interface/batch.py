@@ -144,9 +144,9 @@ def restore_photo(
     asked, source = request.as_json(), source_of(photo)
     record_path = target.with_name(f"{target.name}-restored.json")
     before = read_record(record_path)
-    if before and before.get("source") == source and not overwrite:
-        if before.get("asked") == asked and all((target.parent / name).is_file() for name in kept_files(before)):
-            return False
+    same = not overwrite and before is not None and (before.get("source"), before.get("asked")) == (source, asked)
+    if before and same and all((target.parent / name).is_file() for name in kept_files(before)):
+        return False
     if record_path.exists() and not before:
         raise _not_ours(record_path)
     outcome = host.restore(
@@ -185,9 +185,12 @@ def _publish(outcome: Outcome, photo: Path, target: Path, request: Request, scra
             return False
         except OSError:
             pass  # no links here: as if there were no other run
+        else:
+            part.unlink()
     for final in moves.values():  # if killed here, an older result must not remain under the new record
         final.unlink(missing_ok=True)
-    part.replace(record_path)
+    if part.exists():
+        part.replace(record_path)
     for path, final in moves.items():
         path.replace(final)
     return True

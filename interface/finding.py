@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 from plugins.host.container import kind_of
 from plugins.host.pictures import stem
 
-PHOTO_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .gif .avif .bmp .tif .tiff .heic .heif .hif .jp2 .j2k .ppm .pgm .pbm .pnm "
-    ".dng .nef .nrw .cr2 .cr3 .crw .arw .sr2 .srf .srw .raf .orf .rw2 .rwl .pef .x3f .mrw .3fr .iiq .erf".split()
+PHOTO_NAME = re.compile(
+    r".*\.(jpe?g|jpe|jfif|png|webp|gif|avif|bmp|tiff?|hei[cf]|hif|jp2|j2k|p[bgpn]m"
+    r"|dng|nef|nrw|cr[23w]|arw|sr[2fw]|raf|orf|rw[2l]|pef|x3f|mrw|3fr|iiq|erf)",
+    re.IGNORECASE | re.DOTALL,
 )
-"""Suffixes by which photos are recognised in a folder; files with others are looked into."""
+"""Names by which photos are recognised in a folder; files of other names are looked into."""
 _WEAK_KINDS = ("", "bmp", "ppm")  # begin with two letters, as a text may
 
 
@@ -47,7 +49,7 @@ def is_photo(path: Path) -> bool:
     if path.name.startswith("._") or not path.is_file():
         return False
     try:
-        return path.suffix.lower() in PHOTO_SUFFIXES or kind_of(path) not in _WEAK_KINDS
+        return PHOTO_NAME.fullmatch(path.name) is not None or kind_of(path) not in _WEAK_KINDS
     except OSError:
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +61,7 @@ def open_file(path: Path) -> Opened:
 
 def _open_vips(path: Path, kind: str, **options: Any) -> Opened:
     load = getattr(pyvips.Image, {"avif": "heif"}.get(kind, kind) + "load")
-    image = load(str(path), access="sequential", fail_on="error" if kind == "tiff" else "truncated", **options)
+    image = load(os.fsencode(path), access="sequential", fail_on="error" if kind == "tiff" else "truncated", **options)
 
     def get(name: str) -> Any:
         return image.get(name) if image.get_typeof(name) else None
