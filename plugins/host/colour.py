@@ -64,6 +64,7 @@ class Colour:
     def __init__(self, icc: bytes | None, gray: bool, hdr: tuple[int, int] | None = None) -> None:
         self.icc, self.gray, self.hdr, self.reversible = icc, gray, hdr, True
         self.plain = icc is None
+        self._table = icc is not None and b"A2B0" in icc[128:1000]  # for which only floating point is exact
         if icc is None:
             return
         if icc[16:20] != (b"GRAY" if gray else b"RGB "):
@@ -87,15 +88,15 @@ class Colour:
         if self.plain:
             values = samples.astype(np.float32) / np.float32(np.iinfo(samples.dtype).max)
             return np.repeat(values, 3, axis=2) if self.gray else values
-        if samples.dtype == np.uint8:
+        if samples.dtype == np.uint8 and not self._table:
             return self._cms(samples, to_srgb=True, dtype=np.uint16) / np.float32(65535)
-        return np.clip(self._cms(samples / np.float32(65535), to_srgb=True), 0.0, 1.0)
+        return np.clip(self._cms(samples / np.float32(np.iinfo(samples.dtype).max), to_srgb=True), 0.0, 1.0)
 
     def from_srgb(self, pixels: np.ndarray, deep: bool) -> np.ndarray:
         """Convert float32 H x W x 3 sRGB to float32 samples in [0, 1]; with 8-bit accuracy, faster, if not ``deep``."""
         if self.plain:
             return (pixels @ LUMA_WEIGHTS)[..., None] if self.gray else pixels
-        if deep:
+        if deep or self._table:
             return np.clip(self._cms(pixels, to_srgb=False), 0.0, 1.0)
         sixteen = np.round(np.clip(pixels, 0.0, 1.0) * 65535).astype(np.uint16)
         return self._cms(sixteen, to_srgb=False) / np.float32(65535)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from plugins.host import container
 from plugins.host.decode import PictureError
-from plugins.host.metadata import EXIF_IFD, USER_COMMENT, Kept, read
+from plugins.host.metadata import EXIF_IFD, IPTC, USER_COMMENT, Kept, iptc_block, read
 from plugins.host.samples import on_white, to_8_bits
 from plugins.options import Format
 
@@ -90,7 +90,7 @@ def save(
     image.set_type(pyvips.GValue.gstr_type, "resolution-unit", "in")
     blobs = {"icc-profile-data": None if hdr and format == "png" else icc}
     blobs["xmp-data"] = None if format == "png" else xmp  # which is to be legible in PNG, not compressed
-    blobs["iptc-data"] = b"Photoshop 3.0\0" + iptc if iptc and format == "jpeg" else None
+    blobs["iptc-data"] = b"Photoshop 3.0\0" + iptc_block(iptc) if iptc and format == "jpeg" else None
     for name, blob in blobs.items():
         if blob:
             image.set_type(pyvips.GValue.blob_type, name, blob)
@@ -126,7 +126,8 @@ def _finish_png(path: Path, data: bytes, given: _Given) -> None:
     chunks += [(b"eXIf", given.exif)] if given.exif else []
     chunks += [(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + given.xmp)] if given.xmp else []
     if given.iptc:  # in the form of ImageMagick and ExifTool
-        text = f"\niptc\n{len(given.iptc):8}\n{given.iptc.hex()}\n".encode()
+        block = iptc_block(given.iptc)
+        text = f"\niptc\n{len(block):8}\n{block.hex()}\n".encode()
         chunks.append((b"zTXt", b"Raw profile type iptc\0\0" + zlib.compress(text)))
     path.write_bytes(container.png_with(data, chunks, drop=b"" if given.resolution else b"pHYs"))
 
@@ -141,7 +142,7 @@ def _finish_tiff(path: Path, data: bytes, given: _Given) -> None:
             comment["data"] = b"UNICODE\0" + np.frombuffer(comment["data"][8:], ">u2").astype("<u2").tobytes()
         tags |= {tag: value for tag, value in exif.exif.items() if tag not in tags}
     if given.iptc:
-        tags[34377] = {"datatype": 1, "data": given.iptc}
+        tags[IPTC] = {"datatype": 1, "data": given.iptc}
     if not given.resolution:
         tags |= {tag: {"datatype": 5, "data": [1, 1]} for tag in (282, 283)} | {296: {"datatype": 3, "data": [1]}}
     tifftools.write_tiff(info, path, allowExisting=True)

@@ -20,7 +20,7 @@ from tifftools.constants import Datatype, EXIFTag, Tag, TiffDatatype
 from plugins.options import KeepMetadata
 
 Tags = dict[int, dict[str, Any]]
-EXIF_IFD, GPS_IFD, INTEROP_IFD, ORIENTATION, USER_COMMENT = 34665, 34853, 40965, 274, 37510
+EXIF_IFD, GPS_IFD, INTEROP_IFD, ORIENTATION, USER_COMMENT, IPTC = 34665, 34853, 40965, 274, 37510, 33723
 # Of the directory of a picture: tags of a TIFF file's layout or of a raw file, or that are written elsewhere.
 _LAYOUT_TAGS = {
     254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 277, 278, 279, 280, 281, 284, 292, 293, 297, 301, 317, 318, 319,
@@ -31,7 +31,6 @@ _LAYOUT_TAGS = {
 vars(EXIFTag)[str(INTEROP_IFD)] = Tag[INTEROP_IFD]
 vars(Datatype)["129"] = TiffDatatype(129, {"pack": None, "name": "UTF8", "size": 1})
 _MAKER_NOTE, _COMPRESSED_BITS, _WIDTHS, _HEIGHTS = 37500, 37122, (40962, 4097), (40963, 4098)
-_IPTC_BLOCKS = {0x0404, 0x0425, 0x040A, 0x040B}  # of Photoshop's: IPTC and its digest, copyright flag and link
 _XMP_TIFF, _XMP_EXIF = "{http://ns.adobe.com/tiff/1.0/}", "{http://ns.adobe.com/exif/1.0/}"
 _XMP_LEFT_OUT = re.compile(
     r"\{http://ns\.adobe\.com/xap/1\.0/\}Thumbnails|\{http://ns\.google\.com/photos/1\.0/camera/\}M(icroV|otionP)"
@@ -45,7 +44,7 @@ _XMP_LEFT_OUT = re.compile(
 class Metadata:
     """``exif``: tags of its first directory, with sub-directories under "ifds" as tifftools has them.
 
-    ``xmp``: the packet. ``iptc``: Photoshop's blocks ("8BIM"), of which one is IPTC. ``damaged``: EXIF that cannot be
+    ``xmp``: the packet. ``iptc``: its records. ``damaged``: EXIF that cannot be
     read.
     """
 
@@ -85,7 +84,7 @@ class Metadata:
 
 @dataclass(frozen=True)
 class Kept:
-    """What a result gets. ``exif``: a block without the prefix of JPEG. ``iptc``: in Photoshop's block."""
+    """What a result gets. ``exif``: a block without the prefix of JPEG."""
 
     exif: bytes = b""
     xmp: bytes | None = None
@@ -110,7 +109,7 @@ class _Limited:
 
 def read(exif: bytes | Path | None, xmp: bytes | None = None, iptc: bytes | None = None) -> Metadata:
     """Read EXIF, a block or a TIFF file; ``iptc``: Photoshop's blocks. EXIF that is damaged counts as none."""
-    kept = Metadata(xmp=xmp or None, iptc=_iptc_only(iptc) if iptc else None)
+    kept = Metadata(xmp=xmp or None, iptc=iptc_records(iptc))
     if not exif:
         return kept
     try:
@@ -120,9 +119,8 @@ def read(exif: bytes | Path | None, xmp: bytes | None = None, iptc: bytes | None
             _detach(tags, file)
             kept.exif, kept.big_endian = tags, info["bigEndian"]
             if isinstance(exif, Path):
-                kept.xmp, records = _bytes(tags, 700, file), _bytes(tags, 33723, file)
-                blocks = _bytes(tags, 34377, file) or (_iptc_block(records) if records else b"")
-                kept.iptc = _iptc_only(blocks)
+                kept.xmp = _bytes(tags, 700, file)
+                kept.iptc = _bytes(tags, IPTC, file) or iptc_records(_bytes(tags, 34377, file))
     except Exception:  # damaged values fail in many ways, and the photo can be restored without them
         kept.damaged = True
     return kept
@@ -154,20 +152,19 @@ def _detach(tags: Tags, file: BinaryIO) -> None:
                 del directory["path_or_fobj"]
 
 
-def _iptc_only(blocks: bytes) -> bytes | None:
-    kept, at = b"", 0
-    blocks = blocks.removeprefix(b"Photoshop 3.0\0")
+def iptc_records(blocks: bytes | None) -> bytes | None:
+    """Return IPTC's records of Photoshop's blocks ("8BIM"), of which others show or describe the old picture."""
+    blocks, at = (blocks or b"").removeprefix(b"Photoshop 3.0\0"), 0
     while blocks[at : at + 4] == b"8BIM" and at + 12 <= len(blocks):
-        name = blocks[at + 6] // 2 * 2 + 2  # length of the padded name
-        (size,) = struct.unpack(">I", blocks[at + 6 + name : at + 10 + name].rjust(4, b"\0"))
-        end = at + 10 + name + size + size % 2
-        if struct.unpack(">H", blocks[at + 4 : at + 6])[0] in _IPTC_BLOCKS:
-            kept += blocks[at:end]
-        at = end
-    return kept or None
+        start = at + 12 + blocks[at + 6] // 2 * 2  # behind the padded name and the size
+        size = int.from_bytes(blocks[start - 4 : start])
+        if blocks[at + 4 : at + 6] == b"\4\4":
+            return blocks[start : start + size] or None
+        at = start + size + size % 2
+    return None
 
 
-def _iptc_block(records: bytes) -> bytes:
+def iptc_block(records: bytes) -> bytes:
     """Return Photoshop's block of IPTC's records."""
     return b"8BIM\4\4\0\0" + struct.pack(">I", len(records)) + records + b"\0" * (len(records) % 2)
 

@@ -22,6 +22,8 @@ pyvips.block_untrusted_set(True)
 pyvips.cache_set_max(0)  # it knows files by name: a new file of that name would give the old picture
 _RAW_PHOTOMETRICS = (32803, 34892)  # colour filter array, linear raw
 _DNG_VERSION, _LAB = 50706, 8
+_LIBVIPS_COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
+EXTRA = "has several extra channels; the first was kept as alpha."
 MAX_PAGES = 20  # of a TIFF file, that are looked at
 GAIN_MAP = "has a gain map for HDR displays, which was dropped."
 
@@ -86,7 +88,10 @@ def _open_vips(path: Path, kind: str, **options: Any) -> Opened:
         if container.has_gain_map(path, xmp):
             notes.append(GAIN_MAP)
     elif kind == "avif":
-        _add_heif_facts(opened, pillow_heif.open_heif(path, convert_hdr_to_8bit=False), path)
+        file = pillow_heif.open_heif(path, convert_hdr_to_8bit=False)  # which knows more of it, but has no decoder
+        _add_heif_facts(opened, file, path)
+        if file.mode.startswith(("L", "I")):
+            opened.pixels = lambda: _samples(image, notes)[..., [0, *range(3, image.bands)]]
     if kind not in ("tiff", "heif") and (get("n-pages") or 1) > 1:
         notes.append("is animated; its first frame was used.")
     return opened
@@ -101,6 +106,7 @@ def _jpeg_samples(path: Path, image: pyvips.Image, notes: list[str]) -> np.ndarr
             return _to_16_bits(imagecodecs.jpeg8_decode(data), 12)
         if container.JPEG_END in data[-2:]:
             raise
+        data = data.rstrip(b"\0")
         image = pyvips.Image.jpegload_buffer(data + container.JPEG_END, access="sequential", fail_on="warning")
         found = _samples(image, notes)
         notes.append("lacks its end, though no pixels.")
@@ -112,7 +118,7 @@ def _samples(image: pyvips.Image, notes: list[str]) -> np.ndarray:
     space, deep = image.interpretation, image.format == "ushort"
     colours = {"b-w": 1, "grey16": 1, "cmyk": 4}.get(space, 3 if image.bands > 2 else 1)
     if image.bands > colours + 1:
-        notes.append("has several extra channels; the first was kept as alpha.")
+        notes.append(EXTRA)
         image = image[: colours + 1]
     if space == "cmyk":
         notes.append("is in CMYK; it was converted to sRGB.")
@@ -142,6 +148,13 @@ def _to_16_bits(values: np.ndarray, bits: int, *, shifted: bool = False) -> np.n
     return ((values.astype(np.uint32) * 65535 + (1 << bits) // 2) // ((1 << bits) - 1)).astype(np.uint16)
 
 
+def _straight(values: np.ndarray) -> np.ndarray:
+    """Divide colours by the last channel, alpha, with which they were multiplied."""
+    most = np.iinfo(values.dtype).max
+    image = pyvips.Image.new_from_array(np.ascontiguousarray(values)).unpremultiply(max_alpha=float(most))
+    return np.round(np.clip(image.numpy(), 0, most)).astype(values.dtype)
+
+
 def _unit_to_16_bits(values: np.ndarray, notes: list[str]) -> np.ndarray:
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
         raise RefusedError("holds floating-point values outside of 0 to 1: save it with 8 or 16 bits a colour.")
@@ -162,10 +175,7 @@ def _open_heif(path: Path) -> Opened:
 
     def pixels() -> np.ndarray:
         values = np.asarray(file)
-        if file.premultiplied_alpha:
-            most = np.iinfo(values.dtype).max
-            straight = pyvips.Image.new_from_array(values).unpremultiply(max_alpha=float(most)).numpy()
-            values = np.round(np.clip(straight, 0, most)).astype(values.dtype)
+        values = _straight(values) if file.premultiplied_alpha else values
         return _to_16_bits(values, file.info["bit_depth"], shifted=True) if values.dtype == np.uint16 else values
 
     return _add_heif_facts(Opened(file.size, pixels), file, path)
@@ -212,8 +222,7 @@ def _open_tiff(path: Path) -> Opened:
         if any(page.photometric in _RAW_PHOTOMETRICS or _DNG_VERSION in page.tags for _, page in found):
             return _open_raw(path)
         part, page = next((one for one in found if not one[1].is_reduced), found[0])  # no preview
-        bits, lab = np.max(page.bitspersample), page.photometric == _LAB
-        if page.sampleformat == 1 and bits in (1, 2, 4, 8, 16) and not (lab and bits == 8):  # which libvips refuses
+        if _libvips_reads(page):
             opened = _open_vips(path, "tiff", **part)
         else:
             opened = Opened((page.imagewidth, page.imagelength), lambda: _tifffile_samples(path, part, opened.notes))
@@ -225,24 +234,42 @@ def _open_tiff(path: Path) -> Opened:
     return opened
 
 
+def _libvips_reads(page: Any) -> bool:
+    """Return whether libvips reads a TIFF page right: not 8-bit Lab, planes, or few bits of several colours."""
+    bits, many = np.max(page.bitspersample), page.samplesperpixel > 1
+    usual = bits in (8, 16) or (bits in (1, 2, 4) and not many)
+    planes, lab = many and page.planarconfig == 2, page.photometric == _LAB and bits == 8
+    return page.sampleformat == 1 and usual and not planes and not lab and page.compression in _LIBVIPS_COMPRESSIONS
+
+
 def _tifffile_samples(path: Path, part: dict[str, int], notes: list[str]) -> np.ndarray:
-    """Return the samples of a page with 8-bit Lab, floats, or whole numbers of other than 1, 2, 4, 8 or 16 bits."""
+    """Return the samples of a page that libvips does not read, by tifffile."""
     import tifffile
 
     with tifffile.TiffFile(path) as file:
         first: Any = file.pages[part.get("page", 0)]
         page = first.pages[part["subifd"]] if "subifd" in part else first
         values, bits = page.asarray(), int(np.max(page.bitspersample))
-        if page.photometric == _LAB and bits == 8:
-            notes.append("is in Lab; it was converted to sRGB.")
-            return lab_to_srgb(values[..., :3])
-        if page.photometric not in (0, 1, 2) or values.dtype.kind not in "uf" or values.dtype.kind == "u" and bits > 16:
-            kind = f"{bits}-bit {'floating-point' if values.dtype.kind == 'f' else 'whole'} values"
-            raise RefusedError(f"holds {kind} of a kind that is not read: save it with 8 or 16 bits a colour.")
-        if values.ndim == 3 and page.planarconfig == 2:
-            values = np.moveaxis(values, 0, 2)
-        values = _unit_to_16_bits(values, notes) if values.dtype.kind == "f" else _to_16_bits(values, bits)
-        return 65535 - values if page.photometric == 0 else values
+    kind, space = values.dtype.kind, page.photometric
+    if page.planarconfig == 2 and values.ndim == 3:
+        values = np.moveaxis(values, 0, 2)
+    if space == _LAB and bits == 8:
+        notes.append("is in Lab; it was converted to sRGB.")
+        return lab_to_srgb(values[..., :3])
+    if space not in (0, 1, 2) or not (kind == "f" or (kind == "u" and bits <= 16)):
+        raise RefusedError(f"holds {values.dtype} values of a kind that is not read: save it as RGB with 8 or 16 bits.")
+    if kind == "f":
+        values = _unit_to_16_bits(values, notes)
+    elif bits != 8:
+        values = _to_16_bits(values, bits)
+    colours = 3 if space == 2 else 1
+    if space == 0:  # white is zero; alpha is not
+        values = np.where(np.arange(values.shape[-1]) < 1, ~values, values) if values.ndim == 3 else ~values
+    if values.ndim == 3 and values.shape[2] > colours + 1:
+        notes.append(EXTRA)
+    if page.extrasamples and page.extrasamples[0] == 1:
+        values = _straight(values)
+    return values if values.ndim == 2 else values[..., : colours + 1]
 
 
 def _open_pillow(path: Path) -> Opened:
@@ -253,7 +280,7 @@ def _open_pillow(path: Path) -> Opened:
         data = path.read_bytes()
         if image.format == "JPEG2000" and (bits := (data[data.index(b"\xff\x51") + 40] & 127) + 1) > 8:
             return _to_16_bits(imagecodecs.jpeg2k_decode(data), bits)
-        if image.format == "PPM" and image.mode == "RGB" and tile.args[1] > 255:  # of which Pillow keeps 8 bits
+        if image.mode == "RGB" and tile.codec_name.startswith("ppm") and tile.args[1] > 255:  # Pillow keeps 8 bits
             if tile.codec_name != "ppm":
                 raise RefusedError("has 16 bits a colour as text: save it as PNG or TIFF.")
             values = np.frombuffer(data, ">u2", image.width * image.height * 3, tile.offset)
