@@ -121,8 +121,6 @@ class Host:
                 facts.peak_memory_mb = runtimes.peak_memory_mb(state.device)
                 progress.update(1.0, "done")
                 files.publish()
-            except OSError as error:
-                raise pictures.PictureError(f"The result could not be written: {error.strerror or error}.") from error
             finally:
                 files.close()
         return Outcome(
