@@ -69,8 +69,8 @@ class Metadata:
     def adobe_rgb(self) -> bool:
         """Whether EXIF says that the colours are Adobe RGB (DCF: the interoperability index R03)."""
         details = self.sub(EXIF_IFD)
-        index = self.sub(INTEROP_IFD, details).get(1, {}).get("data", "")
-        return index == "R03" or (details.get(40961, {}).get("data") or [1])[0] == 2
+        index = self.sub(INTEROP_IFD, details).get(1, {}).get("data")
+        return index == b"R03" or (details.get(40961, {}).get("data") or [1])[0] == 2
 
     @property
     def resolution(self) -> tuple[float, float] | None:

@@ -10,7 +10,9 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
+import pillow_heif
 import pytest
+import tifffile
 from PIL import Image
 
 from interface import cache, examples, jobs, mask, models_page, result_view, snippets
@@ -135,10 +137,30 @@ def test_what_is_shown_is_escaped() -> None:
 def test_the_size_told_is_the_size_read(tmp_path: Path, suffix: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    path = tmp_path / f"turned.{suffix}"
-    Image.fromarray(files.scene()).save(path, exif=exif)
+    path, picture = tmp_path / f"turned.{suffix}", Image.fromarray(files.scene())
+    if suffix == "heic":
+        pillow_heif.from_pillow(picture).save(path, exif=exif.tobytes())
+    else:
+        picture.save(path, exif=exif)
     size = result_view.seen_size(str(path))
     assert (size.width, size.height) == pictures.read(path).size
+
+
+def test_the_page_shows_what_the_decoder_sees(tmp_path: Path) -> None:
+    gray = np.broadcast_to(np.linspace(0, 65535, 48).astype(np.uint16), (32, 48))
+    Image.fromarray(gray).save(tmp_path / "deep.png")
+    tifffile.imwrite(tmp_path / "inverse.tif", 65535 - gray, photometric="miniswhite")
+    for name in ("deep.png", "inverse.tif"):
+        shown = mask.canvas_for(str(tmp_path / name))
+        assert shown is not None
+        assert np.abs(np.asarray(shown["background"])[..., 1] - gray / 257).max() <= 1
+    assert result_view.stand_in(str(tmp_path / "deep.png")) == ""
+    (tmp_path / "inverse.tif").rename(tmp_path / "inverse.jpg")  # a browser goes by the content, too
+    told = result_view.stand_in(str(tmp_path / "inverse.jpg"))
+    with Image.open(told.split("file=")[1].split('"')[0]) as seen:
+        assert np.abs(np.asarray(seen)[..., 1] - gray / 257).max() <= 8
+    (tmp_path / "no.tif").write_text("no picture")
+    assert result_view.stand_in(str(tmp_path / "no.tif")) == "" and mask.canvas_for(str(tmp_path / "no.tif")) is None
 
 
 def test_while_another_photo_is_worked_on_the_cost_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
