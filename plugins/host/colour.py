@@ -86,7 +86,7 @@ class Colour:
     def to_srgb(self, samples: np.ndarray) -> np.ndarray:
         """Convert uint8 or uint16 samples to float32 H x W x 3, sRGB in [0, 1]; colours outside of it are clipped."""
         if self.plain:
-            values = samples.astype(np.float32) / np.float32(np.iinfo(samples.dtype).max)
+            values = np.divide(samples, np.iinfo(samples.dtype).max, dtype=np.float32)
             return np.repeat(values, 3, axis=2) if self.gray else values
         if samples.dtype == np.uint8 and not self._table:
             return self._cms(samples, to_srgb=True, dtype=np.uint16) / np.float32(65535)

@@ -25,7 +25,8 @@ __all__ = [
     "seen", "size_of", "stem", "write",
 ]  # fmt: skip
 
-_BLOCK_PX = 1 << 20  # pixels converted at a time, which bounds memory
+_BLOCK_PX = 1 << 18  # pixels converted at a time, which bounds memory
+_CMS_BLOCK_PX = 1 << 20  # by Little-CMS, which first makes a table for every block
 Weight = np.ndarray | float
 
 
@@ -51,9 +52,13 @@ class Source:
         """float32 H x W x 3, sRGB in [0, 1]; converted at each access."""
         width, height = self.size
         pixels = np.empty((height, width, 3), np.float32)
-        for rows in _blocks(width, height):
+        for rows in self.blocks():
             pixels[rows] = self.colour.to_srgb(self.samples[rows])
         return pixels
+
+    def blocks(self) -> list[slice]:
+        """Return the rows that are converted together."""
+        return _blocks(*self.size, _BLOCK_PX if self.colour.plain else _CMS_BLOCK_PX)
 
 
 def read(path: str | Path | None, name: str | None = None) -> Source:
@@ -75,16 +80,22 @@ def compose(source: Source, pixels: np.ndarray, weight: Weight = 1.0) -> np.ndar
     top = np.float32(np.iinfo(source.samples.dtype).max)
     deep = source.samples.dtype == np.uint16
     out = source.samples.copy()
-    for rows in _blocks(width, height):
+    for rows in source.blocks():
         share = np.broadcast_to(np.asarray(weight, np.float32), (height, width))[rows][..., None]
         if not share.any():
             continue
         own = source.samples[rows]
         before = source.colour.to_srgb(own)
-        after = before + share * (np.clip(pixels[rows], 0.0, 1.0) - before)
-        change = source.colour.from_srgb(after, deep) - source.colour.from_srgb(before, deep)
-        value = np.clip(np.round(own + top * change), 0, top).astype(own.dtype)
-        out[rows] = np.where(share > 0, value, own)
+        after = np.clip(pixels[rows], 0.0, 1.0)  # from here on in place, which bounds memory
+        after -= before
+        after *= share
+        after += before
+        value = source.colour.from_srgb(after, deep)
+        value -= source.colour.from_srgb(before, deep)
+        value *= top
+        value += own
+        np.clip(np.round(value, out=value), 0, top, out=value)
+        np.copyto(out[rows], value, where=share > 0, casting="unsafe")
     return out
 
 
@@ -156,12 +167,12 @@ def _shrink(values: np.ndarray, longest: int) -> np.ndarray:
 def save_layer(layer: np.ndarray, path: Path) -> Path:
     """Write a layer (H x W x 3 or H x W, floats in [0, 1]) as an 8-bit sRGB PNG; return ``path``."""
     pixels = np.empty(layer.shape, np.uint8)
-    for rows in _blocks(layer.shape[1], layer.shape[0]):
+    for rows in _blocks(layer.shape[1], layer.shape[0], _BLOCK_PX):
         pixels[rows] = to_8_bits(layer[rows])
     encode.save(path, "png", pixels[..., None] if pixels.ndim == 2 else pixels, None)
     return path
 
 
-def _blocks(width: int, height: int) -> list[slice]:
-    rows = max(1, _BLOCK_PX // width)
+def _blocks(width: int, height: int, pixels: int) -> list[slice]:
+    rows = max(1, pixels // width)
     return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]

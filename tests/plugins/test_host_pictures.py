@@ -228,7 +228,7 @@ def test_large_pictures_are_composed_in_blocks_alike(tmp_path, monkeypatch):
     source = pictures.read(save(tmp_path / "photo.png", noise(50, 40), icc_profile=profile(1.8)))
     target = source.pixels * 0.7
     whole = pictures.compose(source, target, 0.5)
-    monkeypatch.setattr(pictures, "_BLOCK_PX", 100)
+    monkeypatch.setattr(pictures, "_CMS_BLOCK_PX", 100)
     assert np.array_equal(source.pixels * 0.7, target)
     assert np.array_equal(pictures.compose(source, target, 0.5), whole)
 
