@@ -49,7 +49,12 @@ def decode(path: str | Path | None, name: str | None = None) -> Decoded:
     notes = [f"{name} {note}" for note in opened.notes]
     pixels = _upright(pixels if pixels.ndim == 3 else pixels[..., None], opened.turn)
     samples, alpha = (pixels[..., :-1], pixels[..., -1]) if pixels.shape[2] in (2, 4) else (pixels, None)
-    gray, says = samples.shape[2] == 1, opened.says
+    says = opened.says
+    if (says.icc or b"")[16:20] == b"GRAY" and np.ptp(samples, axis=2).max() <= np.iinfo(samples.dtype).max / 99:
+        samples = samples[..., samples.shape[2] // 2 :][
+            ..., :1
+        ]  # formats without gray, or without gray and alpha, have it as colours
+    gray = samples.shape[2] == 1
     try:
         space = colour.space_of(says, gray)
         if not space.reversible:
