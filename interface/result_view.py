@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from PIL import Image
+from spaces.config import Config
 
 from interface import snippets
 from interface.cache import new_folder
@@ -56,6 +59,14 @@ def upright(photo: str | None, longest: int) -> Image.Image | None:
     """Return the photo as decoded: upright, 8-bit sRGB, at most `longest` px a side; None if it cannot be read."""
     if not photo:
         return None
+    if not Config.zero_gpu:
+        return _upright(photo, longest)
+    # There, jobs run in forks of this process, in which libvips would wait forever for its threads of before.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+        return other.submit(_upright, photo, longest).result()
+
+
+def _upright(photo: str, longest: int) -> Image.Image | None:
     try:
         source = pictures.read(photo)
     except LimpidError:

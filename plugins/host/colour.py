@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -156,7 +157,8 @@ def space_of(said: Said, gray: bool) -> Colour:
 
 
 def _made(primaries: tuple[float, ...], white: tuple[float, ...], curve: np.ndarray, gray: bool) -> bytes:
-    kind, more = ("gray", {}) if gray else ("rgb", {"primaries": primaries})
+    kind = "gray" if gray else "rgb"
+    more: dict[str, Any] = {} if gray else {"primaries": primaries}
     icc = imagecodecs.cms_profile(kind, whitepoint=white, transferfunction=curve.astype(np.float32), **more)
     return icc[:24] + _DATE + icc[36:]  # not of today: the same photo is to give the same file
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +23,7 @@ from plugins.contract import Cost, Progress, Size
 from plugins.host import pictures
 from plugins.host.run import Host
 from plugins.schema import FieldSpec
+from tests import ROOT
 from tests.interface import files
 from tests.plugins.fakes import Darken, loaded, registry
 
@@ -161,6 +164,34 @@ def test_the_page_shows_what_the_decoder_sees(tmp_path: Path) -> None:
         assert np.abs(np.asarray(seen)[..., 1] - gray / 257).max() <= 8
     (tmp_path / "no.tif").write_text("no picture")
     assert result_view.stand_in(str(tmp_path / "no.tif")) == "" and mask.canvas_for(str(tmp_path / "no.tif")) is None
+
+
+ON_ZERO_GPU = """
+import os, sys, time
+from spaces.config import Config
+from interface import result_view
+from plugins.host import pictures
+
+if __name__ == "__main__":
+    Config.zero_gpu = True
+    assert result_view.seen_size(sys.argv[1]).width == 48 and result_view.upright(sys.argv[1], 20).size == (20, 13)
+    child = os.fork()
+    if not child:
+        source = pictures.read(sys.argv[1])
+        pictures.write(source.samples, source, sys.argv[2], "png", "none")
+        os._exit(0)
+    ended = time.monotonic() + 20
+    while os.waitpid(child, os.WNOHANG) == (0, 0) and time.monotonic() < ended:
+        time.sleep(0.05)
+"""
+
+
+@pytest.mark.slow
+def test_a_fork_of_the_server_reads_and_writes_pictures(tmp_path: Path) -> None:
+    (tmp_path / "server.py").write_text(ON_ZERO_GPU)
+    words = [sys.executable, str(tmp_path / "server.py"), str(files.photo(tmp_path)), str(tmp_path / "out")]
+    subprocess.run(words, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, timeout=60)
+    assert (tmp_path / "out" / "photo-restored.png").is_file()
 
 
 def test_while_another_photo_is_worked_on_the_cost_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,6 @@ def fits(name: str, space: str, alpha: bool, turn: int) -> bool:
 
 
 GRID = [case for case in itertools.product(FORMATS, SPACES, (False, True), range(1, 9)) if fits(*case)]
-FULL = os.environ.get("LIMPID_FULL_GRID") == "1"
 
 
 def profile(space: str) -> bytes | None:
@@ -113,8 +112,23 @@ def make(path: Path, name: str, pixels: np.ndarray, icc: bytes | None, turn: int
         Image.fromarray(flat).save(path, form, exif=exif, **more)
 
 
-@pytest.mark.parametrize("case", GRID if FULL else GRID[::7], ids=lambda case: "-".join(map(str, case)))
-def test_round_trip(tmp_path: Path, case: tuple[str, str, bool, int]) -> None:
+def name_of(case: tuple[str, str, bool, int]) -> str:
+    return "-".join(map(str, case))
+
+
+@pytest.mark.parametrize("case", GRID[::7], ids=name_of)
+def test_some_round_trips(tmp_path: Path, case: tuple[str, str, bool, int]) -> None:
+    check(tmp_path, case)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("LIMPID_FULL_GRID") != "1", reason="runs with LIMPID_FULL_GRID=1")
+@pytest.mark.parametrize("case", GRID, ids=name_of)
+def test_all_round_trips(tmp_path: Path, case: tuple[str, str, bool, int]) -> None:
+    check(tmp_path, case)
+
+
+def check(tmp_path: Path, case: tuple[str, str, bool, int]) -> None:
     name, space, alpha, turn = case
     bits = 16 if "16" in name else 10 if "10" in name else 8
     pixels, icc = picture((1 if space == "gray" else 3) + alpha, bits), profile(space)
