@@ -9,7 +9,6 @@ from pathlib import Path
 
 from plugins.host.colour import Said
 
-PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 JPEG_END = b"\xff\xd9"
 _KINDS = {
     "raw": rb"FUJIFILMCCD-RAW|IIU\0|IIRO|IIRS|MMOR|FOVb|\0MRM|.{6}HEAPCCDR|II\*\0.{4}CR",  # Canon's, Fujifilm's, …
@@ -72,21 +71,15 @@ def png_colours(chunks: dict[bytes, bytes], icc: bytes | None) -> Said:
 
 def has_gain_map(path: Path, xmp: bytes | None) -> bool:
     """Return whether a JPEG file has a second picture from which displays make an HDR picture."""
-    if xmp and b"hdrgm:Version" in xmp or b"HDRGainMap" in (xmp or b""):
-        return True
     with path.open("rb") as file:
-        return b"urn:iso:std:iso:ts:21496" in file.read(1 << 20)
+        return b"hdrgm:Version" in (xmp or b"") or b"urn:iso:std:iso:ts:21496" in file.read(1 << 20)
 
 
-def png_with(png: bytes, chunks: list[tuple[bytes, bytes]], *, drop: bytes = b"") -> bytes:
-    """Return a PNG file with chunks put in front of its others, and without those of the kind ``drop``."""
-    start = 33  # after the signature and IHDR
-    while drop and (at := start) and png[at + 4 : at + 8] != b"IDAT":
-        size = int.from_bytes(png[at : at + 4]) + 12
-        if png[at + 4 : at + 8] == drop:
-            return png_with(png[:at] + png[at + size :], chunks)
-        start += size
+def png_with(png: bytes, chunks: list[tuple[bytes, bytes]], *, sized: bool) -> bytes:
+    """Return a PNG file with chunks put in front of its others; without the print resolution if it is not ``sized``."""
+    head, at = 33, png.find(b"pHYs", 33, 1 << 16) - 4  # the signature and IHDR; libvips writes the resolution always
     made = b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
-    return png[:33] + made + png[33:]
+    rest = png[head:] if sized or at < 0 else png[head:at] + png[at + 21 :]
+    return png[:head] + made + rest

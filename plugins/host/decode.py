@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,11 +49,9 @@ def decode(path: str | Path | None, name: str | None = None) -> Decoded:
     notes = [f"{name} {note}" for note in opened.notes]
     pixels = _upright(pixels if pixels.ndim == 3 else pixels[..., None], opened.turn)
     samples, alpha = (pixels[..., :-1], pixels[..., -1]) if pixels.shape[2] in (2, 4) else (pixels, None)
-    says = opened.says
+    says = replace(opened.says, adobe_rgb=opened.metadata.adobe_rgb)
     if (says.icc or b"")[16:20] == b"GRAY" and np.ptp(samples, axis=2).max() <= np.iinfo(samples.dtype).max / 99:
-        samples = samples[..., samples.shape[2] // 2 :][
-            ..., :1
-        ]  # formats without gray, or without gray and alpha, have it as colours
+        samples = samples[..., :1]  # as formats have it that know no gray, or no gray with alpha
     gray = samples.shape[2] == 1
     try:
         space = colour.space_of(says, gray)

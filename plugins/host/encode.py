@@ -8,8 +8,9 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyvips
@@ -33,14 +34,6 @@ _SAVE_OPTIONS: dict[Format, dict[str, Any]] = {
 _KEEP = 2 | 4 | 8  # XMP, IPTC, ICC of VipsForeignKeep
 
 
-class _Given(NamedTuple):
-    exif: bytes
-    xmp: bytes | None
-    iptc: bytes | None
-    resolution: tuple[float, float] | None
-    hdr: tuple[int, int] | None
-
-
 def check(format: Format, width: int, height: int) -> None:
     """Raise PictureError if the format cannot hold a picture of that size. Call it before the work."""
     limit = MAX_SIDES_PX.get(format)
@@ -58,16 +51,14 @@ def save(
     alpha: np.ndarray | None,
     icc: bytes | None = None,
     kept: Kept | None = None,
-    resolution: tuple[float, float] | None = None,
     hdr: tuple[int, int] | None = None,
 ) -> list[str]:
     """Write H x W x C samples (uint8 or uint16, C 1 or 3) with H x W alpha; return notes on what was lost.
 
-    ``resolution``: pixels per mm. ``hdr``: primaries and transfer of H.273, written where the format has them. Raises
-    OSError.
+    ``hdr``: primaries and transfer of H.273, which PNG has in place of a profile. Raises OSError.
     """
     notes: list[str] = []
-    exif, xmp, iptc = _fitting(format, kept or Kept(), notes)
+    kept = _fitting(format, kept or Kept(), notes)
     if alpha is not None and format == "jpeg":
         notes.append("JPEG has no transparency: the picture was put on a white ground.")
         samples, alpha = on_white(samples, alpha), None
@@ -78,19 +69,19 @@ def save(
         notes.append(f"{format.upper()} cannot say that a picture is HDR: its profile shows it tone-mapped.")
     pixels = samples if alpha is None else np.concatenate([samples, alpha[..., None]], axis=2)
     if format == "webp":
-        more = {"icc_profile": icc, "exif": exif and b"Exif\0\0" + exif, "xmp": xmp}
+        more = {"icc_profile": icc, "exif": kept.exif and b"Exif\0\0" + kept.exif, "xmp": kept.xmp}
         picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
         picture.save(path, "WEBP", **_SAVE_OPTIONS["webp"], **{name: value for name, value in more.items() if value})
         return notes
     deep = "16" if samples.dtype == np.uint16 else ""
     space = {"": "b-w", "16": "grey16"}[deep] if samples.shape[2] == 1 else {"": "srgb", "16": "rgb16"}[deep]
     image = pyvips.Image.new_from_array(np.ascontiguousarray(pixels), interpretation=space)
-    x, y = resolution or (1.0, 1.0)
-    image = image.copy(xres=x, yres=y)
+    across, down = kept.resolution or (1.0, 1.0)
+    image = image.copy(xres=across, yres=down)
     image.set_type(pyvips.GValue.gstr_type, "resolution-unit", "in")
     blobs = {"icc-profile-data": None if hdr and format == "png" else icc}
-    blobs["xmp-data"] = None if format == "png" else xmp  # which is to be legible in PNG, not compressed
-    blobs["iptc-data"] = b"Photoshop 3.0\0" + iptc_block(iptc) if iptc and format == "jpeg" else None
+    blobs["xmp-data"] = None if format == "png" else kept.xmp  # which is to be legible in PNG, not compressed
+    blobs["iptc-data"] = b"Photoshop 3.0\0" + iptc_block(kept.iptc) if kept.iptc and format == "jpeg" else None
     for name, blob in blobs.items():
         if blob:
             image.set_type(pyvips.GValue.blob_type, name, blob)
@@ -98,52 +89,52 @@ def save(
         data = image.write_to_buffer(SUFFIXES[format], keep=_KEEP, **_SAVE_OPTIONS[format])
     except pyvips.Error as error:
         raise OSError(" ".join(str(error).split())) from error
-    _FINISH[format](path, data, _Given(exif, xmp, iptc, resolution, hdr))
+    _FINISH[format](path, data, kept, hdr)
     return notes
 
 
-def _fitting(format: Format, kept: Kept, notes: list[str]) -> tuple[bytes, bytes | None, bytes | None]:
-    """Return EXIF, XMP and IPTC as far as the format can hold them; note what it cannot."""
-    parts: list[bytes | None] = [kept.exif, kept.xmp, kept.iptc]
-    for index, name in enumerate(("EXIF", "XMP", "IPTC")):
-        long = format == "jpeg" and len(parts[index] or b"") > 65_500 - 35 * index
-        if long or (parts[index] and name == "IPTC" and format == "webp"):
-            notes.append(f"The photo's {name} does not fit into {format.upper()} and was not kept.")
-            parts[index] = None
-    return parts[0] or b"", parts[1], parts[2]
+def _fitting(format: Format, kept: Kept, notes: list[str]) -> Kept:
+    """Return the metadata that the format can hold; note what it cannot."""
+    for name in ("exif", "xmp", "iptc"):
+        part = getattr(kept, name)
+        if part and (len(part) > 65_400 if format == "jpeg" else (format, name) == ("webp", "iptc")):
+            notes.append(f"The photo's {name.upper()} does not fit into {format.upper()} and was not kept.")
+            lost: dict[str, Any] = {name: None if name != "exif" else b""}
+            kept = replace(kept, **lost)
+    return kept
 
 
-def _finish_jpeg(path: Path, data: bytes, given: _Given) -> None:
-    density = [round(value * 25.4) for value in given.resolution or ()] or [1, 1]  # per inch
-    parts = [(0xE0, b"JFIF\0\1\1" + struct.pack(">BHHH", given.resolution is not None, *density, 0))]
-    parts += [(0xE1, b"Exif\0\0" + given.exif)] if given.exif else []
+def _finish_jpeg(path: Path, data: bytes, kept: Kept, hdr: tuple[int, int] | None) -> None:
+    density = [round(value * 25.4) for value in kept.resolution or ()] or [1, 1]  # per inch
+    parts = [(0xE0, b"JFIF\0\1\1" + struct.pack(">BHHH", kept.resolution is not None, *density, 0))]
+    parts += [(0xE1, b"Exif\0\0" + kept.exif)] if kept.exif else []
     made = b"".join(struct.pack(">BBH", 0xFF, marker, len(part) + 2) + part for marker, part in parts)
     path.write_bytes(data[:2] + made + data[2:])  # libvips writes no JFIF where it writes no EXIF
 
 
-def _finish_png(path: Path, data: bytes, given: _Given) -> None:
-    chunks = [(b"cICP", bytes((*given.hdr, 0, 1)))] if given.hdr else []
-    chunks += [(b"eXIf", given.exif)] if given.exif else []
-    chunks += [(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + given.xmp)] if given.xmp else []
-    if given.iptc:  # in the form of ImageMagick and ExifTool
-        block = iptc_block(given.iptc)
+def _finish_png(path: Path, data: bytes, kept: Kept, hdr: tuple[int, int] | None) -> None:
+    chunks = [(b"cICP", bytes((*hdr, 0, 1)))] if hdr else []
+    chunks += [(b"eXIf", kept.exif)] if kept.exif else []
+    chunks += [(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + kept.xmp)] if kept.xmp else []
+    if kept.iptc:  # in the form of ImageMagick and ExifTool
+        block = iptc_block(kept.iptc)
         text = f"\niptc\n{len(block):8}\n{block.hex()}\n".encode()
         chunks.append((b"zTXt", b"Raw profile type iptc\0\0" + zlib.compress(text)))
-    path.write_bytes(container.png_with(data, chunks, drop=b"" if given.resolution else b"pHYs"))
+    path.write_bytes(container.png_with(data, chunks, sized=kept.resolution is not None))
 
 
-def _finish_tiff(path: Path, data: bytes, given: _Given) -> None:
+def _finish_tiff(path: Path, data: bytes, kept: Kept, hdr: tuple[int, int] | None) -> None:
     info = tifftools.read_tiff(io.BytesIO(data))
     tags = info["ifds"][0]["tags"]
-    if given.exif:
-        exif = read(given.exif)
+    if kept.exif:
+        exif = read(kept.exif)
         comment = exif.sub(EXIF_IFD).get(USER_COMMENT, {"data": b""})
         if exif.big_endian and comment["data"][:8] == b"UNICODE\0":  # text in the byte order of the file
             comment["data"] = b"UNICODE\0" + np.frombuffer(comment["data"][8:], ">u2").astype("<u2").tobytes()
         tags |= {tag: value for tag, value in exif.exif.items() if tag not in tags}
-    if given.iptc:
-        tags[IPTC] = {"datatype": 1, "data": given.iptc}
-    if not given.resolution:
+    if kept.iptc:
+        tags[IPTC] = {"datatype": 1, "data": kept.iptc}
+    if not kept.resolution:
         tags |= {tag: {"datatype": 5, "data": [1, 1]} for tag in (282, 283)} | {296: {"datatype": 3, "data": [1]}}
     tifftools.write_tiff(info, path, allowExisting=True)
 

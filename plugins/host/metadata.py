@@ -84,11 +84,12 @@ class Metadata:
 
 @dataclass(frozen=True)
 class Kept:
-    """What a result gets. ``exif``: a block without the prefix of JPEG."""
+    """What a result gets. ``exif``: a block without the prefix of JPEG. ``resolution``: pixels per mm (x, y)."""
 
     exif: bytes = b""
     xmp: bytes | None = None
     iptc: bytes | None = None
+    resolution: tuple[float, float] | None = None
 
 
 class _Limited:

@@ -115,11 +115,12 @@ def write(
     encode.check(format, width, height)
     losses: list[str] = []
     kept = metadata.to_keep(source.metadata, keep_metadata, width, height, losses)
+    kept = replace(kept, resolution=source.resolution)
     path = Path(folder) / result_name(source.path, format)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         space = source.colour
-        losses += encode.save(path, format, samples, source.alpha, space.icc, kept, source.resolution, space.hdr)
+        losses += encode.save(path, format, samples, source.alpha, space.icc, kept, space.hdr)
     except OSError as error:
         raise PictureError(f"The result could not be written: {error.strerror or error}.") from error
     if notes is not None:

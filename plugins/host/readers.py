@@ -23,6 +23,7 @@ pyvips.cache_set_max(0)  # it knows files by name: a new file of that name would
 _RAW_PHOTOMETRICS = (32803, 34892)  # colour filter array, linear raw
 _DNG_VERSION, _LAB = 50706, 8
 _LIBVIPS_COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
+CONVERTED = {"cmyk": "CMYK", "labs": "Lab"}  # libvips's names of what most formats do not have
 EXTRA = "has several extra channels; the first was kept as alpha."
 MAX_PAGES = 20  # of a TIFF file, that are looked at
 GAIN_MAP = "has a gain map for HDR displays, which was dropped."
@@ -72,7 +73,7 @@ def _open_vips(path: Path, kind: str, **options: Any) -> Opened:
     icc, xmp = get("icc-profile-data"), get("xmp-data")
     told = metadata.read(get("exif-data"), xmp, get("iptc-data") or _raw_profile(image))
     opened = Opened((image.width, image.height), lambda: _samples(image, notes), notes=notes, metadata=told)
-    opened.says = Said(icc, adobe_rgb=icc is None and told.adobe_rgb)
+    opened.says = Said(None if image.interpretation in CONVERTED else icc)
     if kind == "png" or (kind == "jpeg" and get("resolution-unit")):
         opened.resolution = image.xres, image.yres
     if kind != "avif":
@@ -92,7 +93,7 @@ def _open_vips(path: Path, kind: str, **options: Any) -> Opened:
         _add_heif_facts(opened, file, path)
         if file.mode.startswith(("L", "I")):
             opened.pixels = lambda: _samples(image, notes)[..., [0, *range(3, image.bands)]]
-    if kind not in ("tiff", "heif") and (get("n-pages") or 1) > 1:
+    if kind != "tiff" and (get("n-pages") or 1) > 1:
         notes.append("is animated; its first frame was used.")
     return opened
 
@@ -120,14 +121,9 @@ def _samples(image: pyvips.Image, notes: list[str]) -> np.ndarray:
     if image.bands > colours + 1:
         notes.append(EXTRA)
         image = image[: colours + 1]
-    if space == "cmyk":
-        notes.append("is in CMYK; it was converted to sRGB.")
-        image = _cmyk_in_srgb(image, deep)
-    elif space in ("lab", "labs", "labq"):
-        notes.append("is in Lab; it was converted to sRGB.")
-        image = image.colourspace("rgb16" if space == "labs" else "srgb")
-    elif image.format == "float":
-        return _unit_to_16_bits(image.numpy(), notes)
+    if space in CONVERTED:
+        notes.append(f"is in {CONVERTED[space]}; it was converted to sRGB.")
+        image = _cmyk_in_srgb(image, deep) if space == "cmyk" else image.colourspace("rgb16")
     if image.format not in ("uchar", "ushort"):
         raise RefusedError(f"holds values of the type {image.format}: save it with 8 or 16 bits a colour.")
     bits = image.get("bits-per-sample") if image.get_typeof("bits-per-sample") else 16
@@ -257,7 +253,9 @@ def _tifffile_samples(path: Path, part: dict[str, int], notes: list[str]) -> np.
         notes.append("is in Lab; it was converted to sRGB.")
         return lab_to_srgb(values[..., :3])
     if space not in (0, 1, 2) or not (kind == "f" or (kind == "u" and bits <= 16)):
-        raise RefusedError(f"holds {values.dtype} values of a kind that is not read: save it as RGB with 8 or 16 bits.")
+        raise RefusedError(
+            f"holds {values.dtype} values of a kind that is not read: save it with 8 or 16 bits a colour."
+        )
     if kind == "f":
         values = _unit_to_16_bits(values, notes)
     elif bits != 8:

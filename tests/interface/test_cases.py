@@ -18,6 +18,7 @@ import numpy as np
 import pillow_heif
 import pytest
 import tifffile
+from gradio_client import Client, handle_file
 from PIL import Image
 
 from interface import cli
@@ -143,6 +144,16 @@ def test_masks(restore: Callable[..., Restored]) -> None:
 
     mask = read_mask(CASES / "miniswhite16.tif", 160, 120, [])
     assert np.abs(mask - (65535 - tifffile.imread(CASES / "miniswhite16.tif")) / 65535).max() < 1e-4
+
+
+def test_the_api_gives_the_same_files(restore: Callable[..., Restored], client: Client) -> None:
+    for path in sorted(CASES.iterdir()):
+        if path.suffix == ".md":
+            continue
+        file, record, _ = client.predict(image=handle_file(path), strength=0, api_name="/dereflection")
+        made = restore(path.name)
+        assert Path(file).read_bytes() == made.path.read_bytes(), path.name
+        assert record["notes"] == made.record["record"]["notes"], path.name
 
 
 def tags(path: Path) -> dict[str, Any]:

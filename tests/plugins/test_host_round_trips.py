@@ -38,8 +38,10 @@ LOSSY = ("jpeg", "avif", "heic")
 
 
 def fits(name: str, space: str, alpha: bool, turn: int) -> bool:
-    """Whether a format has such pictures: JPEG has no alpha, WebP no gray, and AVIF of 10 bits is written upright."""
-    return not ((name == "jpeg" and alpha) or (name == "webp" and space == "gray") or (name == "avif10" and turn > 1))
+    """Whether a format has such pictures: JPEG has no alpha, WebP no gray; 10-bit AVIF is made upright in colour."""
+    if name == "avif10":
+        return turn == 1 and space != "gray"
+    return not (name == "jpeg" and alpha) and not (name == "webp" and space == "gray")
 
 
 GRID = [case for case in itertools.product(FORMATS, SPACES, (False, True), range(1, 9)) if fits(*case)]
