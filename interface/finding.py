@@ -35,7 +35,7 @@ def find_photos(names: Iterable[str]) -> list[Path]:
         elif not path.exists() and glob.has_magic(name):
             paths = [Path(match) for match in sorted(glob.glob(name, recursive=True)) if is_photo(Path(match))]
         else:
-            paths = [path]
+            paths = [] if path.name.startswith("._") and path.is_file() else [path]
         for one in paths:
             found.setdefault(source_of(one), one)
     return list(found.values())

@@ -31,12 +31,14 @@ _PRIMARIES = {  # ITU-T H.273, table 2: x and y of red, green and blue, with whi
 }
 _SRGB_TRANSFERS, _GAMMAS = (1, 2, 6, 13, 14, 15), {4: 2.2, 5: 2.8, 8: 1.0}
 """H.273, table 3. The curves of television are shown as sRGB's, as browsers do."""
+_NAMES = {9: "Rec. 2020", 11: "DCI-P3", 12: "Display P3"}
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 _ADOBE_RGB = ((0.64, 0.33, 0.21, 0.71, 0.15, 0.06), _D65, 563 / 256)
 _GRID = np.linspace(0.0, 1.0, 4096)
 _SRGB_CURVE = np.where(_GRID <= 0.04045, _GRID / 12.92, ((_GRID + 0.055) / 1.055) ** 2.4)
 
 
+_UNNAMED = "RGB built-in"  # what Little-CMS calls a profile that it makes
 _DATE = struct.pack(">6H", 2026, 1, 1, 0, 0, 0)
 
 
@@ -141,7 +143,7 @@ def space_of(said: Said, gray: bool) -> Colour:
         if number not in _PRIMARIES or not (transfer in _SRGB_TRANSFERS or transfer in _GAMMAS):
             raise ProfileError(f"its primaries {number} and transfer {transfer} are not known")
         curve = _GRID ** _GAMMAS[transfer] if transfer in _GAMMAS else _SRGB_CURVE
-        icc = _made(*_PRIMARIES[number], curve, gray)
+        icc = _made(*_PRIMARIES[number], curve, gray, _NAMES.get(number))
     elif said.icc is not None:
         icc = said.icc
     elif said.gamma or said.chromaticities:
@@ -149,17 +151,21 @@ def space_of(said: Said, gray: bool) -> Colour:
         usual = said.gamma is None or abs(said.gamma - 1 / 0.45455) < 0.005  # which stands for sRGB
         icc = _made(points[2:], points[:2], _SRGB_CURVE if usual else _GRID ** (said.gamma or 1), gray)
     elif said.adobe_rgb and not gray:
-        icc = _made(*_ADOBE_RGB[:2], _GRID ** _ADOBE_RGB[2], gray)
+        icc = _made(*_ADOBE_RGB[:2], _GRID ** _ADOBE_RGB[2], gray, "Adobe RGB")
     else:
         return Colour(None, gray)
     found = Colour(icc, gray)
     return Colour(None, gray) if found.plain and said.icc is None else found
 
 
-def _made(primaries: tuple[float, ...], white: tuple[float, ...], curve: np.ndarray, gray: bool) -> bytes:
+def _made(
+    primaries: tuple[float, ...], white: tuple[float, ...], curve: np.ndarray, gray: bool, name: str | None = None
+) -> bytes:
     kind = "gray" if gray else "rgb"
     more: dict[str, Any] = {} if gray else {"primaries": primaries}
     icc = imagecodecs.cms_profile(kind, whitepoint=white, transferfunction=curve.astype(np.float32), **more)
+    if name:
+        icc = icc.replace(_UNNAMED.encode("utf-16-be"), name.ljust(len(_UNNAMED)).encode("utf-16-be"))
     return icc[:24] + _DATE + icc[36:]  # not of today: the same photo is to give the same file
 
 

@@ -81,7 +81,7 @@ def _open_vips(path: Path, kind: str, **options: Any) -> Opened:
     if kind == "png":
         chunks = container.png_chunks(path)
         opened.says = container.png_colours(chunks, icc)
-        opened.resolution = opened.resolution if b"pHYs" in chunks else None
+        opened.resolution = opened.resolution if chunks.get(b"pHYs", b"")[8:] == b"\1" else None  # per metre
         notes += ["is animated; its first frame was used."] * (b"acTL" in chunks)
         notes += ["lacks its end, though no pixels."] * (b"IEND" not in chunks)
     elif kind == "jpeg":
@@ -140,8 +140,8 @@ def _cmyk_in_srgb(image: pyvips.Image, deep: bool) -> pyvips.Image:
 
 def _to_16_bits(values: np.ndarray, bits: int, *, shifted: bool = False) -> np.ndarray:
     """Scale values of ``bits`` bits to 16; ``shifted``: they are in the high bits already."""
-    values = values >> (16 - bits) if shifted else values
-    return ((values.astype(np.uint32) * 65535 + (1 << bits) // 2) // ((1 << bits) - 1)).astype(np.uint16)
+    scaled = np.round(np.linspace(0, 65535, 1 << bits)).astype(np.uint16)
+    return scaled[values >> (16 - bits) if shifted else values]
 
 
 def _straight(values: np.ndarray) -> np.ndarray:
@@ -155,7 +155,7 @@ def _unit_to_16_bits(values: np.ndarray, notes: list[str]) -> np.ndarray:
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
         raise RefusedError("holds floating-point values outside of 0 to 1: save it with 8 or 16 bits a colour.")
     notes.append("holds floating-point values, which were rounded to 16 bits.")
-    return np.round(values * np.float64(65535)).astype(np.uint16)
+    return np.round(values.astype(np.float32) * np.float32(65535)).astype(np.uint16)
 
 
 def _raw_profile(image: pyvips.Image) -> bytes | None:

@@ -62,6 +62,7 @@ def test_every_format_is_found_and_what_is_no_picture_is_passed_over(tmp_path: P
     (photos / "damaged.jpg").write_text("reported, not passed over")
     wanted = ["a.jfif", "b.jpe", "c.HIF", "d.nef", "damaged.jpg", "no-suffix", "odd.dat"]
     assert [path.name for path in finding.find_photos([str(photos)])] == wanted
+    assert finding.find_photos([str(photos / "._a.jfif")]) == []
     assert sorted(path.name for path in finding.find_photos([str(photos / "*")])) == sorted(wanted)
     assert restore(photos, "--out", tmp_path / "out") == 1
     assert len(list((tmp_path / "out").glob("*.png"))) == len(wanted) - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 
@@ -11,7 +12,7 @@ import pillow_heif
 import pytest
 import pyvips
 import tifffile
-from PIL import Image
+from PIL import Image, ImageCms
 
 from plugins.host import pictures
 from plugins.host.masks import read_mask
@@ -151,6 +152,9 @@ def test_colours_said_by_nclx(tmp_path, primaries):
     source = pictures.read(tmp_path / "photo.heic")
     assert (source.colour.icc is not None) == (primaries == 12) and source.samples.dtype == np.uint16
     if primaries == 12:
+        assert ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(source.colour.icc))).startswith(
+            "Display P3"
+        )
         wide = pictures.read(png16(tmp_path / "photo.png", source.samples))
         wide.colour.__init__(profile(None), gray=False)
         assert np.abs(source.pixels - wide.pixels).max() < 1 / 255
