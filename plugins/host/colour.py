@@ -36,8 +36,6 @@ HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 _ADOBE_RGB = ((0.64, 0.33, 0.21, 0.71, 0.15, 0.06), _D65, 563 / 256)
 _GRID = np.linspace(0.0, 1.0, 4096)
 _SRGB_CURVE = np.where(_GRID <= 0.04045, _GRID / 12.92, ((_GRID + 0.055) / 1.055) ** 2.4)
-
-
 _UNNAMED = "RGB built-in"  # what Little-CMS calls a profile that it makes
 _DATE = struct.pack(">6H", 2026, 1, 1, 0, 0, 0)
 
@@ -176,9 +174,8 @@ def _tone_mapped(transfer: int) -> np.ndarray:
     """
     if transfer == 16:
         root = _GRID ** (1 / 78.84375)
-        light = (
-            10_000 / 203 * (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578125)
-        )
+        ratio = np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)
+        light = 10_000 / 203 * ratio ** (1 / 0.1593017578125)
     else:
         high = (np.exp((_GRID - 0.55991073) / 0.17883277) + 0.28466892) / 12
         light = 1000 / 203 * np.where(_GRID <= 0.5, _GRID**2 / 3, high) ** 1.2

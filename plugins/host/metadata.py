@@ -44,8 +44,7 @@ _XMP_LEFT_OUT = re.compile(
 class Metadata:
     """``exif``: tags of its first directory, with sub-directories under "ifds" as tifftools has them.
 
-    ``xmp``: the packet. ``iptc``: its records. ``damaged``: EXIF that cannot be
-    read.
+    ``xmp``: the packet. ``iptc``: its records. ``damaged``: EXIF that cannot be read.
     """
 
     exif: Tags = field(default_factory=dict)
@@ -200,7 +199,8 @@ def _exif(given: Metadata, keep: KeepMetadata, width: int, height: int) -> bytes
         details.pop(_MAKER_NOTE, None)  # which may hold the location
     for place in (details, given.sub(INTEROP_IFD, details)):
         for tag in place.keys() & {*_WIDTHS, *_HEIGHTS}:
-            place[tag] = {"datatype": 4, "data": [width if tag in _WIDTHS else height]}
+            value = width if tag in _WIDTHS else height
+            place[tag] = {"datatype": 3 if place[tag]["datatype"] == 3 and value < 1 << 16 else 4, "data": [value]}
     if ORIENTATION in tags:
         tags[ORIENTATION] = {"datatype": 3, "data": [1]}
     if not tags:

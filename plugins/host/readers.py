@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from plugins.host import container, metadata
 from plugins.host.colour import Said, lab_to_srgb
 from plugins.host.metadata import Metadata
 
+for library in ("pyvips", "tifffile", "tifftools"):
+    logging.getLogger(library).setLevel(logging.CRITICAL)  # what is wrong with a file is told in notes and errors
 pyvips.block_untrusted_set(True)
 pyvips.cache_set_max(0)  # it knows files by name: a new file of that name would give the old picture
 _RAW_PHOTOMETRICS = (32803, 34892)  # colour filter array, linear raw

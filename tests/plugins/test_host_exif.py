@@ -85,7 +85,7 @@ def test_tags_of_every_type_are_kept(photo, tmp_path, format, keep):
         expected[283] = main[283] = (5, [300, 1])
         main[282] = expected[282]
     assert main == expected
-    assert found["details"] == DETAILS | {40962: (4, [32]), 40963: (4, [48])}
+    assert found["details"] == DETAILS | {40962: (4, [32]), 40963: (3, [48])}
     assert found["link"] == LINK and found["place"] == (PLACE if keep == "all" else {})
 
 
