@@ -14,7 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from interface.finding import next_name, read_record, records_in, result_names, source_of
+from interface.finding import read_record, records_in, result_names, source_of
 from interface.scratch import scratch_folder
 from models.errors import LimpidError
 from plugins.contract import Progress
@@ -138,10 +138,12 @@ def restore_photo(
 
     A photo is done if its record and every file named in it exist. Files are complete when they are moved into place:
     first the record, by which our files are recognised, then layers, then the picture. A killed process therefore
-    leaves a photo either done or to be done again. ``target``: folder and name of the result, without "-restored"; if
-    another photo has taken the name meanwhile, the next number is used. Raises LimpidError.
+    leaves a photo either done or to be done again. ``target``: folder and name of the result, without "-restored".
+    Raises LimpidError.
     """
     asked, source = request.as_json(), source_of(photo)
+    if (read_record(target.with_name(f"{target.name}-restored.json")) or {}).get("source", source) != source:
+        target = _target_now(photo, target)
     record_path = target.with_name(f"{target.name}-restored.json")
     before = read_record(record_path)
     same = not overwrite and before is not None and (before.get("source"), before.get("asked")) == (source, asked)
@@ -152,10 +154,14 @@ def restore_photo(
     outcome = host.restore(
         photo, request.steps, request.params, request.options, out_dir=scratch, progress=progress, previews=False
     )
-    name = target.name
-    while not _publish(outcome, photo, target.with_name(f"{name}-restored"), request, scratch):
-        name = next_name(target.name, {name.lower() for name in records_in(target.parent)})
+    while not _publish(outcome, photo, target.with_name(f"{target.name}-restored"), request, scratch):
+        target = _target_now(photo, target)
     return True
+
+
+def _target_now(photo: Path, target: Path) -> Path:
+    """Return where the result goes if another run has meanwhile taken ``target``, or has restored this very photo."""
+    return target.with_name(result_names([photo], records_in(target.parent))[0])
 
 
 def _publish(outcome: Outcome, photo: Path, target: Path, request: Request, scratch: Path) -> bool:

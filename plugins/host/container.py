@@ -21,14 +21,18 @@ _KINDS = {
     "ppm": rb"P[1-6]\s",
     "bmp": rb"BM.{4}\0\0\0\0",
 }
-_BRANDS = {"raw": {b"crx "}, "heif": {b"heic", b"heix", b"heim", b"heis"}, "avif": {b"avif", b"avis"}}
-_BRANDS["heif "] = {b"mif1", b"msf1", b"hevc", b"hevx"}  # of any coding
+_BRANDS = [
+    ("raw", {b"crx "}),
+    ("heif", {b"heic", b"heix", b"heim", b"heis"}),
+    ("avif", {b"avif", b"avis"}),
+    ("heif", {b"mif1", b"msf1", b"hevc", b"hevx"}),  # which AVIF may have, too
+]
 
 
 def kind_of(path: Path) -> str:
     """Return what a file holds, by its first bytes: "jpeg", "heif", "avif", "raw", …, or "" if it is no picture."""
     if found := brands(path):
-        return next((kind.strip() for kind, known in _BRANDS.items() if found & known), "")
+        return next((kind for kind, known in _BRANDS if found & known), "")
     with path.open("rb") as file:
         head = file.read(32)
     return next((kind for kind, start in _KINDS.items() if re.match(start, head, re.DOTALL)), "")

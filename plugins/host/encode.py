@@ -73,9 +73,8 @@ def save(
         picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
         picture.save(path, "WEBP", **_SAVE_OPTIONS["webp"], **{name: value for name, value in more.items() if value})
         return notes
-    deep = "16" if samples.dtype == np.uint16 else ""
-    space = {"": "b-w", "16": "grey16"}[deep] if samples.shape[2] == 1 else {"": "srgb", "16": "rgb16"}[deep]
-    image = pyvips.Image.new_from_array(np.ascontiguousarray(pixels), interpretation=space)
+    space = ("b-w", "grey16") if samples.shape[2] == 1 else ("srgb", "rgb16")
+    image = pyvips.Image.new_from_array(np.ascontiguousarray(pixels), interpretation=space[samples.dtype == np.uint16])
     across, down = kept.resolution or (1.0, 1.0)
     image = image.copy(xres=across, yres=down)
     image.set_type(pyvips.GValue.gstr_type, "resolution-unit", "in")

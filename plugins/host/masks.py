@@ -22,7 +22,7 @@ def read_mask(path: str | Path, width: int, height: int, notes: list[str]) -> np
         raise PictureError("The mask is not a file that can be read: give a picture, white where to restore.")
     decoded = decode(path, f"The mask '{Path(path).name}'")
     top = np.float32(np.iinfo(decoded.samples.dtype).max)
-    mask = decoded.samples.astype(np.float32).mean(axis=2) / top
+    mask = decoded.samples.mean(axis=2, dtype=np.float32) / top
     if decoded.alpha is not None:
         mask *= decoded.alpha / top
     if mask.shape != (height, width):

@@ -120,7 +120,8 @@ def test_interruption_is_one_line(
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_another_run_takes_the_name_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("both", [False, True])
+def test_another_run_takes_the_name_meanwhile(tmp_path: Path, both: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x").mkdir()
     ours, theirs, out = files.photo(tmp_path, "p.png"), files.photo(tmp_path / "x", "p.png", seed=4), tmp_path / "out"
     plain, nested = Host.restore, []
@@ -128,11 +129,12 @@ def test_another_run_takes_the_name_meanwhile(tmp_path: Path, monkeypatch: pytes
     def meanwhile(self: Host, photo: Path, *words: object, **more: object) -> object:
         made = plain(self, photo, *words, **more)  # type: ignore[arg-type]
         if photo == ours and not nested:
-            nested.append(restore(theirs, "--out", out))
+            nested.append(restore(theirs, *[ours] * both, "--out", out))
         return made
 
     monkeypatch.setattr(Host, "restore", meanwhile)
     assert restore(ours, "--out", out) == 0 and nested == [0]
+    assert len(list(out.iterdir())) == 4
     for name, photo in (("p", theirs), ("p-2", ours)):
         assert json.loads((out / f"{name}-restored.json").read_text())["source"] == str(photo)
         assert np.array_equal(np.asarray(Image.open(out / f"{name}-restored.png")), np.asarray(Image.open(photo)))
