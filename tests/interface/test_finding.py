@@ -129,11 +129,12 @@ def test_another_run_takes_the_name_meanwhile(tmp_path: Path, both: bool, monkey
     def meanwhile(self: Host, photo: Path, *words: object, **more: object) -> object:
         made = plain(self, photo, *words, **more)  # type: ignore[arg-type]
         if photo == ours and not nested:
+            nested.append(1)
             nested.append(restore(theirs, *[ours] * both, "--out", out))
         return made
 
     monkeypatch.setattr(Host, "restore", meanwhile)
-    assert restore(ours, "--out", out) == 0 and nested == [0]
+    assert restore(ours, "--out", out) == 0 and nested == [1, 0]
     assert len(list(out.iterdir())) == 4
     for name, photo in (("p", theirs), ("p-2", ours)):
         assert json.loads((out / f"{name}-restored.json").read_text())["source"] == str(photo)
