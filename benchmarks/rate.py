@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.measure import seconds
+from models.runtime import seconds
 
 
 def matrix_rate(device: str, dtype: torch.dtype, size: int | None = None) -> float:

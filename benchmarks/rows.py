@@ -19,8 +19,7 @@ import torch
 
 from benchmarks.speed import sample_photo
 from benchmarks.subjects import Subject, build, call_of, pipeline_of
-from models.measure import synchronize
-from models.runtime import peak_memory_mb, reset_peak, use_threads
+from models.runtime import peak_memory_mb, reset_peak, synchronize, use_threads
 from models.tiles import is_out_of_memory
 
 EXPECTED_RATE_SHARE = 0.3  # of the matrix rate, to estimate the time of the first size

@@ -16,12 +16,12 @@ from benchmarks.nafnet import NAFNet
 from benchmarks.rate import count_operations
 from benchmarks.reference_dai import ReferenceDAI
 from benchmarks.restormer import Restormer
-from models.compiling import compile_blocks
-from models.dereflection.overview import OVERVIEW_PX
+from models.dereflection.full import OVERVIEW_PX
 from models.dereflection.pipeline import DereflectionPipeline
-from models.dereflection.sizes import random_network, stable_diffusion_2_1
+from models.dereflection.published import random_network, stable_diffusion_2_1
 from models.dereflection.small import SmallDereflection
 from models.dereflection.tuning import use_attention
+from models.runtime import compile_blocks
 
 Call = Callable[[np.ndarray], np.ndarray]
 TINY_CONFIGS = {

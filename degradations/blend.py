@@ -1,13 +1,13 @@
 """The synthesis that most reflection-removal networks are trained with, batched torch on any device.
 
-Two pictures are added as they are, without a camera or a pane (Fan et al., ICCV 2017; Hu and Guo, ICCV 2023): the
-transmission under a random tone of each channel, the reflection blurred by a Gaussian and scaled::
+Two pictures are added without a model of camera and pane (Fan et al., ICCV 2017; Hu and Guo, ICCV 2023): the
+transmission with a random gain of each channel, the reflection blurred by a Gaussian and scaled::
 
     photo = T + R - T * R                            (screen)
-    photo = clip(T + clip(R - overflow))             (clipped sum; what is too much is first taken off R)
+    photo = clip(T + clip(R - overflow))             (clipped sum; R is first reduced by the mean overflow)
 
-The target is the transmission at the tone that it has in the photo. `degradations.reflection` is the physical simulator
-beside it; a network trained on both did best on held-out real pairs.
+The target is the transmission with its gains. `degradations.reflection` is the physical simulator; a network trained on
+both did best on held-out real pairs.
 """
 
 from __future__ import annotations
@@ -24,13 +24,12 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor
 
 from degradations.camera import develop
-from degradations.filters import gaussian_blur
-from degradations.ranges import Chance, Range
-from degradations.sample_rng import SampleRNG
+from degradations.filters import column, gaussian_blur
+from degradations.sample_rng import Chance, Range, SampleRNG
 
-TONE_MEANS, TONE_DEVIATION = (1.109, 1.106, 1.078), 0.117  # of the factor on each channel of T
+TONE_MEANS, TONE_DEVIATION = (1.109, 1.106, 1.078), 0.117  # of the gain of each channel of T
 MIN_TONE, MAX_TONE = 0.82, 1.42
-OVERFLOW = 1.3  # times the mean of what lies above white that is taken off the reflection
+OVERFLOW = 1.3  # factor on the mean value above white, by which the reflection is reduced
 
 
 @checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -39,12 +38,12 @@ class BlendConfig:
 
     clean: Chance = 0.1  # probability that nothing is added
     strength: Range = (0.3, 1.0)  # factor on the reflection
-    blur: Range = (0.006, 0.02)  # deviation of the Gaussian, shares of the picture's width
+    blur: Range = (0.006, 0.02)  # standard deviation of the Gaussian, shares of the picture's width
     sharp: Chance = 0.1  # probability of no blur
     screen: Chance = 0.7  # probability of the screen blend, else the clipped sum
-    tone: Chance = 0.5  # probability that T has a tone of its own
-    local: Chance = 0.4  # probability that only parts of the reflected picture are there
-    noise: Annotated[float, Field(ge=0)] = 0.008  # largest deviation of the noise
+    tone: Chance = 0.5  # probability of random gains of T
+    local: Chance = 0.4  # probability that the reflection is local
+    noise: Annotated[float, Field(ge=0)] = 0.008  # largest standard deviation of the noise
     jpeg: Chance = 0.2  # probability of JPEG
     quality: Range = (60.0, 98.0)
 
@@ -58,14 +57,14 @@ class Blend:
     blur: float
     screen: bool
     tone: tuple[float, float, float]
-    lit: np.ndarray | None  # 1 x g x g, before a sigmoid: where the reflected picture is there; None: all over
+    lit: np.ndarray | None  # 1 x g x g, logits of where the reflection is; None: everywhere
     level: float
     quality: float
     noise: Tensor  # 3 x H x W
 
 
 def draw_blend(rng: SampleRNG, height: int, width: int, config: BlendConfig) -> Blend:
-    """The parameters of one sample, all from its own stream."""
+    """Draw the parameters of one sample."""
     toned, local = rng.chance(config.tone), rng.chance(config.local)
     tone = [1.0, 1.0, 1.0]
     if toned:
@@ -92,27 +91,22 @@ def blend(transmission: Tensor, reflection: Tensor, drawn: Sequence[Blend]) -> d
     shape and range. A clean sample's target is its input.
     """
     device, (height, width) = transmission.device, transmission.shape[-2:]
-
-    def column(values: Sequence[float]) -> Tensor:
-        return torch.tensor(values, device=device, dtype=torch.float32)[:, None, None, None]
-
-    tone = torch.tensor([d.tone for d in drawn], device=device, dtype=torch.float32)[:, :, None, None]
-    target = (transmission * tone).clamp(0, 1)
+    target = (transmission * column([d.tone for d in drawn], device)).clamp(0, 1)
     deviation = torch.tensor([d.blur * width for d in drawn], dtype=torch.float32)  # its largest is asked for
-    added = gaussian_blur(reflection, deviation) * column([d.strength for d in drawn])
+    added = gaussian_blur(reflection, deviation) * column([d.strength for d in drawn], device)
     for place, d in enumerate(drawn):
         if d.lit is not None:
             shown = torch.from_numpy(d.lit)[None].to(device)
             field = F.interpolate(shown, (height, width), mode="bicubic", align_corners=True)
             added[place] *= torch.sigmoid(field[0])
-    added = added * column([float(not d.clean) for d in drawn])
+    clean = column([d.clean for d in drawn], device)
+    added = added * (1 - clean)
     above = (target + added - 1).clamp(min=0)
     overflow = above.sum((1, 2, 3), keepdim=True) / (above > 0).sum((1, 2, 3), keepdim=True).clamp(min=1)
-    screen = column([float(d.screen) for d in drawn]) > 0
+    screen = column([d.screen for d in drawn], device) > 0
     added = torch.where(screen, added, (added - OVERFLOW * overflow).clamp(min=0))
     mixed = torch.where(screen, target + added - target * added, target + added).clamp(0, 1)
     noise = torch.stack([d.noise for d in drawn]).to(device)
     level = torch.tensor([d.level for d in drawn], device=device, dtype=torch.float32)
     photo = develop(mixed, noise, level, [d.quality for d in drawn])
-    clean = column([float(d.clean) for d in drawn]) > 0
-    return {"input": photo, "target": torch.where(clean, photo, target), "reflection": added}
+    return {"input": photo, "target": torch.where(clean > 0, photo, target), "reflection": added}

@@ -4,10 +4,10 @@ In linear light, for a sharp photo S whose highlights are brighter than white::
 
     photo = camera( B_n( ... B_1( S ) ) )          target = camera without noise, 8 bits and JPEG ( S )
 
-Each B is a uniform kernel, an integral over the views of a moving camera, or layers of these one over the other. The
-families of `degradations.blur_config` say how they are drawn (`degradations.blur_families`); they have names, so
-that some can be held out. With the photo comes what an estimator learns: the **motion field** and the radius of
-defocus, from the same positions and kernels that make the blur (`degradations.motion_field`).
+Each B is a uniform kernel, a mean over the views of a moving camera, or depth layers of these. The families of
+`degradations.blur_families` have names, so that some can be held out. The simulator also returns the labels of a motion
+estimator, the **motion field** and the radius of defocus, computed from the kernels and paths that make the blur
+(:func:`motion_and_defocus`).
 
 Sources: blur pattern pretraining on simulated blur, GLOWDeblur (arXiv 2601.06525); six degrees of freedom, Whyte et
 al. (CVPR 2010) and Tai et al. (TPAMI 2011); trajectories, Boracchi and Foi (TIP 2012); light that is brighter than
@@ -24,38 +24,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from degradations.blur_config import FAMILIES, BlurConfig
-from degradations.blur_families import DRAWN, Frame
+from degradations.blur_families import DRAWN, FAMILIES, BlurConfig, Frame
 from degradations.blur_layers import Layers, blur_layers
 from degradations.camera import develop, to_light, to_picture
-from degradations.motion_field import motion_and_defocus
+from degradations.filters import column
 from degradations.sample_rng import SampleRNG
 
-__all__ = ["FAMILIES", "Blur", "BlurConfig", "blur_light", "draw_blur", "simulate_blur"]
+__all__ = ["FAMILIES", "Blur", "BlurConfig", "blur_light", "draw_blur", "motion_and_defocus", "simulate_blur"]
 
 MAX_LIGHTS_SHARE = 0.03  # share of the picture up to which highlights keep their full brightness
 
 
 @dataclass(frozen=True)
 class Blur:
-    """All that happens to one sample, drawn for one size of picture."""
+    """The parameters of one sample, drawn for one size of picture."""
 
     family: str  # of a clean sample: "clean"
-    passes: tuple[Layers, ...]  # one after the other; none: there is no blur
+    passes: tuple[Layers, ...]  # applied in order; none: there is no blur
     highlight: float  # how much brighter than white highlights are; 1: no brighter
-    threshold: float
+    threshold: float  # value above which a pixel is a highlight
     gamma: float
     noise: Tensor  # 3 x H x W, standard normal
-    level: float
-    quality: float  # 0: no JPEG
+    level: float  # standard deviation of the noise
+    quality: float  # of JPEG; 0: none
 
 
 def draw_blur(rng: SampleRNG, config: BlurConfig, height: int, width: int) -> Blur:
-    """The blur of one sample of ``height`` x ``width`` pixels, all from its own stream.
-
-    The family's own settings come last: what is drawn before them is the same whatever the families' weights are.
-    Pictures of a shorter side below 16 px are an error.
-    """
+    """Draw the blur of a sample of ``height`` x ``width`` px, 16 or more (ValueError), its family's settings last."""
     if min(height, width) < 16:
         raise ValueError(f"A picture of {width} x {height} px is too small to blur: its sides must be at least 16 px.")
     clean, lights, compressed = rng.chance(config.clean), rng.chance(config.lights), rng.chance(config.jpeg)
@@ -67,7 +62,7 @@ def draw_blur(rng: SampleRNG, config: BlurConfig, height: int, width: int) -> Bl
     family = names[min(place, int(np.flatnonzero(weights)[-1]))]
     return Blur(
         family="clean" if clean else family,
-        passes=() if clean else DRAWN[family](rng, Frame(height, width, config)),
+        passes=() if clean else DRAWN[family][0](rng, Frame(height, width, config)),
         highlight=highlight if lights and not clean else 1.0,
         threshold=config.threshold,
         gamma=gamma,
@@ -80,8 +75,8 @@ def draw_blur(rng: SampleRNG, config: BlurConfig, height: int, width: int) -> Bl
 def blur_light(light: Tensor, blurs: list[Blur]) -> tuple[Tensor, Tensor]:
     """Blur linear light, B x 3 x H x W, without the camera.
 
-    Also returns the covariance of what meets in each pixel (B x 3 x H x W: of x, of x and y, of y, px^2). The
-    covariances of passes that follow each other add up.
+    Also returns the covariance (xx, xy, yy) of the blur at each pixel, B x 3 x H x W in px². The covariances of
+    successive passes add up.
     """
     total = torch.zeros_like(light)
     for step in range(max((len(b.passes) for b in blurs), default=0)):
@@ -91,44 +86,70 @@ def blur_light(light: Tensor, blurs: list[Blur]) -> tuple[Tensor, Tensor]:
 
 
 def simulate_blur(sharp: Tensor, blurs: list[Blur]) -> dict[str, Tensor]:
-    """Blurred photos from sharp ones.
+    """Simulate blurred photos from sharp ones.
 
-    ``sharp``: B x 3 x H x W, sRGB in [0, 1], on any device, of the size the B ``blurs`` were drawn for. Returns
-    ``input`` (8 bits) and ``target`` (the sharp photo under the same exposure), both of that shape, ``light`` (the
-    photo before noise, rounding and JPEG, as a picture), ``motion`` (B x 2 x H x W) and ``defocus`` (B x 1 x H x W),
-    in pixels: see :func:`degradations.motion_field.motion_and_defocus`. A clean sample's target is its input.
+    Args:
+        sharp: B x 3 x H x W, sRGB in [0, 1], on any device.
+        blurs: The B blurs, drawn for this size.
+
+    Returns:
+        ``input`` (8 bits), ``target`` (the sharp photo under the same exposure; of a clean sample, its input) and
+        ``light`` (the photo before noise, rounding and JPEG, as a picture), each B x 3 x H x W; ``motion``, B x 2 x H x
+        W, and ``defocus``, B x 1 x H x W, in pixels: see :func:`motion_and_defocus`.
     """
     device = sharp.device
-
-    def rows(values: list[float]) -> Tensor:
-        return torch.tensor(values, device=device, dtype=torch.float32)
-
-    def column(values: list[float]) -> Tensor:
-        return rows(values)[:, None, None, None]
-
-    gamma = rows([b.gamma for b in blurs])
-    scene = _scene(sharp, gamma, column([b.highlight for b in blurs]), column([b.threshold for b in blurs]))
+    gamma = torch.tensor([b.gamma for b in blurs], device=device)
+    scene = _scene(sharp, gamma, blurs)
     light, covariance = blur_light(scene, blurs)
     motion, defocus = motion_and_defocus(covariance)
 
-    clean = column([float(b.family == "clean") for b in blurs]) > 0
+    clean = column([b.family == "clean" for b in blurs], device) > 0
     target = torch.where(clean, sharp, to_picture(scene, gamma))
     blurred = torch.where(clean, sharp, to_picture(light, gamma))
     noise = torch.stack([b.noise for b in blurs]).to(device)
-    photo = develop(blurred, noise, rows([b.level for b in blurs]), [b.quality for b in blurs])
-    # Noise and JPEG are no blur: a sharp photo is to stay as it is.
+    level = torch.tensor([b.level for b in blurs], device=device)
+    photo = develop(blurred, noise, level, [b.quality for b in blurs])
+    # Noise and JPEG are no blur: the target of a sharp photo is the photo itself.
     target = torch.where(clean, photo, target)
     return {"input": photo, "target": target, "light": blurred, "motion": motion, "defocus": defocus}
 
 
-def _scene(sharp: Tensor, gamma: Tensor, highlight: Tensor, threshold: Tensor) -> Tensor:
+def _scene(sharp: Tensor, gamma: Tensor, blurs: list[Blur]) -> Tensor:
     """Estimate the light of the scene, in which highlights are brighter than the photo could show.
 
-    What is above ``threshold`` was brighter, up to ``highlight`` times at white, and less so where that is much of the
-    picture, since the camera exposes for it. The mean of the channels is compared with ``threshold``: a strong colour
-    has one channel at its maximum without being a light source.
+    Pixels above ``threshold`` are made brighter, up to ``highlight`` times at white, and less so where they are much of
+    the picture, since the camera exposes for them. The mean of the channels is compared with ``threshold``: a strong
+    colour has one channel at its maximum without being a light source.
     """
+    highlight = column([b.highlight for b in blurs], sharp.device)
+    threshold = column([b.threshold for b in blurs], sharp.device)
     light = to_light(sharp, gamma)
     over = ((sharp.mean(1, keepdim=True) - threshold) / (1 - threshold)).clamp(0, 1) ** 4
     share = (MAX_LIGHTS_SHARE / over.mean((1, 2, 3), keepdim=True).clamp(min=1e-6)).clamp(max=1)
     return light * (1 + (highlight - 1) * share * over)
+
+
+def motion_and_defocus(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Convert the covariance of a blur to a motion vector and a defocus radius.
+
+    Motion lies along the axis of the largest variance; its length is that of a uniform straight motion,
+    ``sqrt(12 v)``, v being the difference of the two axes' variances. It has no sign: dx > 0, or dx = 0 and dy >= 0.
+    Defocus is the radius of the disc with the smaller variance along an axis, ``2 sqrt(v)``. So a straight motion of
+    length L gives (L, 0 px), a disc of radius r (0, r), and their composition (L, r).
+
+    Args:
+        covariance: B x 3 x H x W (xx, xy, yy) in px².
+
+    Returns:
+        Motion, B x 2 x H x W (dx, dy; y down), and defocus, B x 1 x H x W, both in pixels.
+    """
+    xx, xy, yy = covariance.unbind(1)
+    mean, half = (xx + yy) / 2, (xx - yy) / 2
+    apart = torch.sqrt(half**2 + xy**2)  # half the difference of the two axes' variances
+    length = torch.sqrt(24 * apart)
+    cosine = half / apart.clamp(min=1e-12)  # of twice the angle
+    dx = length * torch.sqrt(((1 + cosine) / 2).clamp(min=0))
+    dy = length * torch.sqrt(((1 - cosine) / 2).clamp(min=0)) * torch.where(xy < 0, -1.0, 1.0)
+    dy = torch.where(dx > 0, dy, dy.abs())
+    radius = 2 * torch.sqrt((mean - apart).clamp(min=0))
+    return torch.stack([dx, dy], 1), radius[:, None]

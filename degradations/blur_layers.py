@@ -1,4 +1,4 @@
-"""Blurring light: layers that move or are out of focus differently, one over the other; batched torch."""
+"""Blur of linear light in depth layers, each with its own kernel or camera path; batched torch."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Mask:
     hardness: float
 
     def draw(self, height: int, width: int, device: torch.device) -> Tensor:
-        """H x W in 0 .. 1."""
+        """Return the mask, H x W in 0 .. 1."""
         grown = F.interpolate(self.field[None, None].to(device), (height, width), mode="bicubic", align_corners=True)
         return torch.sigmoid((grown[0, 0] - self.level) * self.hardness)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """What one part of the scene goes through; ``mask`` None: it is behind all others and everywhere."""
+    """The blur of one part of the scene; without a ``mask`` it is the background."""
 
     blur: Kernel | Path
     mask: Mask | None = None
@@ -39,12 +39,16 @@ Layers = tuple[Layer, ...]  # from the back to the front
 
 
 def blur_layers(light: Tensor, samples: list[Layers]) -> tuple[Tensor, Tensor]:
-    """Blur B x 3 x H x W light, each sample by its layers (none: it stays); with the covariance, B x 3 x H x W, px^2.
+    """Blur linear light, B x 3 x H x W, each sample by its layers; an empty tuple leaves it as it is.
 
-    A layer is blurred together with its mask, and covers what is behind it as far as its blurred mask does; the
-    light behind an object that nothing else shows is taken from around it (the sum is divided by what it weighs).
-    So a moving object's edge is half transparent, no copy of it stays behind, and an even picture stays even.
-    The covariance is the mean of the layers', weighted as their light is.
+    A layer is blurred together with its mask and composited over those behind it by the blurred mask (alpha
+    compositing). Light behind an object, which no layer shows, is filled in from around it: the sum is divided by its
+    weight. So the edge of a moving object is half transparent, no sharp copy of it stays behind, and an even picture
+    stays even.
+
+    Returns:
+        The blurred light, and the covariance (xx, xy, yy) of the blur at each pixel, B x 3 x H x W in px²: the mean of
+        the layers' covariances, weighted as their light is.
     """
     height, width = light.shape[-2:]
     blurred, covariance = light.clone(), torch.zeros_like(light)
@@ -57,8 +61,7 @@ def blur_layers(light: Tensor, samples: list[Layers]) -> tuple[Tensor, Tensor]:
         if len(layers) == 1:
             blurred[row], covariance[row] = done[row][0][:3], covariances[0].expand(-1, height, width)
             continue
-        seen, mixed, weight = torch.zeros(3, 1, 1), torch.zeros(3, 1, 1), torch.zeros(1, 1)
-        seen, mixed, weight = (t.to(light.device) for t in (seen, mixed, weight))
+        seen, mixed, weight = (light.new_zeros(channels, 1, 1) for channels in (3, 3, 1))
         for part, own in zip(done[row], covariances, strict=True):
             cover = part[3].clamp(0, 1)
             seen = part[:3] + (1 - cover) * seen
@@ -70,7 +73,7 @@ def blur_layers(light: Tensor, samples: list[Layers]) -> tuple[Tensor, Tensor]:
 
 
 def _planes(light: Tensor, layers: Layers) -> list[Tensor]:
-    """Each layer's light before it is blurred, 3 x H x W; of several, with the part that it is, 4 x H x W."""
+    """Return each layer's light before its blur, 3 x H x W, or with its mask, 4 x H x W, where there are several."""
     if len(layers) == 1:
         return [light]
     height, width = light.shape[-2:]
@@ -84,7 +87,7 @@ def _planes(light: Tensor, layers: Layers) -> list[Tensor]:
 
 
 def _blur_planes(planes: list[list[Tensor]], samples: list[Layers]) -> list[list[Tensor]]:
-    """The planes of each layer of each sample after its blur; all kernels of the batch at once."""
+    """Blur the planes of each layer of each sample; all kernels of the batch in one convolution."""
     done = [list(parts) for parts in planes]
     uniform: list[tuple[int, int, Tensor]] = []
     for row, layers in enumerate(samples):
@@ -104,7 +107,7 @@ def _blur_planes(planes: list[list[Tensor]], samples: list[Layers]) -> list[list
 
 
 def _covariance(blur: Kernel | Path, height: int, width: int, device: torch.device) -> Tensor:
-    """3 x H x W, or 3 x 1 x 1 where it is the same everywhere."""
+    """Return 3 x H x W, or 3 x 1 x 1 where it is the same everywhere."""
     if isinstance(blur, Path):
         return path_covariance(blur, height, width, device)
     return torch.tensor(blur.covariance, device=device)[:, None, None]

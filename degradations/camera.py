@@ -1,4 +1,4 @@
-"""What a camera does to light: response, noise that grows with the light, 8 bits and JPEG; batched torch."""
+"""A camera model: response curve, noise, 8-bit quantisation and JPEG; batched torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 # ITU-T T.81, Annex K: the tables that nearly every encoder scales.
@@ -24,7 +25,7 @@ YCC = [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.0
 
 
 def to_light(picture: Tensor, gamma: Tensor) -> Tensor:
-    """Convert pictures in [0, 1] to light, for cameras whose curve is a power, ``gamma`` (B; sRGB is near 2.2)."""
+    """Convert pictures, B x 3 x H x W in [0, 1], to linear light by a power of ``gamma`` (B; sRGB is near 2.2)."""
     return _power(picture, gamma)
 
 
@@ -34,16 +35,12 @@ def to_picture(light: Tensor, gamma: Tensor) -> Tensor:
 
 
 def _power(x: Tensor, exponent: Tensor) -> Tensor:
-    """``x ** exponent`` for values from 0 on and an exponent for each picture: on a CPU twice as fast as ``pow``."""
+    """Raise non-negative pictures to an exponent each (B): on a CPU twice as fast as ``pow``."""
     return x.log2().mul_(exponent[:, None, None, None]).exp2_()
 
 
 def add_noise(picture: Tensor, normal: Tensor, level: Tensor) -> Tensor:
-    """Add noise of standard deviation ``level`` (B), the same over the whole picture.
-
-    That is what shot noise becomes after a gamma of 2 (Anscombe, 1948). ``normal`` holds standard normal values,
-    B x 3 x H x W.
-    """
+    """Add standard ``normal`` noise times ``level`` (B): shot noise after a gamma of 2 (Anscombe, 1948)."""
     return torch.addcmul(picture, normal, level[:, None, None, None])
 
 
@@ -53,10 +50,7 @@ def to_8_bit(picture: Tensor) -> Tensor:
 
 
 def develop(picture: Tensor, normal: Tensor, level: Tensor, quality: Sequence[float]) -> Tensor:
-    """Turn pictures in [0, 1] into what a camera would save.
-
-    That adds noise (see :func:`add_noise`), 8 bits, and JPEG at the ``quality`` of each picture (0: none).
-    """
+    """Add noise (:func:`add_noise`), round to 8 bits, and apply JPEG at the ``quality`` of each picture (0: none)."""
     photo = to_8_bit(add_noise(picture, normal, level))
     packed = [i for i, q in enumerate(quality) if q]
     if packed:
@@ -66,9 +60,9 @@ def develop(picture: Tensor, normal: Tensor, level: Tensor, quality: Sequence[fl
 
 
 def jpeg(picture: Tensor, quality: Tensor) -> Tensor:
-    """Pictures after JPEG at their own ``quality`` (B, 1 .. 100), 4:4:4, in [0, 1]; sides padded to 8 by repetition."""
+    """Apply JPEG, 4:4:4, at each picture's ``quality`` (B, 1 .. 100), without rounding to 8 bits."""
     height, width = picture.shape[-2:]
-    x = torch.nn.functional.pad(picture * 255, (0, -width % 8, 0, -height % 8), mode="replicate")
+    x = F.pad(picture * 255, (0, -width % 8, 0, -height % 8), mode="replicate")
     batch, _, tall, wide = x.shape
     matrix = torch.tensor(YCC, device=x.device)
     x = matrix @ x.flatten(2)
@@ -77,7 +71,10 @@ def jpeg(picture: Tensor, quality: Tensor) -> Tensor:
     cosines = torch.cos((2 * k[None, :] + 1) * k[:, None] * math.pi / 16) / 2
     cosines[0] /= math.sqrt(2)
     scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)[:, None, None, None]
-    steps = ((_tables(x.device)[None] * scale + 50) / 100).floor().clamp(1, 255)[:, :, None, :, None]
+    chroma = torch.full((8, 8), 99.0)
+    chroma[:4, :4] = torch.tensor(CHROMA, dtype=torch.float32)
+    tables = torch.stack([torch.tensor(LUMA, dtype=torch.float32), chroma, chroma]).to(x.device)  # at quality 50
+    steps = ((tables[None] * scale + 50) / 100).floor().clamp(1, 255)[:, :, None, :, None]
     # Blocks stay where they are, rows and columns are transformed in turn.
     blocks, bands = (batch, 3, tall // 8, 8, wide // 8, 8), (batch, 3, tall // 8, 8, wide)
     freq = (cosines @ (x.reshape(blocks) @ cosines.T).reshape(bands)).reshape(blocks)
@@ -86,10 +83,3 @@ def jpeg(picture: Tensor, quality: Tensor) -> Tensor:
     x[:, 0] += 128
     x = (matrix.inverse() @ x).reshape(batch, 3, tall, wide)
     return (x[..., :height, :width] / 255).clamp(0, 1)
-
-
-def _tables(device: torch.device) -> Tensor:
-    """Quantisation steps at quality 50, 3 x 8 x 8."""
-    chroma = torch.full((8, 8), 99.0)
-    chroma[:4, :4] = torch.tensor(CHROMA, dtype=torch.float32)
-    return torch.stack([torch.tensor(LUMA, dtype=torch.float32), chroma, chroma]).to(device)

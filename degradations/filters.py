@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import count
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SOFT = 0.15  # softness of a disc's edge, share of its radius: real apertures and sensors have no harder one
+EDGE_SOFTNESS = 0.15  # of a disc, share of its radius: real apertures and sensors have no harder edge
+
+
+def column(values: Sequence[float] | Sequence[tuple[float, float, float]], device: torch.device) -> Tensor:
+    """Return one number, or one of each channel, for each picture: float32 B x 1 x 1 x 1 or B x 3 x 1 x 1."""
+    return torch.tensor(values, device=device, dtype=torch.float32).reshape(len(values), -1, 1, 1)
 
 
 def disc_blur(x: Tensor, radius: Tensor) -> Tensor:
-    """Blur each picture of B x C x H x W by a uniform disc of its own ``radius`` (B, in pixels; 0 leaves it alone).
+    """Blur each picture of B x C x H x W by a uniform disc: defocus through a round aperture.
 
-    This is defocus seen through a round aperture. Computed with the disc's transfer function,
-    ``2 J1(2 pi r f) / (2 pi r f)``, and a slightly softened edge; borders are mirrored. Radii are up to a tenth of
-    the longer side: the margin is the same for every batch, so that a picture's result is its own.
+    Computed with the disc's transfer function, ``2 J1(2 pi r f) / (2 pi r f)``, and a slightly softened edge; borders
+    are mirrored. ``radius``: B, in pixels, up to a tenth of the longer side; 0 leaves a picture as it is. The margin is
+    the same for every batch, so that a picture's result does not depend on the others.
     """
     rows = radius.nonzero()[:, 0]
     if not len(rows):
@@ -24,11 +31,13 @@ def disc_blur(x: Tensor, radius: Tensor) -> Tensor:
     radius = radius.to(x)[rows, None, None]
     height, width = x.shape[-2:]
     reach = min(max(height, width) // 8 + 1, height - 1, width - 1)
-    tall, wide = (_fft_size(side + 2 * reach, 2 * side - 1 + reach) for side in (height, width))
+    least = [side + 2 * reach for side in (height, width)]
+    fast, most = map(fast_length, least), (2 * side - 1 + reach for side in (height, width))
+    tall, wide = (b if b <= c else a for a, b, c in zip(least, fast, most, strict=True))
     fy = torch.fft.rfftfreq(tall, device=x.device)[:, None]
     fx = torch.fft.rfftfreq(wide, device=x.device)[None]
     at = (2 * torch.pi * radius * torch.sqrt(fx**2 + fy**2)).clamp(min=1e-4)
-    transfer = 2 * torch.special.bessel_j1(at) / at * torch.exp(-((SOFT * at) ** 2) / 2)
+    transfer = 2 * torch.special.bessel_j1(at) / at * torch.exp(-((EDGE_SOFTNESS * at) ** 2) / 2)
     row = torch.arange(tall, device=x.device)
     transfer = transfer[:, torch.minimum(row, tall - row)]  # the same for f and -f
     padded = F.pad(x[rows], (reach, wide - width - reach, reach, tall - height - reach), mode="reflect")
@@ -38,43 +47,18 @@ def disc_blur(x: Tensor, radius: Tensor) -> Tensor:
     return result
 
 
-def _fft_size(least: int, most: int) -> int:
-    """The next size with no prime factor above 5, for which an FFT is several times as fast, unless it is too large."""
-    size = fast_length(least)
-    return size if size <= most else least
-
-
 def fast_length(least: int) -> int:
-    """Return the smallest length from ``least`` on whose only prime factors are 2, 3 and 5.
-
-    A Fourier transform of such a length is fast. Equals scipy.fft.next_fast_len; scipy is not part of a packed run
-    (`training.pack`).
-    """
-    length = least
-    while True:
-        rest = length
-        for factor in (2, 3, 5):
-            while rest % factor == 0:
-                rest //= factor
-        if rest == 1:
-            return length
-        length += 1
+    """Return the next length with prime factors 2, 3 and 5 alone, for a fast FFT; scipy is not in a packed run."""
+    return next(length for length in count(least) if pow(30, 64, length) == 0)  # 30^64 is a multiple of such a length
 
 
 def reach_of(height: int, width: int) -> int:
-    """Return by how many pixels pictures of this size are mirrored at their borders before :func:`convolve`.
-
-    It is an eighth of the shorter side, whatever the kernels are, so that a picture's result does not depend on the
-    rest of its batch.
-    """
+    """Return the mirrored border of :func:`convolve` in pixels, an eighth of the shorter side for any kernel."""
     return min(-(-min(height, width) // 8), height - 1, width - 1)
 
 
 def convolve(planes: Tensor, kernels: list[Tensor], which: list[int]) -> Tensor:
-    """Convolve N x H x W planes, plane i with ``kernels[which[i]]`` (k x k, odd, half of it at most `reach_of`).
-
-    By FFT; borders are mirrored. A kernel that reaches farther is an error.
-    """
+    """Convolve N x H x W planes by FFT, plane i with ``kernels[which[i]]`` (k x k, k odd); borders are mirrored."""
     height, width = planes.shape[-2:]
     reach = reach_of(height, width)
     padded = F.pad(planes[None], (reach, reach, reach, reach), mode="reflect")[0]
@@ -92,10 +76,7 @@ def convolve(planes: Tensor, kernels: list[Tensor], which: list[int]) -> Tensor:
 
 
 def gaussian_blur(x: Tensor, deviation: Tensor) -> Tensor:
-    """Blur each picture of B x C x H x W by a Gaussian of its own ``deviation``.
-
-    ``deviation``: B, in pixels; 0 leaves the picture as it is. Borders are mirrored.
-    """
+    """Blur B x C x H x W by a Gaussian of each one's ``deviation`` (B, px; 0: none); borders are mirrored."""
     batch, channels, height, width = x.shape
     reach = min(math.ceil(3 * float(deviation.max())), height - 1, width - 1)
     if reach < 1:

@@ -1,4 +1,4 @@
-"""Blur kernels of uniform blur, each with the covariance of what it spreads."""
+"""Kernels of uniform blur, each with its covariance."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PARTS = 5  # of a pixel along a side, for the shape of an aperture
-Covariance = tuple[float, float, float]  # of x, of x and y, of y, in px^2
+SUBPIXELS = 5  # a side, for the shape of an aperture
+Covariance = tuple[float, float, float]  # xx, xy, yy, in px²
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """``values``: k x k, float32, k odd, sums to 1, centred; ``covariance``: of the light it spreads, px^2."""
+    """``values``: k x k, float32, k odd, of sum 1, centred; ``covariance`` in px²."""
 
     values: Tensor
     covariance: Covariance
@@ -30,11 +30,7 @@ def identity() -> Kernel:
 
 
 def from_points(points: np.ndarray, weights: np.ndarray) -> Kernel:
-    """Light spread over ``points`` (N x 2, x and y in pixels), N ``weights``; the mean is brought to the centre.
-
-    Each point is shared between its four pixels (bilinear). The covariance is that of the points: what the sharing
-    adds, up to 1/6 px^2 an axis, is the pixel's own width and no motion.
-    """
+    """Splat ``points`` (N x 2, x and y in px) bilinearly; their covariance is without the pixel's own width."""
     weights = weights / weights.sum()
     points = points - weights @ points
     covariance = (points * weights[:, None]).T @ points
@@ -53,39 +49,38 @@ def from_points(points: np.ndarray, weights: np.ndarray) -> Kernel:
 
 
 def centred(values: np.ndarray) -> Kernel:
-    """A given kernel at its own size with its mean at the centre: what it blurs stays where it was.
-
-    To the part of a pixel, which softens it a little (up to 1/4 px^2 an axis), as `from_points` says.
-    """
+    """Move the mean of a measured kernel to the centre; part of a pixel softens it by up to 1/4 px² an axis."""
     y, x = np.nonzero(values > 0)
     return from_points(np.stack([x, y], 1).astype(np.float64), values[y, x].astype(np.float64))
 
 
 def aperture(radius: float, blades: int = 0, angle: float = 0.0, round_share: float = 0.0) -> Kernel:
-    """Defocus by an aperture of ``radius`` pixels: a disc, or a regular polygon of ``blades`` sides.
+    """Make the defocus kernel of an aperture: a disc, or a regular polygon of ``blades`` sides (geometric optics).
 
-    ``angle`` (radians) turns the polygon, ``round_share`` (0 .. 1) bends its sides towards the disc. ``radius`` is
-    that of the disc around it. Geometric optics: the blur of a point is the aperture's shape, of which each pixel
-    gets what falls on it. The covariance is the shape's, without the pixels' own width.
+    Args:
+        radius: Of the disc, or of the polygon's circumscribed circle, in pixels.
+        blades: Sides of the polygon; 0: a disc.
+        angle: Rotation of the polygon in radians.
+        round_share: 0: straight sides; 1: the disc.
     """
     half = max(1, math.ceil(radius))
     side = 2 * half + 1
-    at = (np.arange(side * PARTS) + 0.5) / PARTS - side / 2
+    at = (np.arange(side * SUBPIXELS) + 0.5) / SUBPIXELS - side / 2
     x, y = at[None], at[:, None]
     edge: np.ndarray | float = radius
     if blades:
         sector = 2 * math.pi / blades
         within = np.mod(np.arctan2(y, x) - angle, sector) - sector / 2
         edge = radius * (round_share + (1 - round_share) * math.cos(sector / 2) / np.cos(within))
-    shape = np.clip((edge - np.hypot(x, y)) * PARTS + 0.5, 0, 1)
+    shape = np.clip((edge - np.hypot(x, y)) * SUBPIXELS + 0.5, 0, 1)
     shape /= shape.sum()
     covariance = (float(shape.sum(0) @ at**2), float(at @ shape @ at), float(shape.sum(1) @ at**2))
-    values = shape.reshape(side, PARTS, side, PARTS).sum((1, 3))
+    values = shape.reshape(side, SUBPIXELS, side, SUBPIXELS).sum((1, 3))
     return Kernel(torch.from_numpy(values.astype(np.float32)), covariance)
 
 
 def gaussian(deviation: float) -> Kernel:
-    """An isotropic Gaussian of ``deviation`` pixels, cut at three of them."""
+    """Make an isotropic Gaussian of ``deviation`` pixels, truncated at three of them."""
     half = max(1, math.ceil(3 * deviation))
     line = np.exp(-0.5 * (np.arange(-half, half + 1) / max(deviation, 1e-3)) ** 2)
     line /= line.sum()
@@ -94,7 +89,7 @@ def gaussian(deviation: float) -> Kernel:
 
 
 def resized(values: np.ndarray, length: float, angle: float, mirrored: bool) -> Kernel:
-    """A given kernel as a cloud of points, mirrored, turned by ``angle`` (radians) and brought to ``length`` pixels.
+    """Mirror a measured kernel, rotate it by ``angle`` (radians) and scale it to ``length`` pixels.
 
     ``length`` is twice the distance from its mean to the farthest value above a hundredth of the largest.
     """
@@ -123,13 +118,16 @@ def resized(values: np.ndarray, length: float, angle: float, mirrored: bool) -> 
 
 @lru_cache(maxsize=4)
 def load_kernels(folder: Path) -> tuple[np.ndarray, ...]:
-    """Every .npy below ``folder``, by name: 2-D, finite, at least one value above zero. Anything else is an error."""
+    """Load every .npy file below ``folder``, sorted by name, as float64.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: One is not 2-D, not finite, or has no value above zero.
+    """
     files = sorted(folder.rglob("*.npy")) if folder.is_dir() else []
     if not files:
-        raise FileNotFoundError(
-            f"There are no kernels in {folder}: give a folder of .npy files (2-D) as blur.kernels, "
-            "or give the family 'kernels' the weight 0."
-        )
+        cure = "give a folder of .npy files (2-D) as blur.kernels, or give the family 'kernels' the weight 0"
+        raise FileNotFoundError(f"There are no kernels in {folder}: {cure}.")
     kernels = []
     for file in files:
         values = np.load(file)

@@ -1,4 +1,7 @@
-"""Spatially varying blur: a picture integrated along homographies, the views of a moving camera."""
+"""Camera trajectories, and spatially varying blur: the mean of a picture's views along such a trajectory.
+
+Coordinates are (x, y, 1) from the picture's centre, in halves of its shorter side, y down.
+"""
 
 from __future__ import annotations
 
@@ -11,44 +14,104 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from degradations.trajectory import Trajectory
+from degradations.sample_rng import SampleRNG
 
-SPACING = 1.0  # px between neighbouring views where they are farthest apart: wider, streaks become rows of dots
-LEAST_VIEWS, MOST_VIEWS = 4, 128
-VIEWS_AT_ONCE = 8  # views computed at once
-COVARIANCE_STEP_PX = 8  # px between the places where the covariance is computed; it is smooth
+WALK_STEPS = 96  # of the random walk, between which is interpolated
+TURN = (0.02, 0.35)  # change of direction a step, log-uniform: from nearly straight to curled
+PULL = 1.5  # of the spring towards the origin, at the length of the whole trajectory
+JERK = 0.02  # probability of an abrupt turn a step, at most
+DWELL = 0.6  # standard deviation of the logarithm of the time spent at a place
+SPACING_PX = 1.0  # between neighbouring views where they are farthest apart: wider, streaks become rows of dots
+MIN_VIEWS, MAX_VIEWS = 4, 128
+VIEWS_AT_ONCE = 8
+COVARIANCE_STEP_PX = 8  # between the places where the covariance, which is smooth, is computed
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Positions over the exposure, N x D, and the share of time spent at each, N (sums to 1)."""
+
+    positions: np.ndarray
+    weights: np.ndarray
+
+    def centred(self) -> Trajectory:
+        """Subtract the mean position over time, so that the blur is centred on the sharp picture."""
+        return Trajectory(self.positions - self.weights @ self.positions, self.weights)
+
+    def scaled(self, factor: float | np.ndarray) -> Trajectory:
+        """Multiply the positions."""
+        return Trajectory(self.positions * factor, self.weights)
+
+    def evenly(self, arc: np.ndarray, count: int) -> Trajectory:
+        """Resample to ``count`` positions equally spaced along ``arc`` (N, arc lengths), with the time spent there."""
+        arc = np.maximum.accumulate(arc + np.arange(len(arc)) * (1e-9 * max(float(arc[-1]), 1e-9)))
+        # Each position's time is shared equally between the intervals on both sides.
+        passed = np.concatenate([[0.0], np.cumsum((self.weights[1:] + self.weights[:-1]) / 2)])
+        edges = np.linspace(arc[0], arc[-1], count + 1)
+        share = np.diff(np.interp(edges, arc, passed))
+        middle = (edges[1:] + edges[:-1]) / 2
+        columns = [np.interp(middle, arc, column) for column in self.positions.T]
+        return Trajectory(np.stack(columns, 1), share / share.sum())
+
+
+def straight(start: float, end: float) -> Trajectory:
+    """Make a uniform motion from one number to another: 1-D."""
+    return Trajectory(np.linspace(start, end, WALK_STEPS)[:, None], np.full(WALK_STEPS, 1 / WALK_STEPS))
+
+
+def random_walk(rng: SampleRNG, dimensions: int) -> Trajectory:
+    """Draw a smooth random trajectory of about unit length, in 2 dimensions (a shift) or 6 (a camera's motion).
+
+    After Boracchi and Foi ("Modeling the performance of image restoration from motion blur", IEEE TIP 2012), as
+    DeblurGAN (Kupyn et al., CVPR 2018) uses it: constant speed, a direction changed by random forces and a spring
+    towards the origin, sometimes an abrupt turn. The time spent at a place varies smoothly.
+    """
+    nervous = rng.uniform()
+    turn = rng.log_uniform(*TURN)
+    noise = rng.normal(WALK_STEPS, dimensions).numpy().astype(np.float64)
+    first = rng.normal(dimensions).numpy().astype(np.float64)
+    jerks = np.array([rng.uniform() for _ in range(WALK_STEPS)]) < JERK * nervous
+    dwell = np.interp(np.linspace(0, 1, WALK_STEPS), np.linspace(0, 1, 7), rng.normal(7).numpy()) * DWELL
+    direction = first / max(float(np.linalg.norm(first)), 1e-6)
+    position = np.zeros(dimensions)
+    positions = np.empty((WALK_STEPS, dimensions))
+    for step in range(WALK_STEPS):
+        positions[step] = position
+        direction = direction + turn * noise[step] - PULL / WALK_STEPS * nervous * position
+        if jerks[step]:
+            direction = -direction + 2 * turn * noise[step]
+        direction = direction / max(float(np.linalg.norm(direction)), 1e-6)
+        position = position + direction / WALK_STEPS
+    weights = np.exp(dwell)
+    return Trajectory(positions, weights / weights.sum())
+
+
 Matrices = Callable[[np.ndarray], np.ndarray]
+"""Camera parameters, N x D, to homographies, N x 3 x 3."""
 
 
 @dataclass(frozen=True)
 class Path:
-    """``matrices``: T x 3 x 3, from a place in the blurred picture to the place seen at that time; ``weights``: T.
-
-    Places are (x, y, 1) from the picture's centre, in halves of its shorter side, y down.
-    """
+    """``matrices``: T x 3 x 3, from coordinates in the blurred picture to those seen at that time; ``weights``: T."""
 
     matrices: Tensor
     weights: Tensor
 
 
 def integrate(trajectory: Trajectory, matrices: Matrices, height: int, width: int) -> Path:
-    """The path of a camera whose parameters follow ``trajectory``, in as many views as its length needs.
-
-    ``matrices`` takes N x D parameters to N x 3 x 3 homographies.
-    """
-    corners = _corners(height, width)
-    moved = _project(matrices(trajectory.positions), corners) * min(height, width) / 2
+    """Return the path of a camera whose parameters follow ``trajectory``, in as many views as its length needs."""
+    moved = _project(matrices(trajectory.positions), _corners(height, width)) * min(height, width) / 2
     steps = np.linalg.norm(np.diff(moved, axis=0), axis=-1).max(1)
     arc = np.concatenate([[0.0], np.cumsum(steps)])
-    count = int(np.clip(math.ceil(arc[-1] / SPACING), LEAST_VIEWS, MOST_VIEWS))
+    count = int(np.clip(math.ceil(arc[-1] / SPACING_PX), MIN_VIEWS, MAX_VIEWS))
     views = trajectory.evenly(arc, count)
     return Path(torch.from_numpy(matrices(views.positions)).float(), torch.from_numpy(views.weights).float())
 
 
 def longest(trajectory: Trajectory, matrices: Matrices, height: int, width: int) -> float:
-    """The largest standard deviation along a line, over corners and centre, of where a place is seen.
+    """Return the largest standard deviation of the motion along an axis, over corners and centre.
 
-    Times sqrt(12) this is the length of an even straight motion; in halves of the shorter side.
+    In halves of the shorter side; times sqrt(12) it is the length of a uniform straight motion.
     """
     moved = _project(matrices(trajectory.positions), _corners(height, width))
     offset = moved - np.einsum("t,tpc->pc", trajectory.weights, moved)
@@ -57,13 +120,16 @@ def longest(trajectory: Trajectory, matrices: Matrices, height: int, width: int)
 
 
 def camera_matrices(parameters: np.ndarray, focal: float, slant: tuple[float, float]) -> np.ndarray:
-    """Homographies of a camera with six degrees of freedom in front of a plane: N x 6 to N x 3 x 3.
+    """Return the homographies, N x 3 x 3, of a camera with six degrees of freedom in front of a plane.
 
-    Parameters: rotation about x, y and z (radians), translation along x, y and z (distances to the plane).
-    ``focal`` is in halves of the shorter side; the plane is ``slant[0] x + slant[1] y + z = 1``. The homography is
-    ``K (R - t n^T) K^-1`` (Hartley and Zisserman, Multiple View Geometry, 13.1); that a shaken picture is the mean
-    of such views: Whyte et al., "Non-uniform deblurring for shaken images", CVPR 2010 (rotation); Tai et al.,
+    The homography is ``K (R - t n^T) K^-1`` (Hartley and Zisserman, Multiple View Geometry, 13.1); camera shake as the
+    mean of such views: Whyte et al., "Non-uniform deblurring for shaken images", CVPR 2010 (rotation); Tai et al.,
     "Richardson-Lucy deblurring for scenes under a projective motion path", TPAMI 2011.
+
+    Args:
+        parameters: N x 6: rotation about x, y and z (radians), translation along x, y and z (distances to the plane).
+        focal: Focal length in halves of the shorter side.
+        slant: The plane is ``slant[0] x + slant[1] y + z = 1``.
     """
     a, b, c = parameters[:, :3].T
     zero, one = np.zeros_like(a), np.ones_like(a)
@@ -76,19 +142,15 @@ def camera_matrices(parameters: np.ndarray, focal: float, slant: tuple[float, fl
 
 
 def similarity_matrices(zoom: np.ndarray, angle: np.ndarray, centre: tuple[float, float]) -> np.ndarray:
-    """Scaling by exp(``zoom``) and turning by ``angle`` (radians), N each, about ``centre``: N x 3 x 3."""
+    """Return N x 3 x 3 that scale by exp(``zoom``) and rotate by ``angle`` (radians), N each, about ``centre``."""
     cos, sin = np.exp(zoom) * np.cos(angle), np.exp(zoom) * np.sin(angle)
     zero, one = np.zeros_like(cos), np.ones_like(cos)
     x, y = centre
-    return _matrix(
-        [cos, -sin, x - cos * x + sin * y],
-        [sin, cos, y - sin * x - cos * y],
-        [zero, zero, one],
-    )
+    return _matrix([cos, -sin, x - cos * x + sin * y], [sin, cos, y - sin * x - cos * y], [zero, zero, one])
 
 
 def blur_along(planes: Tensor, path: Path, reach: int) -> Tensor:
-    """The mean of the views of ``planes`` (C x H x W) along ``path``; borders are mirrored for ``reach`` pixels."""
+    """Return the mean of the views of ``planes`` (C x H x W) along ``path``; borders are mirrored for ``reach`` px."""
     channels, height, width = planes.shape
     # Padding once and clamping beyond is several times faster than mirroring in every view.
     padded = F.pad(planes[None], (reach, reach, reach, reach), mode="reflect")
@@ -107,15 +169,14 @@ def blur_along(planes: Tensor, path: Path, reach: int) -> Tensor:
             torch.add(part[:, row, 0] * x + part[:, row, 2], part[:, row, 1] * y, out=grid[..., row])
         if not affine:
             grid /= (part[:, 2, 0] * x + part[:, 2, 1] * y + part[:, 2, 2])[..., None]
-        views = F.grid_sample(
-            padded.expand(len(part), -1, -1, -1), grid, mode="bilinear", padding_mode="border", align_corners=False
-        )
+        copies = padded.expand(len(part), -1, -1, -1)
+        views = F.grid_sample(copies, grid, mode="bilinear", padding_mode="border", align_corners=False)
         blurred += torch.tensordot(weights[start : start + VIEWS_AT_ONCE], views, 1)
     return blurred
 
 
 def path_covariance(path: Path, height: int, width: int, device: torch.device) -> Tensor:
-    """Covariance of the places seen from each pixel, in px^2: 3 x H x W (of x, of x and y, of y)."""
+    """Return the covariance (xx, xy, yy) of the places seen from each pixel, 3 x H x W in px²."""
     x, y = _places(height, width, COVARIANCE_STEP_PX, device)
     m, w = path.matrices.to(device)[..., None, None], path.weights.to(device)[:, None, None]
     depth = m[:, 2, 0] * x + m[:, 2, 1] * y + m[:, 2, 2]
@@ -136,18 +197,18 @@ def _places(height: int, width: int, cell: int, device: torch.device) -> tuple[T
 
 
 def _corners(height: int, width: int) -> np.ndarray:
-    """The picture's centre and corners, 5 x 2, in halves of the shorter side."""
+    """Return x and y of the picture's centre and corners, 5 x 2."""
     unit = min(height, width)
     return np.array([[0, 0], [-1, -1], [1, -1], [-1, 1], [1, 1]]) * np.array([width / unit, height / unit])
 
 
 def _project(matrices: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Where each matrix takes each place: T x P x 2."""
+    """Map P x 2 places by each of T matrices: T x P x 2."""
     homogeneous = np.concatenate([places, np.ones((len(places), 1))], 1)
     seen = np.einsum("tij,pj->tpi", matrices, homogeneous)
     return seen[..., :2] / seen[..., 2:]
 
 
 def _matrix(*rows: list[np.ndarray]) -> np.ndarray:
-    """N x 3 x 3 from three rows of three arrays of N."""
+    """Return N x 3 x 3 from three rows of three arrays of N."""
     return np.stack([np.stack(row, -1) for row in rows], -2)

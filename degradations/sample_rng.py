@@ -1,12 +1,34 @@
-"""Random numbers by index: sample *i* depends on (seed, i) alone, whoever draws it and in whichever order."""
+"""Random numbers by index: sample *i* depends on (seed, i) alone, in whatever process and order it is drawn.
+
+Also the types of settings that numbers are drawn by: ranges and probabilities.
+"""
 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import AfterValidator, Field
 from torch import Tensor
+
+
+def _ordered(values: tuple[float, float]) -> tuple[float, float]:
+    if not 0 <= values[0] <= values[1]:
+        raise ValueError(f"a range is [low, high] with 0 <= low <= high, got {list(values)}")
+    return values
+
+
+def _above_zero(values: tuple[float, float]) -> tuple[float, float]:
+    if values[0] <= 0:
+        raise ValueError(f"this range is log-uniform and must start above 0, got {list(values)}")
+    return values
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
+LogRange = Annotated[Range, AfterValidator(_above_zero)]
+Chance = Annotated[float, Field(ge=0, le=1)]
 
 
 class Stream(IntEnum):
@@ -33,7 +55,7 @@ class Stream(IntEnum):
     GUIDANCE_TEST = 11
 
     def of(self, validation: bool) -> Stream:
-        """This stream for training, the one after it for validation: for those of a sample that come in twos."""
+        """Return this stream for training, and the next for validation, of streams that come in pairs."""
         return Stream(self + int(validation))
 
 
@@ -44,21 +66,21 @@ class SampleRNG:
         self.generator = np.random.Generator(np.random.Philox(key=[seed, (stream << 48) + index]))
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
-        """A number in [low, high)."""
+        """Draw a number in [low, high)."""
         return float(self.generator.uniform(low, high))
 
     def log_uniform(self, low: float, high: float) -> float:
-        """A number in [low, high) whose logarithm is uniformly distributed; both bounds are above 0."""
+        """Draw a number in [low, high) whose logarithm is uniformly distributed; both bounds are above 0."""
         return float(np.exp(self.generator.uniform(np.log(low), np.log(high))))
 
     def integer(self, stop: int) -> int:
-        """An integer in 0 .. stop - 1, uniformly distributed."""
+        """Draw an integer in 0 .. stop - 1, uniformly distributed."""
         return int(self.generator.integers(stop))
 
     def chance(self, probability: float) -> bool:
-        """True with the given probability."""
+        """Return True with the given probability."""
         return bool(self.generator.random() < probability)
 
     def normal(self, *shape: int) -> Tensor:
-        """Standard normal float32 values."""
+        """Draw standard normal float32 values."""
         return torch.from_numpy(self.generator.standard_normal(shape, dtype=np.float32))

@@ -1,4 +1,4 @@
-"""Severe degradations, from the strong ends of both simulators: what guidance is tested on."""
+"""Severe degradations, from the strong ends of both simulators, to test guidance on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from degradations.blur import draw_blur, simulate_blur
-from degradations.blur_config import BlurConfig
+from degradations.blur_families import BlurConfig
 from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
 from degradations.sample_rng import SampleRNG
 
@@ -19,7 +19,7 @@ SEVERE_BLUR = replace(
 
 
 def degrade(photo: Tensor, kind: Literal["glass", "blur"], world: Tensor, rng: SampleRNG) -> Tensor:
-    """A photo, 3 x H x W in [0, 1], severely blurred or behind glass that reflects ``world`` (of the same shape)."""
+    """Blur a photo, 3 x H x W in [0, 1], severely, or put it behind glass that reflects ``world``."""
     height, width = photo.shape[-2:]
     if kind == "blur":
         return simulate_blur(photo[None], [draw_blur(rng, SEVERE_BLUR, height, width)])["input"][0]

@@ -75,7 +75,7 @@ def behind_glass(scene: Image.Image, reflected: Image.Image, seed: int) -> np.nd
     """Simulate `scene` behind glass that reflects `reflected`: uint8 H x W x 3, of the size of `scene`."""
     from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
     from degradations.sample_rng import SampleRNG
-    from models.arrays import to_pixels
+    from models.images import to_pixels
 
     plain = GlassConfig(clean=0, hard=0, strength=(0.35, 0.5), defocus=0.012, local=0.5, noise=0, edge=0, jpeg=0)
     rng = SampleRNG(seed, 0)
@@ -88,9 +88,9 @@ def behind_glass(scene: Image.Image, reflected: Image.Image, seed: int) -> np.nd
 def blurred(scene: Image.Image, family: str, size: float, seed: int) -> np.ndarray:
     """Simulate blur of a family and a size (a share of the shorter side) on `scene`: uint8 H x W x 3."""
     from degradations.blur import BlurConfig, draw_blur, simulate_blur
-    from degradations.blur_config import OTHERS
+    from degradations.blur_families import OTHERS
     from degradations.sample_rng import SampleRNG
-    from models.arrays import to_pixels
+    from models.images import to_pixels
 
     span = (size, size)
     plain = BlurConfig(

@@ -69,7 +69,7 @@ class CatalogEntry:
     revision: str | None = None
     files: tuple[str, ...] = ()  # of `repo`; default: safetensors and JSON
     parts: tuple[Part, ...] = ()  # hub, files from several repositories (or for a model of another layout)
-    convert: Literal["", "dereflection-any-image"] = ""  # hub: what makes a model of what was downloaded
+    convert: Literal["", "dereflection-any-image"] = ""  # hub: converter of the downloaded parts
     size_mb: float = 0.0
     quality: dict[str, Any] = field(default_factory=dict)
     default: bool = False
@@ -88,12 +88,12 @@ class CatalogEntry:
             raise ValueError(f"an {self.source} model needs path")
 
     def sources(self) -> tuple[Part, ...]:
-        """The parts to fetch; `repo`, `revision` and `files` are the short form of a single one."""
+        """Return the parts to fetch; `repo`, `revision` and `files` are the short form of a single one."""
         return self.parts or (Part(repo=self.repo, revision=self.revision, allow=self.files),)
 
     @property
     def folder(self) -> Path:
-        """Where an embedded or local model lies."""
+        """The folder of an embedded or local model."""
         return (self.root / self.path).resolve()
 
 
@@ -109,20 +109,17 @@ class Catalog:
 
     @classmethod
     def load(cls, path: Path | str | None = None) -> Catalog:
-        """Read `path` (default: the built-in catalog) and the user's own, named by LIMPID_CATALOG.
-
-        Raises ModelError, naming file and entry, for a catalog that cannot be read or an id given twice.
-        """
+        """Read `path` (default: the built-in catalog) and LIMPID_CATALOG's. Raises ModelError naming file and entry."""
         entries = _read(Path(path) if path else BUILT_IN, built_in=True)
         own = os.environ.get(USER_CATALOG)
         return cls(entries + (_read(Path(own).expanduser(), built_in=False) if own else []))
 
     def entries(self, task: str | None = None) -> list[CatalogEntry]:
-        """All models, or those for `task`."""
+        """Return all models, or those for `task`."""
         return [entry for entry in self._entries.values() if task in (None, entry.task)]
 
     def get(self, model_id: str, task: str | None = None) -> CatalogEntry:
-        """The model of that id (and for `task`). Raises ModelError naming the known ids."""
+        """Return the model of that id (and for `task`). Raises ModelError naming the known ids."""
         entry = self._entries.get(model_id)
         if entry is None or task not in (None, entry.task):
             known = ", ".join(e.id for e in self.entries(task)) or "none"
@@ -131,12 +128,12 @@ class Catalog:
         return entry
 
     def default(self, task: str) -> CatalogEntry | None:
-        """The default for `task`: the last one marked so (a user's own wins), else the embedded one."""
+        """Return the default for `task`: the last one marked so (a user's own wins), else the embedded one."""
         marked = [entry for entry in self.entries(task) if entry.default]
         return marked[-1] if marked else self.embedded(task)
 
     def embedded(self, task: str) -> CatalogEntry | None:
-        """The first embedded model for `task`: what is fallen back to."""
+        """Return the first embedded model for `task`, the fallback."""
         return next((entry for entry in self.entries(task) if entry.source == "embedded"), None)
 
 
@@ -157,15 +154,12 @@ def _read(file: Path, built_in: bool) -> list[CatalogEntry]:
     for table in tables:
         name = table.get("id", "without an id")
         try:
-            entry = _ENTRY.validate_python({**table, "root": file.resolve().parent})
+            entries.append(_ENTRY.validate_python({**table, "root": file.resolve().parent}))
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(step) for step in first["loc"])
-            raise ModelError(
-                f"The model catalog {file} has a mistake in model {name}: "
-                f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}."
-            ) from error
-        if entry.source == "embedded" and not built_in:
+            where = ".".join(map(str, first["loc"])) + ": " if first["loc"] else ""
+            what = first["msg"].removeprefix("Value error, ")
+            raise ModelError(f"The model catalog {file} has a mistake in model {name}: {where}{what}.") from error
+        if entries[-1].source == "embedded" and not built_in:
             raise ModelError(f'The model catalog {file} calls {name} embedded: use source = "local".')
-        entries.append(entry)
     return entries

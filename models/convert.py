@@ -10,12 +10,39 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.conversion import CONVERTERS, convert_parts
+from models.download import CONVERTERS, convert, place
 from models.errors import ModelError
 from models.hub import resolve
+from models.integrity import UNSAFE_SUFFIXES, files_in, refuse_unsafe, write_sums
+
+NEEDED = {".json", ".safetensors", ".txt"}
+
+
+def convert_parts(name: str, parts: Path, out: Path) -> Path:
+    """Make a model in ``out``, a new folder, from the folders in ``parts``, which stay unchanged. Raises ModelError."""
+    if not parts.is_dir():
+        raise ModelError(f"There is no folder {parts} with the parts.")
+    if out.exists():
+        raise ModelError(f"{out} is there already: name another folder, or remove it.")
+    files = [(file, path) for file, path in files_in(parts) if path.suffix in NEEDED]
+    if not any(path.suffix == ".safetensors" for _, path in files):
+        only = next((file for file, path in files_in(parts) if path.suffix in UNSAFE_SUFFIXES), "")
+        reason = f"{only} can run code when it is loaded" if only else "there are none in it"
+        raise ModelError(f"The parts must be safetensors files, and of {parts} none can be used: {reason}.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=out.parent) as aside:
+        made = Path(aside) / out.name
+        for file, path in files:
+            place(path, made / file)
+        refuse_unsafe(made)
+        convert(name, made)
+        write_sums(made, everything=True)
+        made.rename(out)
+    return out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

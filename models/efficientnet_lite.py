@@ -28,7 +28,7 @@ BATCH_NORM_EPSILON = 1e-3
 
 
 def _pad_same(x: Tensor, kernel: int) -> Tensor:
-    """Zeros around B x C x H x W for a convolution of stride 2, as TensorFlow places them ("SAME")."""
+    """Pad B x C x H x W with zeros for a convolution of stride 2 as TensorFlow does ("SAME")."""
     height, width = (max(0, (-(-side // 2) - 1) * 2 + kernel - side) for side in x.shape[-2:])
     return F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
 
@@ -83,7 +83,7 @@ class EfficientNetLite(nn.Module):
             self.stem.weight[:, 3:].zero_()
 
     def forward(self, picture: Tensor) -> list[Tensor]:
-        """The levels' features, 1/2 first. Sides must be multiples of 32."""
+        """Return the levels' features, 1/2 first. Sides must be multiples of 32."""
         x = self.normalise(picture)
         x = F.relu6(self.stem(_pad_same(x, 3)))
         levels = []
@@ -94,7 +94,7 @@ class EfficientNetLite(nn.Module):
         return levels
 
     def normalise(self, picture: Tensor) -> Tensor:
-        """Red, green and blue as the published weights expect them; what is beside them as it is."""
+        """Normalise red, green and blue as the published weights expect; other channels stay."""
         colour = (picture[:, :3] - MEAN) / STD
         if self.extra_channels:
             colour = torch.cat([colour, picture[:, 3:]], 1)
@@ -124,11 +124,7 @@ class EfficientNetLite(nn.Module):
 
 
 def fold_batch_norm(weights: Mapping[str, Tensor], convolution: str, norm: str) -> dict[str, Tensor]:
-    """Fold a batch norm into the convolution before it.
-
-    Returns the weight and bias of a convolution that equals ``convolution`` followed by ``norm`` with its running
-    statistics.
-    """
+    """Return weight and bias of a convolution that equals ``convolution`` followed by the batch norm ``norm``."""
     scale = weights[f"{norm}.weight"] / torch.sqrt(weights[f"{norm}.running_var"] + BATCH_NORM_EPSILON)
     return {
         "weight": weights[f"{convolution}.weight"] * scale[:, None, None, None],

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
 from torch import Tensor, nn
 
-MAX_TAG_TOKENS = 4
-"""Tokens a photo's tags become. A fixed number, or a sample would depend on the others of its batch."""
-
-TAG_PARAMETER_PREFIXES = ("guide.", "modulation.")
-"""Prefixes of what tags act by in a network's state."""
-
-TextEncoder = Callable[[str], Tensor]
-"""Words to the tokens of a base model's own text encoder, 1 x N x token_dim."""
+MAX_TAG_TOKENS = 4  # a fixed number, or a sample would depend on the others of its batch
+TAG_PARAMETER_PREFIXES = ("guide.", "modulation.")  # of the parameters of :class:`Guided`
+Modulations = Sequence[tuple[Tensor, Tensor]]
 
 
 class TagTokens(nn.Module):
@@ -36,10 +32,9 @@ class TagTokens(nn.Module):
         self.table = nn.Parameter(torch.zeros(len(self.names), dim))
 
     def forward(self, scores: Tensor, null: Tensor) -> Tensor:
-        """Turn ``scores``, B x tags in [0, 1], into tokens, B x `MAX_TAG_TOKENS` x dim.
+        """Turn ``scores``, B x tags in [0, 1], into tokens, B x `MAX_TAG_TOKENS` (or the number of tags) x dim.
 
-        There are fewer tokens where there are fewer tags. Each of the strongest tags gives the null token (1 x 1 x dim)
-        plus its score times its scaled vector; unused places are the null token.
+        Each of the strongest tags gives the null token (1 x 1 x dim) plus its score times its scaled vector.
         """
         values, places = scores.sort(dim=1, descending=True, stable=True)
         values, places = values[:, :MAX_TAG_TOKENS], places[:, :MAX_TAG_TOKENS]
@@ -49,11 +44,7 @@ class TagTokens(nn.Module):
         return null + weights @ (self.table - self.table.mean(0))
 
     def read(self, tags: Mapping[str, float]) -> tuple[Tensor, list[str], list[str]]:
-        """Turn names (any case) with scores into 1 x tags.
-
-        Also returns the unknown names, and those beyond `MAX_TAG_TOKENS`. Raises ValueError for a score that is
-        not finite.
-        """
+        """Turn names with scores into 1 x tags; also returns unknown and surplus names. Raises ValueError for NaN."""
         places = {name.casefold(): place for place, name in enumerate(self.names)}
         scores, unknown = torch.zeros(1, len(self.names)), []
         for name, score in tags.items():
@@ -68,11 +59,7 @@ class TagTokens(nn.Module):
 
 
 class Modulation(nn.Module):
-    """Scale and shift of features by the difference of the tokens to the null token (FiLM, Perez et al., AAAI 2018).
-
-    Cross-attention is in the diffusion step, which the small networks hardly need; this brings guidance to the other
-    layers. There are no biases: without guidance, and with tag vectors of zero, nothing changes.
-    """
+    """Scale and shift of features by tokens less the null token (FiLM, Perez et al., AAAI 2018), without biases."""
 
     def __init__(self, dim: int, channels: Sequence[int]) -> None:
         super().__init__()
@@ -80,12 +67,9 @@ class Modulation(nn.Module):
 
     def forward(self, tokens: Tensor, null: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return each level's scale and shift, B x channels x 1 x 1, for ``tokens``, B x N x dim."""
-        said = (tokens - null).to(null.dtype).sum(1)
-        pairs = (level(said)[..., None, None].chunk(2, 1) for level in self.levels)
+        difference = (tokens - null).to(null.dtype).sum(1)
+        pairs = (level(difference)[..., None, None].chunk(2, 1) for level in self.levels)
         return [(1 + scale, shift) for scale, shift in pairs]
-
-
-Modulations = Sequence[tuple[Tensor, Tensor]]
 
 
 def modulated(x: Tensor, by: Modulations | None, level: int) -> Tensor:
@@ -96,88 +80,64 @@ def modulated(x: Tensor, by: Modulations | None, level: int) -> Tensor:
     return x * scale.to(x.dtype) + shift.to(x.dtype)
 
 
-if TYPE_CHECKING:
-    from diffusers import ConfigMixin, ModelMixin
+class Guided(ModelMixin, ConfigMixin):
+    """Base of networks that tags may guide; ``guide`` and ``modulation`` are None in checkpoints without guidance."""
 
-    class _Network(ModelMixin, ConfigMixin):
-        token_dim: int
-        null_token: nn.Parameter
-else:
-    _Network = object
-
-
-class Guided(_Network):
-    """Base of networks that tags may guide.
-
-    ``guide`` and ``modulation`` are None in a checkpoint that was trained without guidance. ``modulated_channels`` are
-    the channels of the features that the modulation acts on, in order.
-    """
-
+    token_dim: int
+    null_token: nn.Parameter
     guide: TagTokens | None
     modulation: Modulation | None
     modulated_channels: Sequence[int]
 
     def add_tags(self, names: Sequence[str]) -> None:
-        """Add a table for tags and a modulation to the network; its output stays the same until they are trained.
-
-        Raises ValueError where it has them already.
-        """
-        if self.guide is not None:
-            raise ValueError(f"this network has its tags already: {', '.join(self.guide.names)}")
+        """Add a table for tags and a modulation to a network without; its output changes only by training."""
         self.guide = TagTokens(names, self.token_dim).to(self.null_token)
         self.modulation = Modulation(self.token_dim, self.modulated_channels).to(self.null_token)
         self.register_to_config(tags=tuple(names))
 
     def modulations(self, tokens: Tensor | None) -> Modulations | None:
         """Return the scales and shifts for tokens; None without tokens, and for a network without tags."""
-        if tokens is None or self.modulation is None:
-            return None
-        return self.modulation(tokens, self.null_token)
+        return None if tokens is None or self.modulation is None else self.modulation(tokens, self.null_token)
 
     def tokens(self, scores: Tensor | None) -> Tensor | None:
         """Turn scores, B x tags in [0, 1], into tokens, B x N x token_dim; None stays None."""
-        if scores is None:
-            return None
-        assert self.guide is not None
-        return self.guide(scores, self.null_token)
+        return None if scores is None or self.guide is None else self.guide(scores, self.null_token)
 
 
 class GuidedPipeline:
-    """Base of pipelines that turn guidance into tokens of their network."""
+    """Base of pipelines that turn guidance into tokens of their network.
+
+    Attributes:
+        network: The network.
+        text_model: Catalog id of the text encoder with whose tokens the checkpoint was trained ("text_encoder" in
+            pipeline.json), or "".
+        text_encoder: That encoder, text to 1 x N x token_dim; set by whoever loads the pipeline.
+    """
 
     network: Any
     text_model: str = ""
-    """The checkpoint was trained with tokens of its base model's text encoder, of that id in the catalog
-    ("text_encoder" in pipeline.json)."""
-    text_encoder: TextEncoder | None = None
-    """That encoder, set by who loads the pipeline."""
+    text_encoder: Callable[[str], Tensor] | None = None
 
     def guidance_tokens(self, tags: Mapping[str, float], caption: str = "") -> tuple[Tensor | None, list[str]]:
-        """Return the tokens for tags (name -> score in [0, 1]) and a caption, and sentences on what was not used.
-
-        The tokens are None where nothing guides the network. Raises ValueError for a score that is not finite.
-        """
+        """Return the tokens for tags (name -> score) and a caption, or None, and sentences on what was not used."""
         if not tags and not caption.strip():
             return None, ["The guidance was empty; this ran without."]
         if self.text_model:
             if self.text_encoder is None:
-                return None, [
-                    "This model is guided by its base model's text encoder, which is not loaded; it ran without."
-                ]
+                note = "This model is guided by its base model's text encoder, which is not loaded; it ran without."
+                return None, [note]
             return self.text_encoder(caption.strip() or ", ".join(tags)), []
         guide: TagTokens | None = getattr(self.network, "guide", None)
         if guide is None:
             return None, ["This model was trained without guidance; it ran without."]
         scores, unknown, beyond = guide.read(tags)
-        notes = []
-        if not tags:
-            notes.append("This model is guided by tags; the caption had no part.")
+        notes = [] if tags else ["This model is guided by tags; the caption had no part."]
         if unknown:
             names = ", ".join(f"'{name}'" for name in unknown)
             notes.append(f"This model does not know {names}, which had no part; it knows {', '.join(guide.names)}.")
         if beyond:
-            count = MAX_TAG_TOKENS
-            notes.append(f"This model is guided by the {count} strongest tags; {', '.join(beyond)} had no part.")
+            strongest = f"This model is guided by the {MAX_TAG_TOKENS} strongest tags"
+            notes.append(f"{strongest}; {', '.join(beyond)} had no part.")
         if not scores.any():
             return None, [*notes, "No tag was left to guide this model; it ran without."]
         return self.network.tokens(scores.to(self.network.null_token.device)), notes

@@ -11,17 +11,7 @@ from typing import Any
 from models import download
 from models.catalog import Catalog, CatalogEntry, Part
 from models.errors import AlteredModelError, ModelError
-from models.integrity import (
-    SUMS,
-    digest,
-    files_in,
-    find_alteration,
-    fingerprint,
-    must_be_listed,
-    read_sums,
-    refuse_unsafe,
-    sha256,
-)
+from models.integrity import SUMS, digest, files_in, find_alteration, fingerprint, read_sums, refuse_unsafe
 
 __all__ = ["Catalog", "CatalogEntry", "LocalModel", "Part", "list_models", "resolve", "resolve_for"]
 
@@ -40,20 +30,13 @@ class LocalModel:
 
 
 def resolve(model_id: str, catalog: Catalog | None = None) -> LocalModel:
-    """Return the model of that id, checked against its SHA-256 hashes and downloaded first if need be.
-
-    Raises ModelError when it is unknown, missing, unsafe or unavailable (HF_HUB_OFFLINE is honoured), and its subclass
-    AlteredModelError when its files are not the ones on record.
-    """
+    """Return the model of that id, checked and downloaded if need be. Raises ModelError, or AlteredModelError."""
     entry = (catalog or Catalog.load()).get(model_id)
     return _from_hub(entry) if entry.source == "hub" else _from_folder(entry)
 
 
 def locate(model: str) -> tuple[Path, str]:
-    """Return the folder and revision of a model given as a folder of its own or as an id in the catalog.
-
-    Raises ModelError for an id that `resolve` refuses.
-    """
+    """Return the folder and revision of a model given as a folder or a catalog id. Raises ModelError."""
     folder = Path(model)
     if folder.is_dir():
         return folder, fingerprint(folder)
@@ -83,29 +66,14 @@ def resolve_for(task: str, requested: str | None = None, catalog: Catalog | None
 
 
 def list_models(catalog: Catalog | None = None) -> list[dict[str, Any]]:
-    """Return what /models and the models page show, JSON values only; nothing is downloaded.
-
-    `where` is "embedded", "local", "cached", "not downloaded", "altered", or "missing" (the folder of an embedded or
-    local model does not exist).
-    """
+    """Return what /models and the models page show, JSON values only; nothing is downloaded."""
     rows = []
     for entry in (catalog or Catalog.load()).entries():
         where, folder = _where(entry)
         on_disk = sum(path.stat().st_size for _, path in files_in(folder)) / 1e6 if folder else 0.0
-        rows.append(
-            {
-                "id": entry.id,
-                "name": entry.name or entry.id,
-                "task": entry.task,
-                "tier": entry.tier,
-                "summary": entry.summary,
-                "licence": entry.licence,
-                "default": entry.default,
-                "size_mb": entry.size_mb or round(on_disk, 1),
-                "quality": entry.quality or _measured(folder),
-                "where": where,
-            }
-        )
+        row = {key: getattr(entry, key) for key in ("id", "name", "task", "tier", "summary", "licence", "default")}
+        row |= {"name": entry.name or entry.id, "size_mb": entry.size_mb or round(on_disk, 1)}
+        rows.append(row | {"quality": entry.quality or _measured(folder), "where": where})
     return rows
 
 
@@ -140,28 +108,19 @@ def _where(entry: CatalogEntry) -> tuple[str, Path | None]:
 def _from_folder(entry: CatalogEntry) -> LocalModel:
     folder = entry.folder
     if not folder.is_dir():
-        raise ModelError(
-            f"The model '{entry.id}' should be in {folder}, which is not there: "
-            "restore that folder, or train the model."
-        )
+        raise ModelError(f"The model '{entry.id}' should be in {folder}, which is missing: restore or train it.")
     _refuse_unsafe(entry, folder)
-    expected = dict(entry.sha256)
-    if (folder / SUMS).is_file():
-        expected = {**read_sums(folder / SUMS), **expected}
-    notes: tuple[str, ...] = ()
-    if not expected and entry.source == "local":
-        # A model in the making; its revision still says which files were used.
-        expected = {name: sha256(path) for name, path in files_in(folder) if must_be_listed(name)}
+    expected = {**(read_sums(folder / SUMS) if (folder / SUMS).is_file() else {}), **entry.sha256}
+    if not expected and entry.source == "local":  # a model in the making
         notes = (f"The model '{entry.id}' has no {SUMS}, so its files were not checked.",)
+        return LocalModel(entry.id, folder, fingerprint(folder), entry, notes)
     if not expected:
         raise AlteredModelError(f"The model '{entry.id}' has no {SUMS}, so it cannot be checked: restore {folder}.")
     altered = find_alteration(folder, expected)
     if altered:
-        raise AlteredModelError(
-            f"The model '{entry.id}' was altered: {altered}. Restore {folder}"
-            + (f", or write its {SUMS} anew." if entry.source == "local" else ".")
-        )
-    return LocalModel(entry.id, folder, digest(expected), entry, notes)
+        cure = f", or write its {SUMS} anew." if entry.source == "local" else "."
+        raise AlteredModelError(f"The model '{entry.id}' was altered: {altered}. Restore {folder}{cure}")
+    return LocalModel(entry.id, folder, digest(expected), entry)
 
 
 def _from_hub(entry: CatalogEntry) -> LocalModel:
@@ -184,9 +143,8 @@ def _check_download(entry: CatalogEntry, folder: Path) -> str:
             raise AlteredModelError(altered)
         return download.revision_of(folder)
     except AlteredModelError as error:
-        raise AlteredModelError(
-            f"The model '{entry.id}' was altered: {error}. Delete {folder} to fetch it again."
-        ) from error
+        text = f"The model '{entry.id}' was altered: {error}. Delete {folder} to fetch it again."
+        raise AlteredModelError(text) from error
 
 
 def _refuse_unsafe(entry: CatalogEntry, folder: Path) -> None:

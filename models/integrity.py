@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import struct
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
+
+from safetensors import SafetensorError, safe_open
 
 from models.errors import ModelError
 
@@ -15,36 +15,22 @@ SUMS = "SHA256SUMS"
 # Formats that can run code when loaded.
 UNSAFE_SUFFIXES = frozenset({".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 CONFIGS = frozenset({"config.json", "model_index.json", "pipeline.json"})
-INDEX = ".safetensors.index.json"  # end of the name of the file that says which shard holds what
+INDEX = ".safetensors.index.json"  # end of the name of the file that maps weights to shards
+_hashes: dict[tuple[int, ...], str] = {}  # by a file's identity, so that a renamed or linked file is not read again
 
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file, lower-case hex; cached until its size or modification time changes."""
     stat = path.stat()
-    return _sha256(_Key(path, (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)))
-
-
-class _Key:
-    """Cache key that compares by file identity, so that a renamed or hard-linked file is not read again."""
-
-    def __init__(self, path: Path, identity: tuple[int, ...]) -> None:
-        self.path, self.identity = path, identity
-
-    def __hash__(self) -> int:
-        return hash(self.identity)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self.identity == other.identity
-
-
-@lru_cache(maxsize=1024)
-def _sha256(key: _Key) -> str:
-    with key.path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    key = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    if key not in _hashes:
+        with path.open("rb") as file:
+            _hashes[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    return _hashes[key]
 
 
 def files_in(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield (relative path with forward slashes, path) of every file below `folder`, sorted."""
+    """Yield (relative path with forward slashes, path) of every file below ``folder``, sorted."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             yield path.relative_to(folder).as_posix(), path
@@ -63,32 +49,26 @@ def digest(sums: Mapping[str, str]) -> str:
 
 
 def fingerprint(folder: Path) -> str:
-    """Return the `digest` of what a pipeline loads from `folder`."""
+    """Return the `digest` of what a pipeline loads from ``folder``."""
     if (folder / SUMS).is_file():
         return digest(read_sums(folder / SUMS))
     return digest({name: sha256(path) for name, path in files_in(folder) if must_be_listed(name)})
 
 
 def read_sums(file: Path) -> dict[str, str]:
-    """Read a SHA256SUMS file, in the format of `sha256sum -c`: relative path -> hash.
-
-    Raises ModelError for a malformed line, or a path that leaves the folder.
-    """
+    """Read a SHA256SUMS file: relative path -> hash. Raises ModelError for a malformed line or a path outside."""
     sums = {}
-    for line in file.read_text(encoding="utf-8").splitlines():
-        if not line.strip():
-            continue
-        digest, _, name = line.strip().partition(" ")
-        name = name.lstrip(" *")
-        path = PurePosixPath(name)
-        if len(digest) != 64 or not name or path.is_absolute() or ".." in path.parts:
+    for line in filter(str.strip, file.read_text(encoding="utf-8").splitlines()):
+        found, _, name = line.strip().partition(" ")
+        path = PurePosixPath(name.lstrip(" *"))
+        if len(found) != 64 or not path.name or path.is_absolute() or ".." in path.parts:
             raise ModelError(f"{file} has a line that is no '<sha256>  <relative path>': {line[:80]!r}.")
-        sums[str(path)] = digest.lower()
+        sums[str(path)] = found.lower()
     return sums
 
 
 def write_sums(folder: Path, everything: bool = False) -> Path:
-    """Write `folder`/SHA256SUMS over what a pipeline loads from it (or `everything`); returns its path."""
+    """Write ``folder``/SHA256SUMS over what a pipeline loads from it (or ``everything``); returns its path."""
     lines = [
         f"{sha256(path)}  {name}\n"
         for name, path in files_in(folder)
@@ -102,48 +82,29 @@ def write_sums(folder: Path, everything: bool = False) -> Path:
 
 
 def find_alteration(folder: Path, expected: Mapping[str, str]) -> str | None:
-    """Return what differs from the record, as the end of a sentence ("… is missing"); None when nothing does.
-
-    Every file of `expected` must be there with its hash, and every weights or configuration file in the folder must be
-    expected.
-    """
-    for name, digest in expected.items():
+    """Return what differs from the record ("… is missing"), or None: all of ``expected``, and no other file to load."""
+    for name, wanted in expected.items():
         path = folder / name
         if not path.is_file():
             return f"{name} is missing"
-        if sha256(path) != digest.lower():
+        if sha256(path) != wanted.lower():
             return f"{name} does not match its recorded SHA-256"
-    for name, _ in files_in(folder):
-        if must_be_listed(name) and name not in expected:
-            return f"{name} is not on record"
-    return None
+    odd = next((name for name, _ in files_in(folder) if must_be_listed(name) and name not in expected), None)
+    return f"{odd} is not on record" if odd else None
 
 
 def refuse_unsafe(folder: Path) -> None:
     """Raise ModelError for a file that could run code on loading, or is no safetensors in spite of its name."""
     for name, path in files_in(folder):
         if path.suffix.lower() in UNSAFE_SUFFIXES:
-            raise ModelError(
-                f"{name} can run code when it is loaded, so the model is refused: "
-                "Limpid takes safetensors only. Convert it and remove that file."
-            )
-        if path.suffix == ".safetensors" and not _is_safetensors(path):
-            if _is_lfs_pointer(path):
-                raise ModelError(f"{name} is only a Git LFS pointer: run `git lfs pull`.")
-            raise ModelError(f"{name} is not a safetensors file, so the model is refused: fetch or export it again.")
-
-
-def _is_lfs_pointer(path: Path) -> bool:
-    """Return True for the pointer file that a clone without Git LFS has in place of a large file."""
-    with path.open("rb") as file:
-        return file.read(24) == b"version https://git-lfs."
-
-
-def _is_safetensors(path: Path) -> bool:
-    # 8 bytes of header length, then a JSON object of that length.
-    with path.open("rb") as file:
-        start = file.read(9)
-    if len(start) < 9 or start[8:] != b"{":
-        return False
-    length: int = struct.unpack("<Q", start[:8])[0]
-    return length <= path.stat().st_size - 8
+            cure = "Limpid takes safetensors only: convert it and remove that file"
+            raise ModelError(f"{name} can run code when it is loaded, so the model is refused. {cure}.")
+        if path.suffix == ".safetensors":
+            try:
+                with safe_open(path, framework="numpy"):  # reads the header
+                    pass
+            except SafetensorError as error:
+                with path.open("rb") as file:
+                    if file.read(24) == b"version https://git-lfs.":
+                        raise ModelError(f"{name} is only a Git LFS pointer: run `git lfs pull`.") from error
+                raise ModelError(f"{name} is not a safetensors file: fetch or export the model again.") from error

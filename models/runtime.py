@@ -1,4 +1,4 @@
-"""Device, precision, attention backend (measured, and reported), CPU threads and memory.
+"""Device, precision, attention backend (measured, and reported), compilation, timing, CPU threads and memory.
 
 torch is imported on first use only: the app must answer before it is loaded.
 """
@@ -8,7 +8,11 @@ from __future__ import annotations
 import math
 import os
 import platform
+import resource
+import statistics
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache, partial
@@ -24,11 +28,12 @@ if TYPE_CHECKING:
 DTYPES = ("float32", "bfloat16", "float16")
 Heads = tuple[tuple[int, int], ...]  # (number of heads, channels of each)
 HEADS: Heads = ((8, 40), (4, 32), (4, 64))  # those of the small networks
+COMPILE = "LIMPID_COMPILE"  # environment variable that turns torch.compile on
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where and how models run; `reason` says in a sentence why that attention backend was chosen."""
+    """Where and how models run; ``reason`` says in a sentence why that attention backend was chosen."""
 
     device: str  # "cpu", "cuda", "cuda:1", …
     dtype: str  # one of DTYPES
@@ -39,8 +44,8 @@ class Runtime:
 def probe(heads: Heads = HEADS, device: str | None = None, dtype: str | None = None) -> Runtime:
     """Choose device, precision and attention backend; the answer is computed once and kept.
 
-    `heads` lists the (number, channels) of the attention heads that will run: xformers is tried with exactly those, for
-    self- and cross-attention, and compared with PyTorch's SDPA in results and time. Where it fails or is no faster,
+    ``heads`` lists the (number, channels) of the attention heads that will run: xformers is tried with exactly those,
+    for self- and cross-attention, and compared with PyTorch's SDPA in results and time. Where it fails or is no faster,
     SDPA is used and the reason kept. Also limits torch to the CPUs this process may use. Raises ModelError for a device
     that does not exist or a precision that does not run on it.
     """
@@ -53,13 +58,10 @@ def probe(heads: Heads = HEADS, device: str | None = None, dtype: str | None = N
 def _probe(heads: Heads, device: str, dtype: str) -> Runtime:
     where = f"on {device} in {dtype}"
     try:
-        ours, theirs = (
-            sum(times) for times in zip(*[_try_xformers(*head, device, dtype) for head in heads], strict=True)
-        )
+        ours, theirs = map(sum, zip(*[_try_xformers(*head, device, dtype) for head in heads], strict=True))
     except Exception as error:  # a missing package, library, kernel or a wrong result: all mean "not here"
         # xformers lists every kernel over many lines; the first says enough.
-        lines = str(error).strip().splitlines() or [""]
-        detail = " ".join(f"{type(error).__name__}: {lines[0]}".split()).rstrip(": ")
+        detail = " ".join(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".split()).rstrip(": ")
         reason = f"PyTorch's attention is used: xformers does not run {where} ({detail})"
         return Runtime(device, dtype, "sdpa", reason)
     shapes = ", ".join(f"{count} x {size}" for count, size in heads)
@@ -72,13 +74,8 @@ def _probe(heads: Heads, device: str, dtype: str) -> Runtime:
 
 
 def _try_xformers(count: int, size: int, device: str, dtype: str) -> tuple[float, float]:
-    """Run both as diffusers' processors do (xformers: heads folded into the batch); seconds of SDPA and of xformers.
-
-    Raises whatever xformers raises, and ArithmeticError where the results differ.
-    """
+    """Return the seconds of SDPA and of xformers, run as in diffusers. Raises ArithmeticError where results differ."""
     import torch
-
-    from models.measure import seconds
 
     xformers = import_module("xformers.ops")
     generator = torch.Generator().manual_seed(0)
@@ -106,40 +103,30 @@ def on_zero_gpu() -> bool:
 
 
 def resolve_device(device: str | None = None) -> str:
-    """Return `device`, checked, or the best available. Raises ModelError for one that does not exist."""
+    """Return ``device``, checked, or the best available. Raises ModelError for one that does not exist."""
     import torch
 
-    if device in (None, "auto"):
+    if device is None or device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    assert device is not None
     kind, _, index = device.partition(":")
     if kind == "cpu":
         return "cpu"
     if kind != "cuda" or not (index or "0").isdigit():
         raise ModelError(f"'{device}' is not a device Limpid knows: use cpu, cuda or cuda:<number>.")
     if not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count():
-        raise ModelError(
-            f"The device '{device}' is not available here: use cpu, or install a PyTorch build "
-            "for your GPU and its driver."
-        )
+        raise ModelError(f"The device '{device}' is not available here: use cpu, or install PyTorch for your GPU.")
     return device
 
 
 def resolve_dtype(device: str, dtype: str | None = None) -> str:
-    """Return the name of the precision to run in: `dtype`, checked, or the device's default.
-
-    The default is float32 on a CPU, bfloat16 on a GPU that computes in it, float16 on an older GPU. Raises ModelError
-    for one that does not run there.
-    """
-    if dtype in (None, "auto"):
+    """Return ``dtype``, checked, or the device's default: float32 on a CPU, bfloat16 or float16. Raises ModelError."""
+    if dtype is None or dtype == "auto":
         if not device.startswith("cuda"):
             return "float32"
         import torch
 
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-    assert dtype is not None
-    if dtype not in DTYPES:
-        raise ModelError(f"'{dtype}' is not a precision Limpid knows: use one of {', '.join(DTYPES)}.")
+    torch_dtype(dtype)
     if dtype == "float16" and device == "cpu":
         raise ModelError("float16 is not for CPUs: use float32 or bfloat16 there.")
     return dtype
@@ -156,10 +143,9 @@ def torch_dtype(name: str) -> torch.dtype:
 
 
 def heads_of(network: Any) -> Heads:
-    """(number, channels) of the attention heads of a network's UNets and ControlNets."""
+    """Return the (number, channels) of the attention heads of a network's UNets and ControlNets."""
+    from diffusers import ControlNetModel, UNet2DConditionModel
     from diffusers.models.attention_processor import Attention
-    from diffusers.models.controlnets.controlnet import ControlNetModel
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     parts = [m for m in network.modules() if isinstance(m, UNet2DConditionModel | ControlNetModel)]
     found = [module for part in parts for module in part.modules() if isinstance(module, Attention)]
@@ -167,68 +153,86 @@ def heads_of(network: Any) -> Heads:
 
 
 def apply_attention(module: Any, runtime: Runtime) -> None:
-    """Set the attention processors of a UNet2DConditionModel or ControlNetModel to the probed backend.
-
-    Only those two: `enable_xformers_memory_efficient_attention` on a whole pipeline would also replace linear
-    attention (other maths) and the VAE's 512-wide head (no kernel). Raises TypeError for other modules.
-    """
+    """Set the attention of a UNet or ControlNet; a VAE's 512-wide head has no xformers kernel."""
     from diffusers.models.attention_processor import AttnProcessor2_0, XFormersAttnProcessor
-    from diffusers.models.controlnets.controlnet import ControlNetModel
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-    if not isinstance(module, UNet2DConditionModel | ControlNetModel):
-        raise TypeError(
-            f"apply_attention is for UNet2DConditionModel and ControlNetModel, "
-            f"not {type(module).__name__}: its attention must stay as it is"
-        )
     module.set_attn_processor(XFormersAttnProcessor() if runtime.attention == "xformers" else AttnProcessor2_0())
 
 
 def apply_cross_attention(transformer: Any, runtime: Runtime) -> None:
-    """Set the cross-attention of a SanaTransformer2DModel (``attn2`` of every block) to the probed backend.
-
-    Its self-attention is linear, which is other maths than either backend's, and stays as it is; so does
-    cross-attention with normed queries, which xformers' processor would leave out. Raises TypeError for other modules.
-    """
-    from diffusers import SanaTransformer2DModel
+    """Set the cross-attention of a SANA transformer where xformers knows it; its self-attention is linear and stays."""
     from diffusers.models.attention_processor import XFormersAttnProcessor
     from diffusers.models.transformers.sana_transformer import SanaAttnProcessor2_0
 
-    if not isinstance(transformer, SanaTransformer2DModel):
-        raise TypeError(f"apply_cross_attention is for SanaTransformer2DModel, not {type(transformer).__name__}")
     for block in transformer.transformer_blocks:
         if block.attn2 is not None:
             fits = runtime.attention == "xformers" and block.attn2.norm_q is None
             block.attn2.set_processor(XFormersAttnProcessor() if fits else SanaAttnProcessor2_0())
 
 
+def compiling() -> bool:
+    """Return True where LIMPID_COMPILE is set, and this is not a ZeroGPU Space, whose every run would compile again."""
+    return os.environ.get(COMPILE, "").lower() in ("1", "on", "true", "yes") and not on_zero_gpu()
+
+
+def compile_blocks(network: torch.nn.Module, backend: str = "inductor") -> int:
+    """Mark every down, mid and up block of the network's parts to be compiled on first use; returns how many.
+
+    In place: names of weights stay. Changed shapes are compiled once more, as dynamic ones. Blocks rather than whole
+    networks, since they repeat, and the Python code between them changes from run to run. CUDA graphs are not offered:
+    features of one block are kept while others run, in buffers that a graph would reuse.
+    """
+    from torch import nn
+
+    found = [
+        getattr(part, name, None) for part in network.modules() for name in ("down_blocks", "mid_block", "up_blocks")
+    ]
+    several = [block for one in found for block in (one if isinstance(one, nn.ModuleList) else [one])]
+    blocks = [block for block in several if isinstance(block, nn.Module)]
+    for block in blocks:
+        block.compile(backend=backend)
+    return len(blocks)
+
+
+def synchronize(device: str | torch.device) -> None:
+    """Wait until a GPU has finished; nothing on a CPU."""
+    import torch
+
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds(call: Callable[[], object], device: str | torch.device, runs: int = 5, warmup: int = 2) -> float:
+    """Return the median time of ``runs`` calls after ``warmup`` others."""
+    taken = []
+    for _ in range(warmup + runs):
+        synchronize(device)
+        begin = time.perf_counter()
+        call()
+        synchronize(device)
+        taken.append(time.perf_counter() - begin)
+    return statistics.median(taken[warmup:])
+
+
 def usable_cpus() -> int:
     """Return the number of CPUs this process may use: its affinity, and the container's quota where there is one."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            count = min(count, math.ceil(int(quota) / int(period)))
-    except (OSError, ValueError):
-        pass  # no cgroup v2 here, so no quota to respect
+    with suppress(OSError, ValueError):  # no cgroup v2, or no quota ("max")
+        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text().split())
+        count = min(count, math.ceil(quota / period))
     return max(1, count)
 
 
 def cpu_name() -> str:
     """Return the processor's model name."""
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def use_threads(count: int | None = None) -> int:
-    """Limit torch to `count` CPU threads (default: OMP_NUM_THREADS, else `usable_cpus()`); returns the number.
-
-    Without this, torch in a container of 2 CPUs on a host of 64 starts 64 threads.
-    """
+    """Limit torch to ``count`` threads (default: OMP_NUM_THREADS, else `usable_cpus()`); returns the number."""
     import torch
 
     if count is None:
@@ -254,38 +258,24 @@ def report() -> dict[str, Any]:
 
 
 def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
+    return next((found.version for found in metadata.distributions(name=package)), "not installed")
 
 
 def peak_memory_mb(device: str) -> float:
-    """Return the highest memory use since the last `reset_peak`, in MiB.
-
-    GPU: what torch allocated there. CPU: resident memory of the whole process, Python and libraries included.
-    """
+    """Return the peak memory in MiB since `reset_peak`: torch's on a GPU, the whole process's on a CPU."""
     if device.startswith("cuda"):
         import torch
 
         return torch.cuda.max_memory_allocated(device) / 2**20
-    try:
+    with suppress(OSError):  # no /proc: not Linux
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 2**10
-    except OSError:
-        pass  # no /proc: not Linux
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def reset_peak(device: str) -> None:
-    """Start a new measurement for `peak_memory_mb`.
-
-    Where the system cannot (no Linux /proc), the CPU's peak stays that of the whole process.
-    """
+    """Restart `peak_memory_mb`; without Linux's /proc the CPU's peak stays that of the whole process."""
     if device.startswith("cuda"):
         import torch
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, MutableSequence
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from itertools import groupby
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -20,48 +21,53 @@ Span = tuple[int, int]  # start, length
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Tile:
-    """One rectangle of the picture in pixels, including its overlap with the neighbours."""
+class Box(NamedTuple):
+    """A rectangle of a picture of ``full_height`` x ``full_width``, in pixels."""
 
     top: int
     left: int
     height: int
     width: int
+    full_height: int
+    full_width: int
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Index of this tile in an H x W (x C) array."""
+        """Index of the box in an H x W (x C) array."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+    def grown(self, halo: int) -> Box:
+        """Return the box with ``halo`` pixels more on each side, cut at the picture's edges."""
+        top, left = max(0, self.top - halo), max(0, self.left - halo)
+        bottom = min(self.full_height, self.top + self.height + halo)
+        right = min(self.full_width, self.left + self.width + halo)
+        return Box(top, left, bottom - top, right - left, self.full_height, self.full_width)
+
+    def within(self, outer: Box) -> tuple[slice, slice]:
+        """Index of the box in an array of the pixels of ``outer``."""
+        top, left = self.top - outer.top, self.left - outer.left
+        return slice(top, top + self.height), slice(left, left + self.width)
 
 
 @dataclass(frozen=True)
 class TilePlan:
-    """Tiles covering a height x width picture, row by row; `tile` and `overlap` are pixels as asked for.
-
-    The tiles form a full grid (`rows` x `columns`), so the blending weights are products of 1-D ones.
-    """
+    """A full grid of tiles; ``rows`` and ``columns`` are their (start, length), ``overlap`` the one asked for."""
 
     height: int
     width: int
-    tile: int
     overlap: int
-    tiles: tuple[Tile, ...]
+    rows: tuple[Span, ...]
+    columns: tuple[Span, ...]
 
     @cached_property
-    def rows(self) -> tuple[Span, ...]:
-        """(top, height) of every row of tiles, from the top."""
-        return tuple(sorted({(t.top, t.height) for t in self.tiles}))
+    def tiles(self) -> tuple[Box, ...]:
+        """The tiles, row by row, including their overlap with the neighbours."""
+        size = self.height, self.width
+        return tuple(Box(top, left, h, w, *size) for top, h in self.rows for left, w in self.columns)
 
-    @cached_property
-    def columns(self) -> tuple[Span, ...]:
-        """(left, width) of every column of tiles, from the left."""
-        return tuple(sorted({(t.left, t.width) for t in self.tiles}))
-
-    def weights(self, tile: Tile) -> np.ndarray:
-        """Feathered blending weight of `tile`, float32 H x W x 1 in (0, 1]; over all tiles they sum to 1."""
-        vertical = self._feathers[0][tile.top, tile.height]
-        horizontal = self._feathers[1][tile.left, tile.width]
+    def weights(self, tile: Box) -> np.ndarray:
+        """Return the feathered blending weight of ``tile``, float32 H x W x 1 in (0, 1]; all tiles' sum to 1."""
+        vertical, horizontal = self._feathers[0][tile.top, tile.height], self._feathers[1][tile.left, tile.width]
         return (vertical[:, None] * horizontal[None, :])[..., None]
 
     @cached_property
@@ -70,11 +76,10 @@ class TilePlan:
 
     def record(self) -> dict[str, Any]:
         """Return the plan in a few JSON numbers, for the run record."""
-        size = [max(h for _, h in self.rows), max(w for _, w in self.columns)]
         return {
             "tiles": len(self.tiles),
             "grid": [len(self.rows), len(self.columns)],
-            "tile_size": size,
+            "tile_size": [max(length for _, length in spans) for spans in (self.rows, self.columns)],
             "overlap": self.overlap if len(self.tiles) > 1 else 0,
         }
 
@@ -82,15 +87,14 @@ class TilePlan:
 def plan(
     height: int, width: int, tile: int, overlap: int, multiple: int = 1, offset: tuple[int, int] = (0, 0)
 ) -> TilePlan:
-    """Cover a height x width picture with tiles of at most `tile` px that overlap by at least `overlap` px.
+    """Cover a height x width picture with tiles of at most ``tile`` px that overlap by at least ``overlap`` px.
 
-    The number of tiles is chosen first and they are sized evenly from it, so no sliver is left at the end.
-    Every tile starts at a multiple of `multiple` and its size is one too, except where the picture itself
-    ends in between: there `fn` pads, as it does for a whole picture. A picture no larger than a tile is one
-    tile. `offset` (down, right; px) shifts the grid up and left by that much: with half a tile it gives the
-    second grid of the seam test.
+    The tiles are sized evenly, so that no sliver is left at the end. Each starts at a multiple of ``multiple`` and its
+    size is one too, except at the picture's edge. A picture no larger than a tile is one tile. ``offset`` (down, right;
+    px) shifts the grid up and left: half a tile gives the second grid of the seam test.
 
-    Raises ValueError for an empty picture, a tile not larger than its overlap, or a negative offset.
+    Raises:
+        ValueError: The picture is empty, a tile is not larger than its overlap, or an argument is negative.
     """
     if height < 1 or width < 1:
         raise ValueError(f"a picture of {height} x {width} px cannot be tiled")
@@ -98,38 +102,34 @@ def plan(
         raise ValueError("overlap and offset must not be negative, and multiple must be at least 1")
     cells, shared = tile // multiple, -(-overlap // multiple)
     if cells <= shared:
-        raise ValueError(
-            f"tiles of {tile} px leave nothing beside an overlap of {overlap} px "
-            f"(multiple {multiple}): use larger tiles or a smaller overlap"
-        )
+        raise ValueError(f"tiles of {tile} px must be larger than their overlap of {overlap} px (multiple {multiple})")
     rows, columns = (
-        [(0, length)]
+        ((0, length),)
         if length <= tile and shift < multiple
         else _spans(length, cells, shared, multiple, shift // multiple)
         for length, shift in zip((height, width), offset, strict=True)
     )
-    tiles = tuple(Tile(top, left, h, w) for top, h in rows for left, w in columns)
-    return TilePlan(height, width, tile, overlap, tiles)
+    return TilePlan(height, width, overlap, rows, columns)
 
 
-def _spans(length: int, tile: int, overlap: int, multiple: int, shift: int) -> list[Span]:
-    """Return the spans along one axis; `length` in px, `tile`, `overlap` and `shift` in cells of `multiple` px."""
+def _spans(length: int, tile: int, overlap: int, multiple: int, shift: int) -> tuple[Span, ...]:
+    """Return the spans along one axis; ``length`` in px, the other arguments in cells of ``multiple`` px."""
     total = -(-length // multiple) + shift  # a shifted grid covers `shift` more cells, which are cut off
     count = max(1, math.ceil((total - overlap) / (tile - overlap)))
     size = math.ceil((total + (count - 1) * overlap) / count)
     starts = [i * (total - size) // max(count - 1, 1) for i in range(count)]
     cut = [(max(0, start - shift) * multiple, min((start - shift + size) * multiple, length)) for start in starts]
-    # What the cut left inside its neighbour adds nothing.
+    # A span that the cut left inside the next one adds nothing.
     kept = [
-        span
-        for span, after in zip(cut, [*cut[1:], None], strict=True)
-        if span[1] > 0 and (after is None or after[0] > span[0])
+        (start, end - start)
+        for (start, end), (after, _) in zip(cut, [*cut[1:], (length, 0)], strict=True)
+        if end > 0 and after > start
     ]
-    return [(start, end - start) for start, end in kept]
+    return tuple(kept)
 
 
 def _feather(spans: tuple[Span, ...], length: int) -> dict[Span, np.ndarray]:
-    """Return 1-D weights per span: raised-cosine ramps over the overlaps, summing to 1 at each of `length` px."""
+    """Return 1-D weights per span: raised-cosine ramps over the overlaps, summing to 1 at each of ``length`` px."""
     ramps = {}
     total = np.zeros(length)
     for index, (start, size) in enumerate(spans):
@@ -152,23 +152,33 @@ def _ramp(size: int) -> np.ndarray:
 
 
 def run_tiled(
-    fn: Callable[..., Any],
+    fn: Callable[[np.ndarray, Sequence[Box]], Any],
     image: Any,
     plan: TilePlan,
     *,
+    halo: int = 0,
     progress: Callable[[int, int], None] | None = None,
     batch: int = 1,
     channels: int = 3,
 ) -> np.ndarray:
-    """Run `fn` on every tile of `image` and blend the results; returns float32 H x W x `channels`.
+    """Run ``fn`` on every tile of ``image`` and blend the results.
 
-    `image` is an H x W x C array or CPU tensor. With `batch` 1, `fn(pixels, tile)` gets float32
-    tile.height x tile.width x C (read only) and returns the same height and width x `channels`, as an array
-    or a tensor on any device. With a larger `batch` it gets up to that many tiles of one size, stacked
-    (B x h x w x C, tuple of B tiles), and returns B x h x w x `channels`.
-    `progress(done, total)` counts tiles, from 0; whatever it raises ends the run (that is how one cancels).
+    Args:
+        fn: ``fn(pixels, tiles)`` gets 1 to ``batch`` tiles with their halos, float32 B x h x w x C (read only), and
+            returns B x h x w x ``channels``, an array or a tensor on any device. ``pixels[i]`` shows
+            ``tiles[i].grown(halo)``; all of one call have one size.
+        image: H x W x C array or CPU tensor.
+        plan: The tiles.
+        halo: Pixels that ``fn`` sees around each tile, up to the image's edge; they are cut off its results.
+        progress: ``progress(done, total)`` counts tiles, from 0; what it raises ends the run.
+        batch: Largest number of tiles in one call.
+        channels: Channels of the result.
 
-    Raises ValueError when the image does not fit the plan or `fn` returns another shape.
+    Returns:
+        float32 H x W x ``channels``.
+
+    Raises:
+        ValueError: The image does not fit the plan, or ``fn`` returned another shape.
     """
     pixels = np.asarray(image, dtype=np.float32)
     if pixels.ndim != 3 or pixels.shape[:2] != (plan.height, plan.width):
@@ -177,19 +187,19 @@ def run_tiled(
     blended = np.zeros((plan.height, plan.width, channels), np.float32) if total > 1 else None
     if progress is not None:
         progress(0, total)
-    for group in _groups(plan.tiles, max(1, batch)):
-        if batch > 1:
-            results = _array(fn(np.stack([pixels[t.slices] for t in group]), group))
-        else:
-            results = _array(fn(np.ascontiguousarray(pixels[group[0].slices]), group[0]))[None]
-        expected = (len(group), group[0].height, group[0].width, channels)
-        if results.shape != expected:
-            raise ValueError(f"a tile's result has the shape {results.shape[1:]}, not {expected[1:]}")
+    for group in _groups(plan.tiles, halo, batch):
+        outer = [tile.grown(halo) for tile in group]
+        result = fn(np.stack([pixels[box.slices] for box in outer]), group)
+        if hasattr(result, "detach"):  # a torch tensor, perhaps half precision and on a GPU
+            result = result.detach().float().cpu().numpy()
+        expected = (len(group), outer[0].height, outer[0].width, channels)
+        if result.shape != expected:
+            raise ValueError(f"a tile's result has the shape {result.shape[1:]}, not {expected[1:]}")
         if blended is None:
-            blended = results[0]
+            blended = np.asarray(result[0], dtype=np.float32)
         else:
-            for tile, result in zip(group, results, strict=True):
-                blended[tile.slices] += result * plan.weights(tile)
+            for tile, box, one in zip(group, outer, result, strict=True):
+                blended[tile.slices] += one[tile.within(box)] * plan.weights(tile)
         done += len(group)
         if progress is not None:
             progress(done, total)
@@ -197,21 +207,11 @@ def run_tiled(
     return blended
 
 
-def _groups(tiles: tuple[Tile, ...], batch: int) -> Iterator[tuple[Tile, ...]]:
-    """Yield consecutive tiles of one size, at most `batch` at a time."""
-    group: list[Tile] = []
-    for tile in tiles:
-        if group and (len(group) == batch or (tile.height, tile.width) != (group[0].height, group[0].width)):
-            yield tuple(group)
-            group = []
-        group.append(tile)
-    yield tuple(group)
-
-
-def _array(result: Any) -> np.ndarray:
-    if hasattr(result, "detach"):  # a torch tensor, perhaps half precision and on a GPU
-        result = result.detach().float().cpu().numpy()
-    return np.asarray(result, dtype=np.float32)
+def _groups(tiles: Sequence[Box], halo: int, batch: int) -> Iterator[Sequence[Box]]:
+    """Yield up to ``batch`` consecutive tiles that have one size with their halos."""
+    for _, alike in groupby(tiles, key=lambda tile: tile.grown(halo)[2:4]):
+        same = list(alike)
+        yield from (same[start : start + batch] for start in range(0, len(same), batch))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -226,10 +226,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 def with_shrinking(
     run: Callable[[int], T], tile: int, *, minimum: int = 128, notes: MutableSequence[str] | None = None
 ) -> T:
-    """Return `run(tile)`; when memory runs short, halve the tile (down to `minimum` px) and try again.
+    """Return ``run(tile)``; when memory runs short, halve the tile (down to ``minimum`` px) and try again.
 
-    Pass no tile larger than the picture, or the first halvings change nothing. Each halving is added to `notes`. Raises
-    MemoryShortError when the smallest tile does not fit either; other errors pass through.
+    Pass no tile larger than the picture, or the first halvings change nothing. Each halving is added to ``notes``.
+    Raises MemoryShortError when the smallest tile does not fit either; other errors pass through.
     """
     while True:
         try:
@@ -239,21 +239,13 @@ def with_shrinking(
                 raise
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         # Outside the except block, so that the failed attempt's frames and their arrays are gone.
-        _release()
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()
         if tile <= minimum:
-            raise MemoryShortError(
-                "There is not enough memory for this picture, even in tiles of "
-                f"{tile} px: free some memory, or use a smaller picture or model "
-                f"({reason})."
-            )
+            what = f"There is not enough memory for this picture, even in tiles of {tile} px"
+            raise MemoryShortError(f"{what}: free some memory, or use a smaller picture or model ({reason}).")
         smaller = max(minimum, tile // 2)
         if notes is not None:
             notes.append(f"Memory ran short with tiles of {tile} px; tiles of {smaller} px were used.")
         tile = smaller
-
-
-def _release() -> None:
-    """Free cached GPU memory, if torch is in use at all."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -116,11 +116,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Result:
-    """What a restorer returns.
-
-    ``image``: float32 H x W x 3, sRGB in [0, 1], of the input's size. ``layers``: further pictures to show, by name
-    (H x W x 3 or H x W, in [0, 1]). ``info``: values that JSON can hold; "plan" and "notes" go to the run record.
-    """
+    """A restorer's result: ``layers`` are further pictures by name, ``info`` JSON values for the run record."""
 
     image: np.ndarray
     layers: dict[str, np.ndarray] = field(default_factory=dict)
@@ -209,10 +205,7 @@ class RunContext:
 
 @runtime_checkable
 class Plugin(Protocol):
-    """The interface of a plugin: a class that is constructed without arguments.
-
-    Its module must import quickly: import torch inside of ``load`` and ``run``.
-    """
+    """The interface of a class made without arguments; its module imports torch inside of ``load`` and ``run``."""
 
     Params: type[BaseModel]
 
@@ -238,31 +231,24 @@ def _take(value: Any, name: str, default: Any = None) -> Any:
 
 
 def as_result(value: Any) -> Result:
-    """Convert what a restorer returned (a Result, an object or dict like it, or an array). Raises PluginError."""
-    if isinstance(value, Result):
-        return value
-    if isinstance(value, np.ndarray):
-        return Result(value)
-    image = _take(value, "image")
+    """Convert a restorer's return value (a Result, an object or dict like it, or an array). Raises PluginError."""
+    image = value if isinstance(value, np.ndarray) else _take(value, "image")
     if not isinstance(image, np.ndarray):
         raise PluginError("A restorer must return a picture, or an object whose `image` is one (a NumPy array).")
     return Result(image, dict(_take(value, "layers") or {}), dict(_take(value, "info") or {}))
 
 
 def as_cost(value: Any) -> Cost:
-    """Convert what a plugin's ``cost`` returned. Raises PluginError."""
+    """Convert the return value of a plugin's ``cost``. Raises PluginError."""
     try:
-        return Cost(
-            float(_take(value, "seconds")), float(_take(value, "memory_mb")), int(_take(value, "tiles", 1) or 1)
-        )
+        numbers = float(_take(value, "seconds")), float(_take(value, "memory_mb"))
+        return Cost(*numbers, int(_take(value, "tiles", 1) or 1))
     except (TypeError, ValueError) as error:
         raise PluginError("A plugin's cost must have numbers named seconds, memory_mb and tiles.") from error
 
 
 def as_guidance(value: Any) -> Guidance:
-    """Convert what a guide returned, or edited JSON. Raises PluginError."""
-    if isinstance(value, Guidance):
-        return value
+    """Convert a guide's return value, or edited JSON. Raises PluginError."""
     try:
         tags = [
             Tag(tag) if isinstance(tag, str) else Tag(str(_take(tag, "name")), float(_take(tag, "score", 1.0)))

@@ -27,13 +27,10 @@ class Pipelined:
         module, name = self.pipeline.split(":")
         runtime = ctx.runtime
         self._pipeline = getattr(import_module(module), name).from_pretrained(
-            model.folder,
-            device=runtime.device,
-            dtype=runtime.dtype,
-            attention=self.attention or runtime.attention,
+            model.folder, device=runtime.device, dtype=runtime.dtype, attention=self.attention or runtime.attention
         )
         if named := getattr(self._pipeline, "text_model", ""):
-            from models.semantics.text_encoder import NamedTextEncoder
+            from models.semantics.full_tier import NamedTextEncoder
 
             self._pipeline.text_encoder = NamedTextEncoder(named, runtime.device, runtime.dtype)
 
@@ -49,10 +46,7 @@ class Pipelined:
 
 
 def guidance_kwargs(ctx: RunContext) -> dict[str, Any]:
-    """The keyword arguments ``tags`` and ``caption`` of a pipeline, from ``ctx.guidance``; empty without guidance.
-
-    A tag named twice counts with its highest score.
-    """
+    """Return a pipeline's ``tags`` (the highest score of each) and ``caption``; empty without guidance."""
     if ctx.guidance is None:
         return {}
     tags: dict[str, float] = {}

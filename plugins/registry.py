@@ -52,10 +52,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class _Found:
-    """A candidate, not yet checked.
-
-    ``name`` stands for its id until that is known; ``folder`` holds its plugin.toml; ``load`` returns its class.
-    """
+    """A candidate; ``name`` is its id once that is known, ``folder`` holds plugin.toml, ``load`` returns its class."""
 
     name: str
     folder: Path
@@ -104,17 +101,13 @@ class Registry:
         except Exception as error:  # third-party validators and defaults may raise anything
             self.disabled.append((name, f"It cannot be used: {type(error).__name__}: {error}."))
 
-    def of_kind(self, kind: str) -> list[Loaded]:
-        """Return the enabled plugins of a kind ("restore" or "guide"), in order."""
-        return [loaded for loaded in self.enabled.values() if loaded.manifest.kind == kind]
-
     def restorers(self) -> list[Loaded]:
         """Return the enabled restorers, in order."""
-        return self.of_kind("restore")
+        return [loaded for loaded in self.enabled.values() if loaded.manifest.kind == "restore"]
 
     def guides(self) -> list[Loaded]:
         """Return the enabled guides, in order."""
-        return self.of_kind("guide")
+        return [loaded for loaded in self.enabled.values() if loaded.manifest.kind == "guide"]
 
     def get(self, plugin_id: str) -> Loaded:
         """Return a plugin. Raises PluginError, which names the known ids or the reason why this one is disabled."""
@@ -168,7 +161,7 @@ def _from_folder(folder: Path, manifest: Manifest) -> Any:
     return _by_entry(package, manifest)
 
 
-def _from_point(point: metadata.EntryPoint, manifest: Manifest) -> Any:
+def _from_point(point: metadata.EntryPoint, _: Manifest) -> Any:
     return point.load()
 
 
@@ -189,9 +182,7 @@ def _manifest(folder: Path) -> Manifest:
     try:
         text = (folder / "plugin.toml").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PluginError(
-            "It has no readable plugin.toml beside its entry: ship one as package data, in a package."
-        ) from error
+        raise PluginError("It has no readable plugin.toml beside its entry: ship it as package data.") from error
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -206,7 +197,7 @@ def _manifest(folder: Path) -> Manifest:
 
 
 def _checked(manifest: Manifest, found: _Found, catalog: hub.Catalog | None) -> Loaded:
-    """The plugin's class, checked by structure. Raises a LimpidError saying what is missing."""
+    """Import a plugin's class and check its structure. Raises a LimpidError naming what is missing."""
     if manifest.id in _OWN_ENDPOINTS | RESERVED_NAMES:
         raise PluginError(f"The id '{manifest.id}' is one of the app's own names: choose another.")
     try:
@@ -232,10 +223,8 @@ def _checked(manifest: Manifest, found: _Found, catalog: hub.Catalog | None) -> 
     if manifest.task:
         known = catalog or hub.Catalog.load()
         if not known.entries(manifest.task):
-            raise PluginError(
-                f"No model for {manifest.task} is in the catalog: train one, or name one in a catalog of your own "
-                f"({USER_CATALOG})."
-            )
+            cure = f"train one, or name one in a catalog of your own ({USER_CATALOG})"
+            raise PluginError(f"No model for {manifest.task} is in the catalog: {cure}.")
         embedded = known.embedded(manifest.task)
         if embedded is not None:
             hub.resolve(embedded.id, catalog)

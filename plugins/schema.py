@@ -53,7 +53,7 @@ def _field(name: str, info: FieldInfo) -> FieldSpec:
     if info.alias or info.validation_alias:
         raise FormError(f"The parameter '{name}' has an alias: it must be known by one name.")
     kind, choices = _kind(name, info.annotation)
-    minimum, maximum = _bounds(info, whole=kind == "int")
+    minimum, maximum = _bounds(info, int(kind == "int"))
     label = info.title or name.replace("_", " ").capitalize()
     default = info.get_default(call_default_factory=True, validated_data={})
     return FieldSpec(name, kind, default, choices, minimum, maximum, info.description or "", label)
@@ -71,16 +71,12 @@ def _kind(name: str, annotation: Any) -> tuple[Kind, tuple[Any, ...] | None]:
     raise FormError(f"The parameter '{name}' has the type {annotation}: use bool, int, float, str or Literal.")
 
 
-def _bounds(info: FieldInfo, whole: bool) -> tuple[float | None, float | None]:
-    minimum: float | None = None
-    maximum: float | None = None
-    for limit in info.metadata:
-        minimum = getattr(limit, "ge", None) if getattr(limit, "ge", None) is not None else minimum
-        maximum = getattr(limit, "le", None) if getattr(limit, "le", None) is not None else maximum
-        if getattr(limit, "gt", None) is not None:
-            minimum = limit.gt + 1 if whole else limit.gt
-        if getattr(limit, "lt", None) is not None:
-            maximum = limit.lt - 1 if whole else limit.lt
+def _bounds(info: FieldInfo, step: int) -> tuple[float | None, float | None]:
+    """Return the inclusive bounds; an exclusive one of a whole number is moved by ``step``, 1 (of others 0)."""
+    names = ("ge", "gt", "le", "lt")
+    found = {name: getattr(limit, name) for limit in info.metadata for name in names if hasattr(limit, name)}
+    minimum = found["gt"] + step if "gt" in found else found.get("ge")
+    maximum = found["lt"] - step if "lt" in found else found.get("le")
     return minimum, maximum
 
 
@@ -88,44 +84,32 @@ def validate(params: type[Model], values: Mapping[str, Any]) -> Model:
     """Return a ``params`` made of ``values``. Raises FormError, whose sentence names every wrong value."""
     unknown = [str(name) for name in values if name not in params.model_fields]
     if unknown:
-        known = ", ".join(params.model_fields) or "none"
-        raise FormError(f"Unknown parameter {_and(unknown)} (known: {known}).")
+        named, known = ", ".join(f"'{name}'" for name in unknown), ", ".join(params.model_fields) or "none"
+        raise FormError(f"Unknown parameter {named} (known: {known}).")
     try:
         return params.model_validate(dict(values))
     except ValidationError as error:
         raise FormError("; ".join(_sentence(one) for one in error.errors()) + ".") from error
 
 
+_EXPECTED = {  # sentence for pydantic's kinds of errors, with their context
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "greater_than": "must be above {gt}",
+    "less_than": "must be below {lt}",
+    "literal_error": "must be one of {expected}",
+    "value_error": "is not accepted: {error}",  # raised by a validator of the plugin
+    "string_type": "must be text",
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_parsing", "float_type", "finite_number"), "must be a number"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "must be true or false"),
+}
+
+
 def _sentence(error: Any) -> str:
     name = ".".join(str(part) for part in error["loc"][:1]) or "the parameters"
-    context = error.get("ctx", {})
     given = repr(error.get("input"))
     given = given if len(given) <= 60 else given[:57] + "…"
-    match error["type"]:
-        case "greater_than_equal":
-            wanted = f"must be at least {context['ge']}"
-        case "less_than_equal":
-            wanted = f"must be at most {context['le']}"
-        case "greater_than":
-            wanted = f"must be above {context['gt']}"
-        case "less_than":
-            wanted = f"must be below {context['lt']}"
-        case "literal_error":
-            wanted = f"must be one of {context['expected']}"
-        case "int_parsing" | "int_type" | "int_from_float":
-            wanted = "must be a whole number"
-        case "float_parsing" | "float_type" | "finite_number":
-            wanted = "must be a number"
-        case "bool_parsing" | "bool_type":
-            wanted = "must be true or false"
-        case "string_type":
-            wanted = "must be text"
-        case "value_error":  # raised by a validator of the plugin
-            wanted = f"is not accepted: {context.get('error', error['msg'])}"
-        case _:
-            wanted = f"is not accepted: {error['msg']}"
+    wanted = _EXPECTED.get(error["type"])
+    wanted = wanted.format(**error.get("ctx", {})) if wanted else f"is not accepted: {error['msg']}"
     return f"{name} {wanted} (given: {given})"
-
-
-def _and(names: list[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)

@@ -7,14 +7,46 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderDC, SanaTransformer2DModel
-from torch import nn
+from diffusers import AutoencoderDC, AutoencoderKL, SanaTransformer2DModel, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from models.deblur.published import DC_AE, SANA_600M
+from models.deblur.network import Deblur
 from models.dereflection.full import FullDereflection
 
 LATENT, WORDS = 4, 16  # channels of latents, width of tokens
+# mit-han-lab/dc-ae-f32c32-sana-1.1-diffusers
+DC_AE: dict[str, Any] = {
+    "latent_channels": 32,
+    "attention_head_dim": 32,
+    "encoder_block_out_channels": (128, 256, 512, 512, 1024, 1024),
+    "decoder_block_out_channels": (128, 256, 512, 512, 1024, 1024),
+    "encoder_layers_per_block": (2, 2, 2, 3, 3, 3),
+    "decoder_layers_per_block": (3, 3, 3, 3, 3, 3),
+    "encoder_block_types": ("ResBlock",) * 3 + ("EfficientViTBlock",) * 3,
+    "decoder_block_types": ("ResBlock",) * 3 + ("EfficientViTBlock",) * 3,
+    "encoder_qkv_multiscales": ((), (), (), (5,), (5,), (5,)),
+    "decoder_qkv_multiscales": ((), (), (), (5,), (5,), (5,)),
+    "downsample_block_type": "conv",
+    "upsample_block_type": "interpolate",
+    "scaling_factor": 0.41407,
+}
+# Efficient-Large-Model/Sana_600M_512px_diffusers, transformer/, but for its channels, which differ here.
+SANA_600M: dict[str, Any] = {
+    "num_layers": 28,
+    "num_attention_heads": 36,
+    "attention_head_dim": 32,
+    "num_cross_attention_heads": 16,
+    "cross_attention_head_dim": 72,
+    "cross_attention_dim": 1152,
+    "mlp_ratio": 2.5,
+    "attention_bias": False,
+    "patch_size": 1,
+    "sample_size": 16,
+    "norm_elementwise_affine": False,
+    "norm_eps": 1e-6,
+    "interpolation_scale": None,
+}
+CAPTION_CHANNELS = 2304  # width of SANA's tokens, those of Gemma 2 2B
 # As published, but for width and depth.
 TINY_DC_AE: dict[str, Any] = DC_AE | {
     "latent_channels": LATENT,
@@ -55,7 +87,7 @@ def sana_parts(folder: Path) -> Path:
 
 def stable_diffusion_parts(folder: Path) -> Path:
     """``vae``, ``unet``, ``text_encoder`` and ``tokenizer``, random."""
-    network = FullDereflection.tiny()
+    network = make_tiny_dai()
     network.vae.save_pretrained(folder / "vae")
     network.unet.save_pretrained(folder / "unet")
     letters = "abcdefghijklmnopqrstuvwxyz"
@@ -76,8 +108,27 @@ def stable_diffusion_parts(folder: Path) -> Path:
     return folder
 
 
-def stir(network: nn.Module, std: float = 0.05) -> None:
-    """Let what starts at zero have a say."""
-    for parameter in network.parameters():
-        if not parameter.any():
-            nn.init.normal_(parameter, std=std)
+def make_tiny_deblur() -> Deblur:
+    """A small network with random weights."""
+    coder: dict[str, Any] = {"latent_channels": 4}
+    for side in ("encoder", "decoder"):
+        coder |= {f"{side}_block_out_channels": (4, 8, 8, 8), f"{side}_layers_per_block": (0, 1, 1, 1)}
+    heads = {"num_attention_heads": 2, "attention_head_dim": 8, "num_cross_attention_heads": 2}
+    step = {"num_layers": 1, "cross_attention_head_dim": 8, "cross_attention_dim": 16, **heads}
+    return Deblur((8, 8, 8), (1, 1, 1), 1, (4, 4, 4), 8, 8, coder, step, token_dim=8)
+
+
+def make_tiny_dai(seed: int = 0) -> FullDereflection:
+    """A network of Stable Diffusion 2.1's shape with few channels and random weights (730,000)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        vae = AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+            block_out_channels=(8, 16, 16, 16), norm_num_groups=4, layers_per_block=1,
+        )  # fmt: skip
+        unet = UNet2DConditionModel(
+            block_out_channels=(16, 16, 32, 32), layers_per_block=1, norm_num_groups=4,
+            attention_head_dim=(1, 2, 2, 2),  # the number of heads, as in Stable Diffusion 2.1's own file
+            cross_attention_dim=16, use_linear_projection=True,
+        )  # fmt: skip
+        return FullDereflection.from_stable_diffusion(vae, unet, torch.randn(1, 7, 16)).eval()

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.catalogs import model_entry
+
+if TYPE_CHECKING:
+    from models.catalog import Catalog
+
+pytest_plugins = ["tests.plugins.packages"]
+SLOW_FIXTURES = {"app_url", "browser", "launch", "finished_run"}  # a launched app, a browser, processes, a training run
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what uses one of `SLOW_FIXTURES`."""
+    for item in items:
+        if isinstance(item, pytest.Function) and SLOW_FIXTURES.intersection(item.fixturenames):
+            item.add_marker("slow")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what has been imported out of garbage collections, of which a run of the host makes several."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -33,15 +55,12 @@ def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from models.dereflection.pipeline import DereflectionPipeline
     from models.dereflection.small import SmallDereflection
+    from tests.weights import stir
 
     torch.manual_seed(0)
     network = SmallDereflection.tiny()
-    for parameter in network.parameters():
-        if not parameter.any():  # what starts at zero would leave the photo as it is
-            torch.nn.init.normal_(parameter, std=0.02)
-    folder = tmp_path_factory.mktemp("tiny-pipeline")
-    DereflectionPipeline(network.eval()).save_pretrained(folder, dtype="float32")
-    return folder
+    stir(network, 0.02)
+    return _saved(DereflectionPipeline(network.eval()), tmp_path_factory.mktemp("tiny-pipeline"))
 
 
 @pytest.fixture(scope="session")
@@ -49,21 +68,18 @@ def tiny_deblur(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved deblurring pipeline of tiny size with random weights that do change the photo, and find a blur."""
     import torch
 
-    from models.deblur.network import Deblur
     from models.deblur.pipeline import DeblurPipeline
+    from tests.components import make_tiny_deblur
+    from tests.weights import stir
 
     torch.manual_seed(0)
-    network = Deblur.tiny()
+    network = make_tiny_deblur()
     network.grow("kernel")
-    for parameter in network.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.005)
+    stir(network, 0.005)
     network.motion.coarse.bias.data[0] = 0.5  # horizontal, about 5 px
     network.prior.head.bias.data[:8] = 0.3  # a share of the deconvolved photo
     network.prior.head.bias.data[-8:] = 0.1  # and as one kernel undoes it
-    folder = tmp_path_factory.mktemp("tiny-deblur")
-    DeblurPipeline(network.eval()).save_pretrained(folder, dtype="float32")
-    return folder
+    return _saved(DeblurPipeline(network.eval()), tmp_path_factory.mktemp("tiny-deblur"))
 
 
 @pytest.fixture(scope="session")
@@ -77,9 +93,31 @@ def tiny_semantics(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     network = TagNetwork(sizes=(32, 16), axes=4, gaussians=4)
     torch.nn.init.normal_(network.head.weight, std=0.02)
-    folder = tmp_path_factory.mktemp("tiny-semantics")
-    SemanticsPipeline(network).save_pretrained(folder, dtype="float32")
+    return _saved(SemanticsPipeline(network), tmp_path_factory.mktemp("tiny-semantics"))
+
+
+def _saved(pipeline: Any, folder: Path) -> Path:
+    from models.integrity import write_sums
+
+    pipeline.save_pretrained(folder, dtype="float32")
+    write_sums(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_catalog(tiny_pipeline: Path, tiny_deblur: Path, tiny_semantics: Path) -> Catalog:
+    """A catalog with the tiny pipelines in the place of the embedded models."""
+    from models.catalog import Catalog
+
+    shown = {"name": "Tiny", "tier": "small", "summary": "For tests.", "quality.nothing.psnr": 12.5}
+    entries = [
+        model_entry("dereflection-small", "dereflection", tiny_pipeline, "embedded", default=True, **shown),
+        model_entry("deblur-tiny", "deblur", tiny_deblur, "embedded"),
+        model_entry("semantics-tiny", "semantics", tiny_semantics, "embedded"),
+    ]
+    listing = tiny_pipeline.parent / "catalog.toml"
+    listing.write_text("".join(entries).replace('"none"', '"cc0-1.0"'))
+    return Catalog.load(listing)
 
 
 @pytest.fixture(scope="session")

@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from degradations.exposure import match_exposure
+from degradations.real_pairs import match_exposure
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
 from models.integrity import SUMS, find_alteration, read_sums, write_sums
-from models.legacy import rename_options
+from models.loading import rename_options
 from training.core.files import new_folder
 from training.data.pairs import match_pairs
 from training.data.photos import read_photo

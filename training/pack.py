@@ -30,7 +30,7 @@ from PIL import Image
 from models.errors import LimpidError
 from models.hub import locate
 from models.integrity import write_sums
-from models.pipelines import pipeline_class
+from models.loading import pipeline_class
 from training.core.export import code_version
 from training.core.files import new_folder
 from training.data.manifest import list_images, manifest_hash

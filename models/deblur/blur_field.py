@@ -29,10 +29,7 @@ def to_vector(double: Tensor) -> Tensor:
 
 
 def mean_covariance(double: Tensor, radius: Tensor) -> Tensor:
-    """Return the mean covariance of a photo's blur over its windows, B x 2 x 2 in px².
-
-    ``double`` is B x rows x columns x 2, ``radius`` B x rows x columns.
-    """
+    """Average the covariance (px², B x 2 x 2) over windows, B x rows x columns (x 2: ``double``)."""
     c, s = double.float().unbind(-1)
     length = torch.sqrt(c**2 + s**2 + 1e-12)
     round_part = length**2 / 24 + radius.float() ** 2 / 4
@@ -42,10 +39,7 @@ def mean_covariance(double: Tensor, radius: Tensor) -> Tensor:
 
 
 def log_covariance(covariance: Tensor) -> Tensor:
-    """Map a covariance, B x 2 x 2 in px², to its matrix logarithm as B x 3 unbounded numbers.
-
-    They are (u, v, w) of the logarithm [[u + v, w], [w, u - v]]. `VARIANCE_FLOOR_PX2` is added to the variances first.
-    """
+    """Map a covariance, B x 2 x 2 in px², to (u, v, w), B x 3, of its logarithm [[u + v, w], [w, u - v]]."""
     half, differ = (covariance[:, 0, 0] + covariance[:, 1, 1]) / 2, (covariance[:, 0, 0] - covariance[:, 1, 1]) / 2
     across = covariance[:, 0, 1]
     size = torch.sqrt(differ**2 + across**2 + 1e-12)
@@ -86,10 +80,7 @@ def transfer(double: Tensor, radius: Tensor, fy: Tensor, fx: Tensor, smooth: boo
 
 
 def jinc(at: Tensor) -> Tensor:
-    """Return ``2 J1(x) / x``, a disc's transfer function, for x >= 0, by rational functions, which have a gradient.
-
-    Abramowitz and Stegun, 9.4.4 and 9.4.6 (error below 1e-6).
-    """
+    """Return ``2 J1(x) / x`` for x >= 0, with a gradient (Abramowitz and Stegun, 9.4.4 and 9.4.6; error below 1e-6)."""
     small, large = at.clamp(max=3.0), at.clamp(min=3.0)
     t = (small / 3) ** 2
     near = 0.5 + t * (

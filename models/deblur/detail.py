@@ -11,15 +11,13 @@ less sharp.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.arrays import to_array, to_tensor
-from models.geometry import Box, enlarge_part
+from models.images import enlarge_part, to_array, to_tensor
+from models.tiles import Box
 
 COARSE_CELL_PX = 8  # pixels; means over squares of this side, enlarged bilinearly, are near a Gaussian of sigma 4 px
 BAND_ROWS = 512  # rows at a time: a large photo needs no further copies of itself
@@ -33,29 +31,32 @@ def blend(prerestored: np.ndarray, diffusion: np.ndarray, detail: float) -> floa
     """
     low, low_pre = _coarse(diffusion), _coarse(prerestored)
     low = low - low_pre
-    keep = _held(prerestored, diffusion, low, low_pre)
+    height, width = diffusion.shape[:2]
+    boxes = [Box(top, 0, min(BAND_ROWS, height - top), width, height, width) for top in range(0, height, BAND_ROWS)]
+    keep = _kept_share(prerestored, diffusion, low, low_pre, boxes)
     if detail == 1 and keep == 0:
         return 0.0
-    for rows, box in _bands(*diffusion.shape[:2]):
-        pre, change = _parts(prerestored, diffusion, rows)
+    for box in boxes:
+        pre, change = _parts(prerestored, diffusion, box)
         coarse, fine_pre = enlarge_part(low, box), pre - enlarge_part(low_pre, box)
         picture = pre + detail * (change - coarse + keep * fine_pre) + detail**2 * coarse
-        diffusion[rows] = to_array(picture.clamp(0, 1))
+        diffusion[box.slices] = to_array(picture.clamp(0, 1))
     return keep
 
 
-def _held(prerestored: np.ndarray, diffusion: np.ndarray, low: Tensor, low_pre: Tensor) -> float:
+def _kept_share(
+    prerestored: np.ndarray, diffusion: np.ndarray, low: Tensor, low_pre: Tensor, boxes: list[Box]
+) -> float:
     """Return the share of the pre-reconstruction's fine part with which the mean gradient does not fall at 0."""
-    fine, all_of_it, own = 0.0, 0.0, 0.0
-    for rows, box in _bands(*diffusion.shape[:2]):
-        pre, change = _parts(prerestored, diffusion, rows)
-        coarse = enlarge_part(low, box)
+    fine, total, own = 0.0, 0.0, 0.0
+    for box in boxes:
+        pre, change = _parts(prerestored, diffusion, box)
         gradient = _gradient(pre)
         direction = gradient / gradient.square().sum(0, keepdim=True).sqrt().clamp(min=1e-6)
-        fine += float((direction * _gradient(change - coarse)).sum())
-        all_of_it += float((direction * _gradient(change)).sum())
+        fine += float((direction * _gradient(change - enlarge_part(low, box))).sum())
+        total += float((direction * _gradient(change)).sum())
         own += float((direction * _gradient(pre - enlarge_part(low_pre, box))).sum())
-    lost = -min(fine, all_of_it)
+    lost = -min(fine, total)
     return min(lost / own, 1.0) if lost > 0 and own > 0 else 0.0
 
 
@@ -75,12 +76,6 @@ def _coarse(picture: np.ndarray) -> Tensor:
     return F.interpolate(torch.from_numpy(picture).permute(2, 0, 1)[None], small, mode="area")
 
 
-def _bands(height: int, width: int) -> Iterator[tuple[slice, Box]]:
-    for top in range(0, height, BAND_ROWS):
-        bottom = min(top + BAND_ROWS, height)
-        yield slice(top, bottom), Box(top, 0, bottom - top, width, height, width)
-
-
-def _parts(prerestored: np.ndarray, diffusion: np.ndarray, rows: slice) -> tuple[Tensor, Tensor]:
-    pre = to_tensor(prerestored[rows])
-    return pre, to_tensor(diffusion[rows]) - pre
+def _parts(prerestored: np.ndarray, diffusion: np.ndarray, box: Box) -> tuple[Tensor, Tensor]:
+    pre = to_tensor(prerestored[box.slices])
+    return pre, to_tensor(diffusion[box.slices]) - pre

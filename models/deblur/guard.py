@@ -1,6 +1,6 @@
-"""The guard: where a restoration cannot be right, its input is kept.
+"""The guard: rejects restored cells that contradict the photo, and keeps the input there.
 
-Each cell of 64 px, on a grid that tiles share, is tested three ways: all values are finite; the change is one that
+Each cell of 64 px, on a grid that tiles share, has three tests: all values are finite; the change is one that
 deblurring can make; and the picture, blurred again by the estimated blur (of its windows, or one kernel), gives the
 photo. The pre-reconstruction is tested against the photo, and the diffusion output against the accepted picture. A
 cell that fails is replaced as a whole, and faded out over its neighbours.
@@ -36,21 +36,21 @@ FAULTS = {
 
 @dataclass
 class Tally:
-    """Counts over the tiles of a run: the cells, and those of them that failed, by picture and fault."""
+    """Counts of a run's cells, and of those that failed, by picture and fault."""
 
     cells: int = 0
     failed: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def notes(self) -> list[str]:
         """Return sentences on the failures, for the run record."""
-        said = []
+        notes = []
         for name, instead in (("diffusion output", "the pre-reconstruction"), ("pre-reconstruction", "the photo")):
             faults = {fault: self.failed[name, fault] for fault in FAULTS if self.failed[name, fault]}
             if faults:
                 share = 100 * sum(faults.values()) / self.cells
                 why = ", ".join(FAULTS[fault] for fault in faults)
-                said.append(f"In {max(share, 0.1):.1f} % of the photo the {name} was left out for {instead}: {why}.")
-        return said
+                notes.append(f"In {max(share, 0.1):.1f} % of the photo the {name} was left out for {instead}: {why}.")
+        return notes
 
     def record(self) -> dict[str, float]:
         """Return the shares of the cells that failed, by picture and fault."""
@@ -75,44 +75,41 @@ class Guard:
         self.responses = [wiener.response(blur["double"], blur["radius"])]
         if kernel is not None:
             self.responses.append(response_of(kernel, (wiener.side, wiener.side))[:, None, None, None])
-        self.stands = photo.float().clamp(0, 1)
-        self.photo = gray(self.stands)
+        self.accepted = photo.float().clamp(0, 1)
+        self.photo = gray(self.accepted)
         self.noise = noise_level(self.photo)
-        self.off = self._off(self.stands)
+        self.error = self._error(self.accepted)
         tally.cells += self.noise.numel()
 
     def admit(self, name: str, picture: Tensor) -> Tensor:
-        """Return the picture in [0, 1], with the last accepted picture where it fails, and accept that.
-
-        ``name`` is the picture's in the tally.
-        """
+        """Return the picture in [0, 1], with the last accepted picture where it fails, and accept that."""
         finite = picture.isfinite().all(1, keepdim=True)
-        picture = torch.where(finite, picture.float(), self.stands).clamp(0, 1)
-        off = self._off(picture)
-        # Written so that an estimate which is not finite fails what rests on it.
-        agrees = off <= REBLUR_FACTOR * torch.maximum(self.off, self.noise) + REBLUR_MARGIN
+        picture = torch.where(finite, picture.float(), self.accepted).clamp(0, 1)
+        error = self._error(picture)
+        # Comparisons with NaN are false: cells whose blur estimate is not finite fail.
+        agrees = error <= REBLUR_FACTOR * torch.maximum(self.error, self.noise) + REBLUR_MARGIN
         failed = torch.zeros_like(self.noise, dtype=torch.bool)
         for fault, cells in (
             ("finite", F.max_pool2d((~finite).float(), GUARD_CELL_PX, ceil_mode=True) > 0),
-            ("departure", cell_rms(picture - self.stands) > MAX_CHANGE_RMS),
+            ("departure", cell_rms(picture - self.accepted) > MAX_CHANGE_RMS),
             ("reblur", ~agrees.any(0)),
         ):
             self.tally.failed[name, fault] += int((cells & ~failed).sum())
             failed |= cells
         if failed.any():
-            picture = torch.lerp(picture, self.stands, fade(failed, picture.shape[-2:]))
-        # A blur that the picture contradicts allows no more than before.
-        self.stands, self.off = picture, torch.where(agrees & ~failed, off, self.off)
+            picture = torch.lerp(picture, self.accepted, fade(failed, picture.shape[-2:]))
+        # Where the picture contradicts the blur, the reference error stays as before.
+        self.accepted, self.error = picture, torch.where(agrees & ~failed, error, self.error)
         return picture
 
-    def _off(self, picture: Tensor) -> Tensor:
-        """Return the RMS error, over each cell and for each blur, of the picture blurred again to the photo."""
+    def _error(self, picture: Tensor) -> Tensor:
+        """Return the RMS difference to the photo of the picture blurred again, for each blur and cell."""
         again = (self.wiener.respond(gray(picture), response) for response in self.responses)
         return torch.stack([cell_rms(blurred.clamp(max=1) - self.photo) for blurred in again])
 
 
 def gray(picture: Tensor) -> Tensor:
-    """Return the mean over channels, B x 1 x H x W: it shows blur as well as all three, for a third of the work."""
+    """Return the mean over channels, B x 1 x H x W: enough to judge blur, for a third of the work."""
     return picture.mean(1, keepdim=True)
 
 

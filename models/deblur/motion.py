@@ -1,4 +1,10 @@
-"""The motion estimator: the blur at each place of a photo, from spectra of its windows and from the picture."""
+"""The motion estimator: the blur at each place of a photo, from spectra of its windows and from the picture.
+
+Natural images have nearly the same spectrum, falling as 1/f²; a blur multiplies it by the square of its own transfer
+function. Whitened, the autocorrelation of a window is therefore nearly that of its blur, and zeros of the transfer
+function show as dark lines in the log spectrum and as negative peaks in the cepstrum (Cannon, IEEE TASSP 1976;
+Goldstein and Fattal, ECCV 2012).
+"""
 
 from __future__ import annotations
 
@@ -8,13 +14,66 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import Down, Pointwise, ResidualBlock, residuals, widened, zero_conv
+from models.blocks import Pointwise, ResidualBlock, downsample, residuals, widened, zero_conv
 from models.deblur.blur_field import double_angle, from_log_covariance, log_covariance, mean_covariance
-from models.deblur.spectra import LONG_RANGE_CHANNELS, SPECTRAL_CHANNELS, spectral_maps
-from models.deblur.windows import cut
+from models.deblur.wiener import cut
 
-LENGTH_UNIT_PX, RADIUS_UNIT_PX = 10.0, 3.0  # pixels that an output of 1 stands for
-CELL_PX = 8  # pixels of the photo a value of the fine field stands for
+LENGTH_UNIT_PX, RADIUS_UNIT_PX = 10.0, 3.0  # pixels for an output of 1
+CELL_PX = 8  # side of a cell, the resolution of the blur field
+SPECTRAL_CHANNELS, LONG_RANGE_CHANNELS = 5, 3
+MAP_SIDE = 32  # of the spectral maps, whatever the window's side
+LUMA = (0.299, 0.587, 0.114)
+
+
+def spectral_maps(windows: Tensor, long_range: bool = False) -> Tensor:
+    """Compute maps that show the blur of windows, centred on the zero lag or frequency.
+
+    Args:
+        windows: N x 3 x side x side in [0, 1]; the side is a power of two, 64 or more.
+        long_range: Add maps for blur longer than the lags of the others: the autocorrelation at every lag, the minimum
+            of the cepstrum there (its peaks are thin), and the lowest frequencies at full resolution, where such a blur
+            has its zeros.
+
+    Returns:
+        N x C x MAP_SIDE x MAP_SIDE, C = SPECTRAL_CHANNELS (+ LONG_RANGE_CHANNELS): autocorrelations of the window
+        whitened once and twice, the cepstrum, the log spectrum, and the squared distance from the centre.
+    """
+    side = windows.shape[-1]
+    weights = windows.new_tensor(LUMA)[:, None, None]
+    hann = torch.hann_window(side, periodic=False, device=windows.device)
+    taper = hann[:, None] * hann
+    gray = (windows.float() * weights).sum(1)
+    gray = (gray - (gray * taper).sum((1, 2), keepdim=True) / taper.sum()) * taper
+    power = torch.fft.rfft2(gray).abs() ** 2
+    fy, fx = torch.fft.fftfreq(side, device=windows.device)[:, None], torch.fft.rfftfreq(side, device=windows.device)
+    f = torch.sqrt(fy**2 + fx**2)
+    maps = []
+    for whitening in (1.0, 2.0):  # the roll-off keeps noise and rounding out
+        lags = _centre(torch.fft.irfft2(power * f**whitening * torch.exp(-((f / 0.35) ** 4)), s=(side, side)))
+        maps.append(lags / lags.amax((1, 2), keepdim=True).clamp(min=1e-9))
+    log = torch.log(power + 1e-3)
+    cepstrum = 4 * torch.fft.irfft2(log, s=(side, side))
+    maps.append(_centre(cepstrum))
+    full = torch.cat([log, log[..., 1 : side // 2].flip((-1, -2)).roll(1, -2)], -1)
+    maps.append(F.adaptive_avg_pool2d(_shifted(full, side // 2)[:, None], MAP_SIDE)[:, 0] / 4)
+    line = torch.linspace(-1, 1, MAP_SIDE, device=windows.device)
+    maps.append((line[:, None] ** 2 + line**2).expand_as(maps[0]))
+    if long_range:
+        lags = torch.fft.irfft2(power * f * torch.exp(-((f / 0.15) ** 4)), s=(side, side))
+        lags = F.adaptive_avg_pool2d(_shifted(lags, side // 2)[:, None], MAP_SIDE)[:, 0]
+        maps.append(lags / lags.amax((1, 2), keepdim=True).clamp(min=1e-9))
+        maps.append(-F.adaptive_max_pool2d(-_shifted(cepstrum, side // 2)[:, None], MAP_SIDE)[:, 0])
+        maps.append(_centre(full) / 4)
+    return torch.stack(maps, 1)
+
+
+def _shifted(maps: Tensor, by: int) -> Tensor:
+    return maps.roll((by, by), (1, 2))
+
+
+def _centre(maps: Tensor) -> Tensor:
+    """Return the MAP_SIDE x MAP_SIDE around the zero lag, which is at the corner."""
+    return _shifted(maps, MAP_SIDE // 2)[:, :MAP_SIDE, :MAP_SIDE]
 
 
 def in_pixels(raw: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,8 +116,8 @@ class MotionEstimator(nn.Module):
         a, b, c = widths
         channels = SPECTRAL_CHANNELS + LONG_RANGE_CHANNELS * long_range_features
         self.read = nn.Sequential(
-            nn.Conv2d(channels, a, 3, padding=1), *residuals(a, 1), Down(a, b),
-            *residuals(b, 1), Down(b, c), *residuals(c, 1), Down(c, c),
+            nn.Conv2d(channels, a, 3, padding=1), *residuals(a, 1), downsample(a, b),
+            *residuals(b, 1), downsample(b, c), *residuals(c, 1), downsample(c, c),
         )  # fmt: skip
         self.sum_up = nn.Linear(16 * c, code)
         self.ask = nn.Sequential(*residuals(code, 1, context=False))
@@ -81,10 +140,7 @@ class MotionEstimator(nn.Module):
         self.long_range_features = True
 
     def deepen(self) -> None:
-        """Add layers to the spectrum encoder, a second exchange with neighbours, and :class:`PhotoCovariance`.
-
-        The output stays the same until they are trained.
-        """
+        """Add layers, a second exchange with neighbours and :class:`PhotoCovariance`, which change nothing at first."""
         _, b, c = self.widths
         self.more = nn.ModuleDict({"3": residuals(b, 1), "5": residuals(c, 2), "ask": residuals(self.code, 1, False)})
         for block in self.more.modules():
@@ -93,12 +149,17 @@ class MotionEstimator(nn.Module):
         self.more.to(self.sum_up.weight)
         self.whole = PhotoCovariance(self.code).to(self.sum_up.weight)
 
-    def _read(self, x: Tensor) -> Tensor:
+    def _encode(self, photo: Tensor) -> Tensor:
+        """Encode each window's spectrum, exchanged with its neighbours: B x code x rows x columns."""
+        more = self.more if self.more is not None else nn.ModuleDict()
+        windows = cut(photo, self.side)
+        x = spectral_maps(windows.flatten(0, 2), self.long_range_features).to(photo.dtype)
         for place, layer in enumerate(self.read):
             x = layer(x)
-            if self.more is not None and str(place) in self.more:
-                x = self.more[str(place)](x)
-        return x
+            if str(place) in more:
+                x = more[str(place)](x)
+        code = self.ask(self.sum_up(x.flatten(1)).view(*windows.shape[:3], -1).permute(0, 3, 1, 2))
+        return more["ask"](code) if "ask" in more else code
 
     def forward(self, photo: Tensor) -> dict[str, Tensor]:
         """Estimate the blur of a photo, B x 3 x H x W, sides multiples of 8.
@@ -109,13 +170,7 @@ class MotionEstimator(nn.Module):
             motion at twice its angle and radius in pixels, of the cells. ``covariance``, B x 2 x 2: mean covariance of
             the photo's blur (x, y) in px².
         """
-        windows = cut(photo, self.side)
-        batch, rows, columns = windows.shape[:3]
-        read = self._read(spectral_maps(windows.flatten(0, 2), self.long_range_features).to(photo.dtype))
-        code = self.sum_up(read.flatten(1)).view(batch, rows, columns, -1).permute(0, 3, 1, 2)
-        code = self.ask(code)
-        if self.more is not None:
-            code = self.more["ask"](code)
+        code = self._encode(photo)
         raw = self.coarse(code)
         double, radius = in_pixels(raw)
         double = double.permute(0, 2, 3, 1)
@@ -125,22 +180,13 @@ class MotionEstimator(nn.Module):
         seen = self.look(F.pixel_unshuffle(photo * 2 - 1, CELL_PX))
         nodes = torch.cat([raw[:, :3], self.told(code)], 1)
         nodes = interpolate_nodes(nodes, self.side // 2 // CELL_PX, seen.shape[-2:])
-        field = nodes[:, :3] + self.fine(self.places(seen + nodes[:, 3:]))
-        motion, defocus = in_pixels(field)
-        return {
-            "double": double,
-            "radius": radius,
-            "noise": raw[:, 3],
-            "field": torch.cat([motion, defocus[:, None]], 1),
-            "covariance": covariance,
-        }
+        motion, defocus = in_pixels(nodes[:, :3] + self.fine(self.places(seen + nodes[:, 3:])))
+        field = torch.cat([motion, defocus[:, None]], 1)
+        return {"double": double, "radius": radius, "noise": raw[:, 3], "field": field, "covariance": covariance}
 
 
 class PhotoCovariance(nn.Module):
-    """Refines the mean covariance of a photo's blur by pooling the codes of all windows.
-
-    One window often shows too little, and errors that windows have in common do not cancel in the mean of their blur.
-    """
+    """Refines the mean covariance of a photo's blur by pooling all windows' codes: their errors are correlated."""
 
     def __init__(self, code: int) -> None:
         super().__init__()

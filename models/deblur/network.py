@@ -5,7 +5,7 @@ the latent space of a deep-compression autoencoder. The photo's latent, the alig
 concatenated over channels, pass a linear diffusion transformer (SANA, by diffusers) in one step under guidance tokens;
 the decoder takes detail from the pre-reconstruction. Unlike in the paper, the estimated blur drives a Wiener step
 (`models.deblur.wiener`), and the decoder's output is added to the pre-reconstruction, so that compression does not
-limit fidelity. The tiers differ in configuration alone.
+limit fidelity. The tiers differ in configuration alone; the defaults are the small tier's.
 """
 
 from __future__ import annotations
@@ -16,22 +16,42 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderDC, ConfigMixin, ModelMixin, SanaTransformer2DModel
+from diffusers import AutoencoderDC, SanaTransformer2DModel
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from models.blocks import Pointwise, zero_conv
-from models.deblur.bands import BANDS, bands
-from models.deblur.blind_deconvolution import Deconvolved, blind_deconvolve
+from models.deblur.blind import Deconvolved, blind_deconvolve
 from models.deblur.motion import CELL_PX, MotionEstimator, in_units
-from models.deblur.prior import PreReconstruction
-from models.deblur.small_tier import SMALL_AUTOENCODER, SMALL_TRANSFORMER
+from models.deblur.prior import BANDS, PreReconstruction, bands
 from models.deblur.wiener import WienerStep
 from models.guidance import Guided
-from models.legacy import RenamedOptions
+from models.loading import RenamedOptions
 
 WINDOW_PX = 128  # of the windows in which a blur is taken for one
 MOTION_CHANNELS = 3  # channels of the blur field
+SMALL_AUTOENCODER: dict[str, Any] = {
+    "latent_channels": 32,
+    "encoder_block_out_channels": (16, 32, 64, 128, 128),
+    "decoder_block_out_channels": (16, 32, 64, 128, 128),
+    "encoder_layers_per_block": (0, 1, 1, 1, 1),
+    "decoder_layers_per_block": (0, 1, 1, 1, 1),
+    "encoder_block_types": "ResBlock",
+    "decoder_block_types": "ResBlock",
+    "encoder_qkv_multiscales": ((),) * 5,
+    "decoder_qkv_multiscales": ((),) * 5,
+}
+SMALL_TRANSFORMER: dict[str, Any] = {
+    "num_layers": 4,
+    "num_attention_heads": 8,
+    "attention_head_dim": 32,
+    "num_cross_attention_heads": 4,
+    "cross_attention_head_dim": 64,
+    "cross_attention_dim": 256,
+    "mlp_ratio": 2.5,
+    "patch_size": 1,
+    "sample_size": 32,
+}
 
 
 @dataclass
@@ -45,7 +65,7 @@ class Prepared:
     deconvolved: Deconvolved | None
 
 
-class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
+class Deblur(RenamedOptions, Guided):
     """The deblurring network of both tiers. Pictures: B x 3 x H x W, sRGB in [0, 1], sides multiples of ``multiple``.
 
     Args:
@@ -56,10 +76,10 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
             ``SanaTransformer2DModel``; the latter's channels and token width follow from the rest.
         token_dim: Width of guidance tokens. A learned null token stands for "no guidance".
         tags: Names of the tags that can guide the network (`models.guidance`); empty: trained without guidance.
-        long_range_features: The motion estimator reads spectral maps for longer blur (`models.deblur.spectra`).
+        long_range_features: The motion estimator reads spectral maps for longer blur.
         detail_gain: The decoder also predicts, for each pixel, a gain on each band of scale of the pre-reconstruction.
         kernel: The pre-reconstruction also gets the photo deconvolved with one blindly estimated kernel
-            (`models.deblur.blind_deconvolution`).
+            (`models.deblur.blind`).
         deep_motion_encoder: The motion estimator has more layers.
     """
 
@@ -92,14 +112,8 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         latent = coder["latent_channels"]
         self.token_dim, self.latent_channels = token_dim, latent
         self.scale: float = coder.get("scaling_factor", 1.0)  # latents times this have a variance of about 1
-        self.motion = MotionEstimator(
-            WINDOW_PX,
-            tuple(motion_widths),  # type: ignore[arg-type]
-            motion_code,
-            motion_fine,
-            long_range_features,
-            deep_motion_encoder,
-        )
+        spectral = tuple(motion_widths), motion_code, motion_fine, long_range_features, deep_motion_encoder
+        self.motion = MotionEstimator(WINDOW_PX, *spectral)  # type: ignore[arg-type]
         self.wiener = WienerStep(extra, WINDOW_PX)
         self.prior = PreReconstruction(tuple(widths), tuple(depths), extra, latent)
         self.autoencoder = AutoencoderDC(**coder)
@@ -111,47 +125,20 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         self.guide = self.modulation = None
         if tags:
             self.add_tags(tags)
-        levels = self.autoencoder.decoder.up_blocks  # fine to coarse
-        self.compression = 2 ** (len(levels) - 1)
+        self.compression = 2 ** (len(self.autoencoder.decoder.up_blocks) - 1)
         self.multiple = max(CELL_PX, 2 ** len(widths), self.compression)
-        # The prior's features, coarse to fine, meet the decoder at their own scales.
-        scales = [2 ** (len(widths) - i) for i in range(len(widths))]
-        inside = {2**i: c for i, c in enumerate(coder["decoder_block_out_channels"])}
         self.gradient_checkpointing = False
-        self.details = nn.ModuleDict(
-            {str(s): Pointwise(w, inside[s]) for s, w in zip(scales, reversed(widths), strict=True) if s in inside}
-        )
+        # The prior's features, coarse to fine, meet the decoder at their own scales.
+        inside = {2**level: channels for level, channels in enumerate(coder["decoder_block_out_channels"])}
+        scales = {2 ** (level + 1): width for level, width in reversed(list(enumerate(widths)))}
+        self.details = nn.ModuleDict({str(s): Pointwise(w, inside[s]) for s, w in scales.items() if s in inside})
         self.lifts: nn.Conv2d | None = None
-        if detail_gain:
-            self.grow("detail_gain")
-        if kernel:
-            self.grow("kernel")
+        for part, wanted in (("detail_gain", detail_gain), ("kernel", kernel)):
+            if wanted:
+                self.grow(part)
         for last in (self.transformer.proj_out, *self.details.values(), _last(self.autoencoder.decoder.conv_out)):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
-
-    @classmethod
-    def tiny(cls) -> Deblur:
-        """Make a small network with random weights, for tests."""
-        channels = (4, 8, 8, 8)
-        return cls(
-            (8, 8, 8),
-            (1, 1, 1),
-            1,
-            (4, 4, 4),
-            8,
-            8,
-            {
-                "latent_channels": 4,
-                "encoder_block_out_channels": channels,
-                "decoder_block_out_channels": channels,
-                "encoder_layers_per_block": (0, 1, 1, 1),
-                "decoder_layers_per_block": (0, 1, 1, 1),
-            },
-            {"num_layers": 1, "num_attention_heads": 2, "attention_head_dim": 8, "num_cross_attention_heads": 2}
-            | {"cross_attention_head_dim": 8, "cross_attention_dim": 16},
-            8,
-        )
 
     @property
     def decodes(self) -> bool:
@@ -209,20 +196,14 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
     def encode(
         self, photo: Tensor, deconvolved: Deconvolved | None = None, tokens: Tensor | None = None
     ) -> tuple[Tensor, Prepared]:
-        """Return the diffusion step's input, and what :meth:`prepare` returns.
-
-        The input, B x (2 latent + 3) x h x w, holds the photo's latent, the aligned latent and the motion field.
-        """
+        """Return latent, aligned latent and motion field, B x (2 latent + 3) x h x w, and :meth:`prepare`'s result."""
         known = self.prepare(photo, deconvolved, tokens)
         latent = self.encode_latent(photo)
         motion = F.adaptive_avg_pool2d(in_units(known.blur["field"]), (latent.shape[-2], latent.shape[-1]))
         return torch.cat([latent, known.aligned, motion.to(latent.dtype)], 1), known
 
     def step(self, latent: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """Run the one diffusion step, at timestep 0: :meth:`encode`'s latent to the clean latent.
-
-        It adds to the aligned latent, and starts as the identity on that.
-        """
+        """Run the one diffusion step, at timestep 0; it adds to the aligned latent, at first nothing."""
         if tokens is None:
             tokens = self.null_token.expand(latent.shape[0], -1, -1)
         time = torch.zeros(latent.shape[0], device=latent.device, dtype=torch.long)
@@ -271,10 +252,7 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         return x
 
     def wake_details(self) -> None:
-        """Initialise the detail layers at random before the decoder is first trained.
-
-        Do nothing where they or the decoder are trained already. With both at zero neither would get a gradient.
-        """
+        """Initialise untrained detail layers at random under an untrained decoder, or neither would get a gradient."""
         if not self.decodes and not any(bool(p.any()) for p in self.details.parameters()):
             for part in self.details.values():
                 cast(Pointwise, part).reset_parameters()
@@ -286,5 +264,4 @@ class Deblur(RenamedOptions, Guided, ModelMixin, ConfigMixin):
 
 
 def _last(module: nn.Module) -> nn.Conv2d:
-    found = [m for m in module.modules() if isinstance(m, nn.Conv2d)]
-    return found[-1]
+    return [part for part in module.modules() if isinstance(part, nn.Conv2d)][-1]

@@ -1,30 +1,69 @@
-"""The deblurring pipeline of both tiers: a blurred photo in; the restored picture and what led to it out."""
+"""The deblurring pipeline of both tiers: a blurred photo in; the restored picture and the estimated blur out."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from models.arrays import check_photo, to_tensor
+from models.deblur.blind import REGION_PX, Deconvolved, most_textured_region
+from models.deblur.blur_field import to_vector
 from models.deblur.detail import blend
-from models.deblur.network import Deblur
-from models.deblur.output import DeblurOutput
-from models.deblur.tiling import GRID_PX, HALO_PX, MIN_TILE_PX, OVERLAP_PX, TILE_PX, TiledRun
+from models.deblur.guard import Guard, Tally
+from models.deblur.motion import CELL_PX
+from models.deblur.network import WINDOW_PX, Deblur
 from models.deblur.wiener import GAMMA
-from models.errors import ModelError
-from models.geometry import pad_to
 from models.guidance import GuidedPipeline
-from models.loading import load_part, read_config, write_config
+from models.images import check_photo, pad_to, to_array, to_tensor
+from models.loading import load_network, save_network
 from models.runtime import Runtime, apply_cross_attention, torch_dtype
-from models.tiles import plan, with_shrinking
+from models.tiles import Box, TilePlan, plan, run_tiled, with_shrinking
 
+TILE_PX, OVERLAP_PX = 640, 64
+GRID_PX = WINDOW_PX // 2  # tiles start at its multiples: their windows then are windows of the whole photo
+HALO_PX = 64
+"""Pixels around a tile that the networks see and that are cut off the result. With random weights that change a photo
+by 0.05 rms, two grids of 384 px agree to 58 dB or more (without a halo 42); attention over all tiles at once would add
+0.1 dB."""
+MIN_TILE_PX = 2 * GRID_PX
 MAX_EMBEDDED_PARAMETERS = 13e6  # of a network that goes into the repository, in files without LFS
+
+
+@dataclass
+class DeblurOutput:
+    """The result of a deblurring run.
+
+    Attributes:
+        image, prerestored: H x W x 3 float32, sRGB in [0, 1].
+        cells: The blur of each cell of 8 px, ceil(H/8) x ceil(W/8) x 3 float32: motion at twice its angle, and the
+            radius of the defocus disc, in pixels.
+        plan: The tiles.
+        notes: Sentences for the user.
+        info: JSON: the detail setting and the guard's counts.
+        kernel: The whole photo's kernel, K x K float32 of sum 1; None where the network estimates none.
+    """
+
+    image: np.ndarray
+    prerestored: np.ndarray
+    cells: np.ndarray
+    plan: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+    info: dict[str, Any] = field(default_factory=dict)
+    kernel: np.ndarray | None = None
+
+    @property
+    def motion(self) -> np.ndarray:
+        """The motion blur of each pixel, H x W x 2 float32, (dx, dy) in pixels, dx >= 0; computed on access."""
+        height, width = self.image.shape[:2]
+        # Interpolated at twice the angle, where opposite vectors are equal.
+        fine = F.interpolate(to_tensor(self.cells[..., :2]), scale_factor=CELL_PX, mode="bilinear")
+        return to_array(to_vector(fine[..., :height, :width]))
 
 
 class DeblurPipeline(GuidedPipeline):
@@ -46,25 +85,16 @@ class DeblurPipeline(GuidedPipeline):
         cls, folder: str | Path, device: str = "cpu", dtype: str = "float32", attention: str = "sdpa"
     ) -> DeblurPipeline:
         """Load what :meth:`save_pretrained` wrote. Raises ModelError where the folder is not such a pipeline."""
-        folder = Path(folder)
-        config = read_config(folder, "deblurring")
-        name = config.get("_class_name")
-        if name != cls.__name__:
-            raise ModelError(f"{folder.name} is not a deblurring pipeline: its pipeline.json names {name!r}.")
-        network = load_part(Deblur, folder, "network", torch_dtype(dtype))
-        pipeline = cls(network.eval().requires_grad_(False).to(torch.device(device)), attention)
+        network, config = load_network(cls, Deblur, Path(folder), device, torch_dtype(dtype))
+        pipeline = cls(network, attention)
         pipeline.text_model = str(config.get("text_encoder", ""))
         return pipeline
 
     def save_pretrained(self, folder: str | Path, dtype: str = "float16") -> None:
         """Write the network, as safetensors in shards (of 9 MB where it is small), and ``pipeline.json``."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        network = copy.deepcopy(self.network).to(torch_dtype(dtype))
-        small = sum(p.numel() for p in network.parameters()) < MAX_EMBEDDED_PARAMETERS
-        network.save_pretrained(folder / "network", max_shard_size="9MB" if small else "4GB")
+        small = sum(p.numel() for p in self.network.parameters()) < MAX_EMBEDDED_PARAMETERS
         guidance = {"text_encoder": self.text_model} if self.text_model else {}
-        write_config(folder, type(self), **guidance)
+        save_network(self, Path(folder), dtype, "9MB" if small else "4GB", **guidance)
 
     def cost(self, height: int, width: int) -> dict[str, float]:
         """Estimate seconds, memory in MB beside the weights, and tiles for a photo of that size."""
@@ -125,13 +155,13 @@ class DeblurPipeline(GuidedPipeline):
         diffuse = detail > 0 and self.network.decodes
         if detail > 0 and not diffuse:
             notes.append("This model's diffusion step is untrained and was passed over: its detail has no effect yet.")
-        if linear:  # networks know photos as they look on a screen
+        if linear:  # the network reads sRGB
             photo = photo.clip(0) ** np.float32(1 / GAMMA)
         height, width = photo.shape[:2]
 
-        def run(size: int) -> TiledRun:
+        def run(size: int) -> _TiledRun:
             tiles = plan(height, width, size, min(OVERLAP_PX, size // 2), GRID_PX, tile_offset)
-            return TiledRun(self.network, self.to_tensor, photo, tiles, tokens).go(diffuse, progress)
+            return _TiledRun(self, photo, tiles, tokens, diffuse, progress)
 
         # A tile much larger than the photo would only make the first halvings useless when memory is short.
         longest = max(height, width) + -max(height, width) % GRID_PX
@@ -148,5 +178,67 @@ class DeblurPipeline(GuidedPipeline):
         return DeblurOutput(image, prerestored, done.cells, done.plan.record(), notes, info, done.kernel)
 
     def to_tensor(self, pixels: np.ndarray) -> Tensor:
-        """Turn a photo, H x W x 3, into the network's input, its sides padded to multiples of ``multiple``."""
+        """Turn H x W x 3, or a batch, into the network's input, its sides padded to multiples of ``multiple``."""
         return pad_to(to_tensor(pixels, self.device, self.dtype, self.layout), self.network.multiple)
+
+
+class _TiledRun:
+    """One run over all tiles of a photo, each checked by a guard.
+
+    Attributes:
+        pictures: The pre-reconstruction, H x W x 3 in [0, 1], and the diffusion output where ``diffuse``, H x W x 6.
+        cells, kernel: The blur; see `DeblurOutput`.
+        tally: The guard's counts.
+    """
+
+    def __init__(
+        self,
+        pipeline: DeblurPipeline,
+        photo: np.ndarray,
+        plan: TilePlan,
+        tokens: Tensor | None,
+        diffuse: bool,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self.pipeline, self.network = pipeline, pipeline.network
+        self.plan, self.tokens, self.diffuse = plan, tokens, diffuse
+        self.cells = np.zeros((-(-plan.height // CELL_PX), -(-plan.width // CELL_PX), 3), np.float32)
+        self.tally = Tally()
+        self.kernel: np.ndarray | None = None
+        self.deconvolved: Deconvolved | None = None
+        # A photo of one tile and one region is deconvolved by `Deblur.prepare`, which knows its blur already.
+        if self.network.config.kernel and (len(plan.tiles) > 1 or max(photo.shape[:2]) > REGION_PX):
+            whole = pipeline.to_tensor(photo)
+            self.deconvolved = self.network.blind_deconvolve(whole, most_textured_region(whole))
+        channels = 6 if diffuse else 3
+        self.pictures = run_tiled(self._restore, photo, plan, halo=HALO_PX, progress=progress, channels=channels)
+        np.clip(self.pictures, 0, 1, out=self.pictures)  # blending weights sum to 1 but for rounding
+
+    def _restore(self, pixels: np.ndarray, tiles: Sequence[Box]) -> Tensor:
+        """Restore one tile, 1 x h x w x 3 with its halo, to 1 x h x w x 3 or 6, and record its blur."""
+        (tile,) = tiles
+        outer, network, photo = tile.grown(HALO_PX), self.network, self.pipeline.to_tensor(pixels)
+        deconvolved = None
+        if self.deconvolved is not None:
+            rows, columns = outer.slices
+            part = pad_to(self.deconvolved.pictures[..., rows, columns], network.multiple)
+            deconvolved = Deconvolved(self.deconvolved.kernel, part)
+        given = (photo, deconvolved, self.tokens)
+        latent, known = network.encode(*given) if self.diffuse else (None, network.prepare(*given))
+        kernel = known.deconvolved.kernel if known.deconvolved else None
+        if kernel is not None:
+            self.kernel = kernel[0].cpu().numpy()
+        guard = Guard(network.wiener, photo, known.blur, self.tally, kernel)
+        pictures = [guard.admit("pre-reconstruction", known.prerestored)]
+        if latent is not None:
+            pictures.append(guard.admit("diffusion output", network.decode(network.step(latent, self.tokens), known)))
+        self._add_blur(known.blur["field"], tile, tile.within(outer))
+        return torch.cat(pictures, 1).permute(0, 2, 3, 1)[:, : outer.height, : outer.width]
+
+    def _add_blur(self, field: Tensor, tile: Box, inner: tuple[slice, slice]) -> None:
+        """Blend a tile's blur into that of the photo, as its pixels are; tiles start at multiples of a cell."""
+        rows, columns = (slice(at.start // CELL_PX, -(-at.stop // CELL_PX)) for at in inner)
+        part = np.nan_to_num(to_array(field)[rows, columns])
+        weights = self.plan.weights(tile)[::CELL_PX, ::CELL_PX]
+        top, left = tile.top // CELL_PX, tile.left // CELL_PX
+        self.cells[top : top + part.shape[0], left : left + part.shape[1]] += part * weights

@@ -8,39 +8,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import Down, Pointwise, Up, residuals, widened, zero_conv
-from models.deblur.blind_deconvolution import DECONVOLVED_PICTURES
+from models.blocks import Pointwise, Up, downsample, residuals, widened, zero_conv
+from models.deblur.blind import DECONVOLVED_PICTURES
 from models.deblur.motion import in_units
 from models.guidance import Modulations, modulated
 
-OUTPUT_MAPS = 5  # a share of each variant of the Wiener step, and what is added besides
+OUTPUT_MAPS = 5  # a weight of each variant of the Wiener step, and an RGB residual
+BANDS = 3
 
 
 class PreReconstruction(nn.Module):
-    """Maps a photo, its deconvolved variants and its blur field to a restored picture and features, without diffusion.
-
-    The picture is the photo plus, weighted for each pixel, the change that each variant makes, plus a residual; it
-    starts as the photo. No mean is taken over the picture, so tiles agree with the whole.
-    """
+    """Adds weighted changes by deconvolved variants, and a residual, to the photo; no mean over the picture."""
 
     def __init__(self, widths: tuple[int, ...], depths: tuple[int, ...], extra: int, latent: int) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(4 * (3 + 2 * (3 + extra) + 3), widths[0], 3, padding=1)
-        self.down_blocks = nn.ModuleList(residuals(w, d, context=False) for w, d in zip(widths, depths, strict=True))
-        self.down = nn.ModuleList(Down(a, b) for a, b in pairwise(widths))
         upwards = tuple(reversed(widths))
+        downwards, later = zip(widths, depths, strict=True), zip(upwards[1:], depths[-2::-1], strict=True)
+        self.stem = nn.Conv2d(4 * (3 + 2 * (3 + extra) + 3), widths[0], 3, padding=1)
+        self.down_blocks = nn.ModuleList(residuals(w, d, context=False) for w, d in downwards)
+        self.down = nn.ModuleList(downsample(a, b) for a, b in pairwise(widths))
         self.up = nn.ModuleList(Up(a, b) for a, b in pairwise(upwards))
-        self.up_blocks = nn.ModuleList(
-            residuals(w, d, context=False) for w, d in zip(upwards[1:], depths[-2::-1], strict=True)
-        )
+        self.up_blocks = nn.ModuleList(residuals(w, d, context=False) for w, d in later)
         self.head = zero_conv(widths[0], 4 * OUTPUT_MAPS, 3)
         self.align = Pointwise(widths[-1], latent)
 
     def add_deconvolved_inputs(self) -> None:
-        """Widen the network to also mix in `DECONVOLVED_PICTURES` deconvolved pictures.
-
-        The output stays the same until the new weights are trained.
-        """
+        """Widen the network to mix in `DECONVOLVED_PICTURES` more pictures; its output changes only by training."""
         self.stem = widened(self.stem, 4 * 3 * DECONVOLVED_PICTURES, 0)
         self.head = widened(self.head, 0, 4 * DECONVOLVED_PICTURES)
 
@@ -56,9 +49,9 @@ class PreReconstruction(nn.Module):
 
         Args:
             photo: B x 3 x H x W in [0, 1].
-            variants: What :class:`models.deblur.wiener.WienerStep` gives.
-            field: What the motion estimator gives under that name.
-            deconvolved: Pictures of `models.deblur.blind_deconvolution`, B x 3 `DECONVOLVED_PICTURES` x H x W, after
+            variants: Output of :class:`models.deblur.wiener.WienerStep`.
+            field: ``field`` of the motion estimator.
+            deconvolved: Pictures of `models.deblur.blind`, B x 3 `DECONVOLVED_PICTURES` x H x W, after
                 :meth:`add_deconvolved_inputs`.
             by: Scales and shifts by guidance, one pair for each level on the way up.
         """
@@ -81,7 +74,23 @@ class PreReconstruction(nn.Module):
             features.append(x)
         maps = F.pixel_shuffle(self.head(x), 2)
         picture = photo + maps[:, 2:OUTPUT_MAPS]
-        shares = torch.cat([maps[:, :2], maps[:, OUTPUT_MAPS:]], 1)
-        for share, change in zip(shares.split(1, 1), changes, strict=True):
-            picture = picture + share * change.clamp(-1, 1)
+        weights = torch.cat([maps[:, :2], maps[:, OUTPUT_MAPS:]], 1)
+        for weight, change in zip(weights.split(1, 1), changes, strict=True):
+            picture = picture + weight * change.clamp(-1, 1)
         return picture, self.align(features[0]), features
+
+
+def bands(picture: Tensor) -> Tensor:
+    """Split B x C x H x W into B x BANDS x C x H x W: differences of binomial means at about 1, 2 and 4 pixels."""
+    levels = [picture]
+    for level in range(BANDS):
+        levels.append(_binomial(_binomial(levels[-1], 2**level, -1), 2**level, -2))
+    return torch.stack([a - b for a, b in pairwise(levels)], 1)
+
+
+def _binomial(x: Tensor, step: int, dim: int) -> Tensor:
+    """Average five values ``step`` apart, weighted 1, 4, 6, 4, 1; as sums, faster on a CPU than convolutions."""
+    beyond = (2 * step, 2 * step, 0, 0) if dim == -1 else (0, 0, 2 * step, 2 * step)
+    wide, length = F.pad(x, beyond, mode="replicate"), x.shape[dim]
+    a, b, c, d, e = (wide.narrow(dim, place * step, length) for place in range(5))
+    return (a + e) / 16 + (b + d) / 4 + c * 0.375

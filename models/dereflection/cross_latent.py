@@ -12,35 +12,15 @@ import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor, nn
 
-Gate = float | Tensor
-
-
-class ZeroConv(nn.Module):
-    """A 1x1 convolution that starts at zero; the name of its one child is that of the published weights."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 1)
-        nn.init.zeros_(self.conv.weight)
-        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve B x C x H x W."""
-        return self.conv(x)
+from models.blocks import zero_conv
 
 
 class SkipGate(nn.Module):
-    """Gates a skip by its agreement with the clean latent, since the photo's skips hold its reflection too.
-
-    DAI's stage 3 is known to bring reflections back through them. One value in 0 .. 1 a channel and place; starts at
-    1/2.
-    """
+    """Gates a skip by its agreement with the clean latent, against reflections that return in it; starts at 1/2."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(2 * channels, channels, 1)
-        nn.init.zeros_(self.conv.weight)
-        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+        self.conv = zero_conv(2 * channels, channels)
 
     def forward(self, skip: Tensor, hidden: Tensor) -> Tensor:
         """Return ``skip`` times its gate."""
@@ -48,7 +28,7 @@ class SkipGate(nn.Module):
 
 
 def _with_skip_gates(init: Any) -> Any:
-    """An ``AutoencoderKL``'s arguments and ours: diffusers reads a configuration's names from the signature."""
+    """Add ``skip_gates`` to the arguments of ``AutoencoderKL``: diffusers reads them from the signature."""
     init = wraps(AutoencoderKL.__init__)(init)
     known = signature(AutoencoderKL.__init__)
     ours = Parameter("skip_gates", Parameter.KEYWORD_ONLY, default=False, annotation=bool)
@@ -59,7 +39,7 @@ def _with_skip_gates(init: Any) -> Any:
 class CrossLatentDecoder(AutoencoderKL):
     """An ``AutoencoderKL`` whose encoder hands the photo's features to its decoder, one skip per block.
 
-    With its skips at zero, as they start, or gated to zero, it decodes exactly as the VAE it was made from.
+    With its skips at zero, as they start, it decodes exactly as the VAE it was made from.
     The encoder's bottleneck (mid block, output layers, ``quant_conv``) has no use here: it is neither kept
     nor computed, and passed over in published checkpoints. All other names are the published ones, which have no
     ``skip_gates`` (a :class:`SkipGate` for each skip).
@@ -74,11 +54,11 @@ class CrossLatentDecoder(AutoencoderKL):
         self.register_to_config(skip_gates=skip_gates)
         channels = self.config["block_out_channels"]
         # A skip meets the decoder where the *next* wider features arrive, hence the channels of block N + 1.
+        wide = [*channels[1:], channels[-1]]
         self.encoder.zero_convs = nn.ModuleList(
-            ZeroConv(width, channels[min(n + 1, len(channels) - 1)]) for n, width in enumerate(channels)
+            nn.ModuleDict({"conv": zero_conv(width, wider)}) for width, wider in zip(channels, wide, strict=True)
         )
-        widths = [conv.conv.out_channels for conv in reversed(self.encoder.zero_convs)]
-        self.gates = nn.ModuleList(map(SkipGate, widths)) if skip_gates else None
+        self.gates = nn.ModuleList(map(SkipGate, reversed(wide))) if skip_gates else None
         del self.encoder.mid_block, self.encoder.conv_norm_out, self.encoder.conv_out
         self.quant_conv = None
 
@@ -93,28 +73,21 @@ class CrossLatentDecoder(AutoencoderKL):
         return made.to(next(vae.parameters())).train(vae.training)
 
     def encode(self, photo: Tensor) -> tuple[Tensor, ...]:
-        """Return the photo's skips, finest first, each at the size at which the decoder adds it.
-
-        ``photo``: B x 3 x H x W in [-1, 1], H and W multiples of 2 to the number of blocks less one.
-        """
+        """Return the skips of a photo, B x 3 x H x W in [-1, 1], finest first, each at the size of its addition."""
         encoder: Any = self.encoder
         hidden = exact_conv(encoder.conv_in, photo).to(self.dtype)
         skips = []
         last = len(encoder.down_blocks) - 1
-        for n, (block, zero_conv) in enumerate(zip(encoder.down_blocks, encoder.zero_convs, strict=True)):
+        for n, (block, added) in enumerate(zip(encoder.down_blocks, encoder.zero_convs, strict=True)):
             hidden = _run(encoder, block, hidden)
-            skip = zero_conv(hidden)
+            skip = added["conv"](hidden)
             if n != last:
                 skip = F.interpolate(skip, scale_factor=2.0, mode="bilinear", align_corners=False)
             skips.append(skip)
         return tuple(skips)
 
-    def decode(self, latent: Tensor, skips: Sequence[Tensor], gate: Gate = 1.0) -> Tensor:
-        """Decode a latent, divided by the scaling factor, and skips to a picture, B x 3 x H x W in [-1, 1].
-
-        ``gate`` weighs the skips, against reflections that return through them: 1 passes them, 0 gives the plain VAE's
-        decoding; or a map, B x 1 x H x W of any H and W (1 x 1: one number per picture).
-        """
+    def decode(self, latent: Tensor, skips: Sequence[Tensor]) -> Tensor:
+        """Decode a latent, divided by the scaling factor, and skips to a picture, B x 3 x H x W in [-1, 1]."""
         decoder: Any = self.decoder
         hidden = latent if self.post_quant_conv is None else self.post_quant_conv(latent)
         # Attention leaves batches channels last, where torch's group norm on CPUs loses up to four digits; from
@@ -123,19 +96,16 @@ class CrossLatentDecoder(AutoencoderKL):
         for n, (block, skip) in enumerate(zip(decoder.up_blocks, reversed(skips), strict=True)):
             if self.gates is not None:
                 skip = self.gates[n](skip, hidden)
-            hidden = _run(decoder, block, hidden + _gated(skip, gate))
+            hidden = _run(decoder, block, hidden + skip)
         return exact_conv(decoder.conv_out, decoder.conv_act(decoder.conv_norm_out(hidden)))
 
-    def forward(self, photo: Tensor, latent: Tensor, gate: Gate = 1.0) -> Tensor:
-        """Return ``decode(latent, encode(photo), gate)``."""
-        return self.decode(latent, self.encode(photo), gate)
+    def forward(self, photo: Tensor, latent: Tensor) -> Tensor:
+        """Return ``decode(latent, encode(photo))``."""
+        return self.decode(latent, self.encode(photo))
 
 
 def encode_exactly(vae: AutoencoderKL, photo: Tensor) -> Tensor:
-    """Return the mode of a VAE's posterior, B x 4 x h x w, as ``vae.encode`` does, its first layer in float32.
-
-    Photos may be more precise than the weights, and are not rounded to these.
-    """
+    """Return the mode of a VAE's posterior, B x 4 x h x w, its first layer in float32: the photo is not rounded."""
     encoder: Any = vae.encoder
     hidden = exact_conv(encoder.conv_in, photo).to(vae.dtype)
     for block in encoder.down_blocks:
@@ -146,11 +116,7 @@ def encode_exactly(vae: AutoencoderKL, photo: Tensor) -> Tensor:
 
 
 def exact_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Convolve in float32 at least.
-
-    For the first layer, whose input is the photo, and the last, whose output is the picture, of a network in half
-    precision.
-    """
+    """Convolve in float32 at least, for the first and last layer of a network in half precision."""
     kind = x.device.type
     autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
     if autocast or x.dtype == conv.weight.dtype == torch.float32:
@@ -158,14 +124,6 @@ def exact_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
     dtype = torch.promote_types(torch.promote_types(x.dtype, conv.weight.dtype), torch.float32)
     bias = None if conv.bias is None else conv.bias.to(dtype)
     return F.conv2d(x.to(dtype), conv.weight.to(dtype), bias, conv.stride, conv.padding)
-
-
-def _gated(skip: Tensor, gate: Gate) -> Tensor:
-    if not isinstance(gate, Tensor):
-        return skip if gate == 1 else skip * gate
-    if gate.shape[-2:] not in ((1, 1), skip.shape[-2:]):
-        gate = F.interpolate(gate, skip.shape[-2:], mode="bilinear", antialias=True)
-    return skip * gate.to(skip.dtype)
 
 
 def _run(owner: Any, block: nn.Module, hidden: Tensor) -> Tensor:

@@ -3,10 +3,15 @@
 One deterministic step on Stable Diffusion's networks: the photo's latent enters, through a ControlNet, a UNet whose
 own input is zero; the UNet's output is the clean latent, and a decoder with skips from the photo makes the picture.
 Written from the released inference code; its weights load as they were published.
+
+A tile shows part of the scene, in which content may look like a reflection that the whole photo shows to be none. So
+one pass over the whole photo at low resolution gives the low frequencies of the change of the photo, and the tiles give
+the high ones. Where both make the same change, nothing is altered.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,16 +24,16 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from models.dereflection.cross_latent import CrossLatentDecoder, Gate, encode_exactly
-from models.dereflection.interface import Processing
-from models.dereflection.latent_controlnet import LatentControlNet
-from models.dereflection.overview import OVERVIEW_PX, agree, change_of, reduced
-from models.dereflection.zero_latent import ConstantStore, check_plain, finish
+from models.dereflection.cross_latent import CrossLatentDecoder, encode_exactly
+from models.dereflection.interface import OVERVIEW_PX, PUBLISHED_SIDE_PX, Processing
+from models.dereflection.one_step import Constants, LatentControlNet, check_plain, constants_of, finish
 from models.errors import ModelError
-from models.geometry import Box
+from models.images import enlarge_part
 from models.loading import load_part
+from models.tiles import Box
 
-PUBLISHED_SIDE_PX = 768
+KEPT_CONSTANTS = 2  # sizes and prompts: tiles, and the pass over the whole photo
+COARSE_CELL_PX = 4  # px of the low resolution: what is coarser comes from the whole photo, what is finer from the tiles
 PARTS: dict[str, type[ModelMixin]] = {
     "vae": AutoencoderKL,
     "unet": UNet2DConditionModel,
@@ -68,16 +73,12 @@ class FullDereflection(nn.Module):
         self.token_dim: int = unet.config["cross_attention_dim"]
         shape = tuple(prompt_embedding.shape)
         if len(shape) != 3 or shape[0] != 1 or shape[2] != self.token_dim:
-            raise ModelError(
-                f"The prompt embedding has the shape {shape}, but this UNet needs (1, tokens,"
-                f" {self.token_dim}); compute it with the text encoder that belongs to the UNet."
-            )
+            wanted = f"but this UNet needs (1, tokens, {self.token_dim}): compute it with its text encoder"
+            raise ModelError(f"The prompt embedding has the shape {shape}, {wanted}.")
         self.vae, self.unet, self.controlnet, self.vae_2 = vae, unet, controlnet, vae_2
         self.prompt_embedding: Tensor
         self.register_buffer("prompt_embedding", prompt_embedding.to(unet.dtype))
-        self._constants: ConstantStore | None = None
-
-    # Making, loading and saving
+        self._constants: deque[Constants] | None = None
 
     @classmethod
     def from_stable_diffusion(
@@ -88,43 +89,17 @@ class FullDereflection(nn.Module):
         return cls(vae, unet, controlnet.to(unet.conv_in.weight), vae_2, prompt_embedding)
 
     @classmethod
-    def tiny(cls, seed: int = 0) -> FullDereflection:
-        """Make a network of Stable Diffusion 2.1's shape with few channels and random weights (730,000), for tests."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            vae = AutoencoderKL(
-                down_block_types=("DownEncoderBlock2D",) * 4,
-                up_block_types=("UpDecoderBlock2D",) * 4,
-                block_out_channels=(8, 16, 16, 16),
-                norm_num_groups=4,
-                layers_per_block=1,
-            )
-            unet = UNet2DConditionModel(
-                block_out_channels=(16, 16, 32, 32),
-                layers_per_block=1,
-                norm_num_groups=4,
-                attention_head_dim=(1, 2, 2, 2),  # the number of heads, as in Stable Diffusion 2.1's own file
-                cross_attention_dim=16,
-                use_linear_projection=True,
-            )
-            return cls.from_stable_diffusion(vae, unet, torch.randn(1, 7, 16)).eval()
-
-    @classmethod
     def from_pretrained(cls, folder: str | Path, dtype: torch.dtype | str = "float32") -> FullDereflection:
-        """Load ``vae/``, ``unet/``, ``controlnet/``, ``vae_2/`` and ``prompt_embedding.safetensors``.
-
-        Reads local safetensors files only, casts them to ``dtype``, and gives a network in evaluation mode.
-        Raises ModelError where a part is missing or does not fit its configuration.
-        """
+        """Load the parts of a folder for inference. Raises ModelError where one is missing or does not fit."""
         folder, dtype = Path(folder), _dtype(dtype)
-        parts = {name: _load_aligned(folder, name, dtype) for name in PARTS}
+        parts: dict[str, Any] = {name: load_part(kind, folder, name, dtype) for name, kind in PARTS.items()}
+        for parameter in (parameter for part in parts.values() for parameter in part.parameters()):
+            # Weights mapped from a file lie at odd addresses, for which matrix products round differently.
+            parameter.data = parameter.data.clone()
         prompt_file = folder / PROMPT_FILE
         prompt = load_file(prompt_file).get(PROMPT_KEY) if prompt_file.is_file() else None
         if prompt is None:
-            raise ModelError(
-                f"The model folder '{folder.name}' has no {PROMPT_FILE} holding `{PROMPT_KEY}`;"
-                " convert the published checkpoint again."
-            )
+            raise ModelError(f"The model folder '{folder.name}' has no {PROMPT_FILE}: convert the checkpoint again.")
         return cls(**parts, prompt_embedding=prompt.clone()).eval()
 
     def save_pretrained(self, folder: str | Path, dtype: torch.dtype | str | None = None) -> None:
@@ -140,15 +115,10 @@ class FullDereflection(nn.Module):
             save_file(weights, folder / name / WEIGHTS_FILE, metadata={"format": "pt"})
         save_file({PROMPT_KEY: _stored(self.prompt_embedding, wanted)}, folder / PROMPT_FILE)
 
-    # The interface
-
     def encode(self, photo: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Encode a photo to its latent, B x 4 x H/8 x W/8 in the UNet's scale, and the decoder's skips."""
         if photo.ndim != 4 or photo.shape[1] != 3 or any(side % self.multiple for side in photo.shape[-2:]):
-            raise ValueError(
-                f"The photo has the shape {tuple(photo.shape)}; give B x 3 x H x W with sides that are"
-                f" multiples of {self.multiple}, or call `restore`, which pads."
-            )
+            raise ValueError(f"a photo is B x 3 x H x W, sides multiples of {self.multiple}, got {tuple(photo.shape)}")
         picture = photo * 2 - 1
         latent = encode_exactly(self.vae, picture) * self.vae.config["scaling_factor"]
         # Contiguous for the reason given in CrossLatentDecoder.decode.
@@ -161,36 +131,24 @@ class FullDereflection(nn.Module):
         everyone = tokens.expand(batch, -1, -1)
         down, mid = self.controlnet(latent, 0, everyone)
         if self._constants is not None and not torch.is_grad_enabled():
-            constants = self._constants.get(self.unet, (latent.shape[-2], latent.shape[-1]), tokens)
+            constants = constants_of(self._constants, self.unet, (latent.shape[-2], latent.shape[-1]), tokens)
             return finish(self.unet, constants, down, mid, everyone)
-        return self.unet(
-            latent.new_zeros(latent.shape),
-            0,
-            encoder_hidden_states=everyone,
-            down_block_additional_residuals=down,
-            mid_block_additional_residual=mid,
-            return_dict=False,
-        )[0]
+        added = {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
+        zeros = latent.new_zeros(latent.shape)
+        return self.unet(zeros, 0, encoder_hidden_states=everyone, return_dict=False, **added)[0]
 
-    def decode(self, latent: Tensor, skips: tuple[Tensor, ...], gate: Gate = 1.0) -> Tensor:
-        """Decode clean latent and skips to the picture, about [0, 1]; ``gate`` as in :class:`CrossLatentDecoder`."""
-        picture = self.vae_2.decode(latent / self.vae_2.config["scaling_factor"], skips, gate)
+    def decode(self, latent: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
+        """Decode clean latent and skips to the picture, about [0, 1]."""
+        picture = self.vae_2.decode(latent / self.vae_2.config["scaling_factor"], skips)
         return (picture.to(torch.promote_types(picture.dtype, torch.float32)) + 1) / 2
 
-    def restore(
-        self,
-        photo: Tensor,
-        tokens: Tensor | None = None,
-        *,
-        gate: Gate = 1.0,
-        processing: Processing = "native",
-    ) -> Tensor:
+    def restore(self, photo: Tensor, tokens: Tensor | None = None, processing: Processing = "native") -> Tensor:
         """Restore a photo of any size.
 
         ``processing="published"`` first enlarges photos whose longest side is under 768 px to 768, as the authors'
         command line does (bilinear; antialiased on the way in, not on the way out); "native", and either for larger
         photos, works on the photo's own pixels. Sides are padded to multiples of 8 by repeating the right and bottom
-        edge. ``gate`` as in :meth:`decode`.
+        edge.
         """
         size = photo.shape[-2:]
         if processing == "published" and max(size) < PUBLISHED_SIDE_PX:
@@ -198,19 +156,17 @@ class FullDereflection(nn.Module):
         height, width = photo.shape[-2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
         latent, skips = self.encode(F.pad(photo, padding, mode="replicate"))
-        picture = self.decode(self.step(latent, tokens), skips, gate)[..., :height, :width]
+        picture = self.decode(self.step(latent, tokens), skips)[..., :height, :width]
         return picture if picture.shape[-2:] == size else F.interpolate(picture, size, mode="bilinear")
 
     def context(self, photo: Tensor, tokens: Tensor | None = None, tile: int | None = None) -> Tensor | None:
-        """Return the change of the whole photo at low resolution, 1 x 3 x H x W (`models.dereflection.overview`).
-
-        None for a photo that fits one ``tile``, which sees all of it.
-        """
+        """Return the change of the whole photo at low resolution, 1 x 3 x H x W; None for a photo of one ``tile``."""
         tile = tile or self.tile
         if max(photo.shape[-2:]) <= tile:
             return None
         small = reduced(photo, min(OVERVIEW_PX, tile))
-        return change_of(small, self.restore(small, tokens))
+        change = self.restore(small, tokens) - small
+        return reduced(change, max(1, max(small.shape[-2:]) // COARSE_CELL_PX))
 
     def restore_tiles(
         self, photos: Tensor, context: Tensor | None, boxes: Sequence[Box], tokens: Tensor | None = None
@@ -223,15 +179,9 @@ class FullDereflection(nn.Module):
         """Return ``restore(photo, tokens)``, so that wrappers for several devices see the whole computation."""
         return self.restore(photo, tokens)
 
-    # Constants
-
     def keep_constants(self, on: bool = True) -> None:
-        """Cache the UNet's photo-independent features, by size and prompt, for use without gradients.
-
-        For serving: while it is on, weights must not change in place. Moving or casting the network clears the cache;
-        training mode turns it off.
-        """
-        self._constants = ConstantStore() if on else None
+        """Cache the UNet's photo-independent features; for serving, since weights must not change in place."""
+        self._constants = deque(maxlen=KEPT_CONSTANTS) if on else None
 
     def train(self, mode: bool = True) -> FullDereflection:
         """Set the training mode, as in PyTorch; it turns the cache of constants off."""
@@ -248,23 +198,13 @@ class FullDereflection(nn.Module):
         if tokens is None:
             return self.prompt_embedding
         if tokens.ndim != 3 or tokens.shape[-1] != self.token_dim:
-            raise ValueError(
-                f"Guidance tokens have the shape {tuple(tokens.shape)}; this network takes B x N x {self.token_dim}."
-            )
+            raise ValueError(f"guidance tokens are B x N x {self.token_dim}, got {tuple(tokens.shape)}")
         return tokens.to(self.prompt_embedding)
 
 
 def enlarged(height: int, width: int, longest: int = PUBLISHED_SIDE_PX) -> tuple[int, int]:
     """Return height and width with the longest side at ``longest``, the other rounded down, as in DAI's script."""
     return height * longest // max(height, width), width * longest // max(height, width)
-
-
-def _load_aligned(folder: Path, name: str, dtype: torch.dtype) -> Any:
-    part = load_part(PARTS[name], folder, name, dtype)
-    for parameter in part.parameters():
-        # Weights mapped from a file lie at odd addresses, for which matrix products round differently.
-        parameter.data = parameter.data.clone()
-    return part
 
 
 def _dtype(dtype: torch.dtype | str) -> torch.dtype:
@@ -274,3 +214,23 @@ def _dtype(dtype: torch.dtype | str) -> torch.dtype:
 def _stored(value: Tensor, dtype: torch.dtype | None) -> Tensor:
     # Files hold plain layout, whatever memory format the network runs in.
     return value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()
+
+
+def reduced(photo: Tensor, side: int) -> Tensor:
+    """Reduce B x C x H x W to a longest side of ``side`` (antialiased); a smaller picture is returned as it is."""
+    scale = side / max(photo.shape[-2:])
+    if scale >= 1:
+        return photo
+    size = [max(1, round(length * scale)) for length in photo.shape[-2:]]
+    return F.interpolate(photo, size, mode="bilinear", antialias=True)
+
+
+def agree(restored: Tensor, photos: Tensor, change: Tensor, boxes: list[Box]) -> Tensor:
+    """Replace the low frequencies of the changes of tiles, B x 3 x h x w, by those of the whole photo's ``change``."""
+    own = restored - photos
+    height, width = photos.shape[-2:]
+    cell = max(boxes[0].full_height, boxes[0].full_width) / max(change.shape[-2:])
+    cells = (max(1, round(height / cell)), max(1, round(width / cell)))
+    coarse = F.interpolate(own, cells, mode="bilinear", antialias=True)
+    coarse = F.interpolate(coarse, (height, width), mode="bilinear")
+    return restored - coarse + torch.cat([enlarge_part(change, box) for box in boxes])

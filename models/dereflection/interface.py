@@ -7,21 +7,41 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
-from models.geometry import Box
+from models.tiles import Box
 
 Processing = Literal["native", "published"]
+PUBLISHED_SIDE_PX = 768  # to which DAI's own program enlarges smaller photos
+OVERVIEW_PX = 768  # longest side of the full tier's pass over the whole photo: what its weights were made for
 
 
-class RestorationNetwork(Protocol):
-    """Pictures are B x 3 x H x W, sRGB in [0, 1]. Sizes must be multiples of ``multiple``.
+class TiledNetwork(Protocol):
+    """A network that restores a photo in one step, whole (``restore``) or in tiles.
 
-    ``restore(photo, tokens) == decode(step(latent, tokens), skips)`` with ``latent, skips = encode(photo)``.
-    ``tokens`` are B x N x ``token_dim`` guidance tokens; None stands for "no guidance". A network that tags guide wants
-    them for ``decode`` too.
+    Pictures are B x 3 x H x W, sRGB in [0, 1], float32 whatever the weights are in. ``tokens`` are B x N x
+    ``token_dim`` guidance tokens; None stands for "no guidance".
+
+    ``restore(photo, tokens) == decode(step(latent, tokens), skips)`` with ``latent, skips = encode(photo)``, whose
+    sides must be multiples of ``multiple``. A network that tags guide wants the tokens for ``decode`` too.
+
+    Attributes:
+        tile, overlap: The default plan in pixels.
+        halo: Pixels of the photo that every tile gets more on each side, and that are cut off the result.
+        tile_multiple: Tiles start at its multiples.
+        megapixel_mb: Working memory in float32, MB for a megapixel of tiles.
+        takes_hint: Whether :meth:`context` has a further argument ``hint``, 1 x 1 x H x W in [0, 1]: where the
+            reflection is.
+        processings: The ways to process a photo, the default first.
     """
 
     multiple: int
     token_dim: int
+    tile: int
+    overlap: int
+    halo: int
+    tile_multiple: int
+    megapixel_mb: float
+    takes_hint: bool
+    processings: tuple[Processing, ...]
 
     def encode(self, photo: Tensor) -> tuple[Tensor, Any]:
         """Encode a photo to its latent and skips."""
@@ -35,43 +55,12 @@ class RestorationNetwork(Protocol):
         """Decode clean latent and skips to the picture."""
         ...
 
-    def restore(self, photo: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """Run all three."""
-        ...
-
-
-class TiledNetwork(RestorationNetwork, Protocol):
-    """A network as the pipeline calls it.
-
-    Photos and tiles are float32, whatever the weights are in, of any size; networks pad and cast them as needed.
-
-    Attributes:
-        tile, overlap: The default plan in pixels.
-        halo: Pixels of the photo that every tile gets more on each side, and that are cut off the result.
-        tile_multiple: Tiles start at its multiples.
-        megapixel_mb: Working memory in float32, MB for a megapixel of tiles.
-        takes_hint: Whether :meth:`context` has a further argument ``hint``, 1 x 1 x H x W in [0, 1]: where the
-            reflection is.
-        processings: The ways to process a photo, the default first.
-    """
-
-    tile: int
-    overlap: int
-    halo: int
-    tile_multiple: int
-    megapixel_mb: float
-    takes_hint: bool
-    processings: tuple[Processing, ...]
-
     def context(self, photo: Tensor, tokens: Tensor | None = None, tile: int | None = None) -> Tensor | None:
-        """Look at the whole photo once, before it is restored in tiles of up to ``tile`` pixels.
-
-        None where a network has no such pass, or the one tile is the whole photo.
-        """
+        """Look at the whole photo before it is restored in tiles of up to ``tile`` px; None where nothing needs it."""
         ...
 
     def restore_tiles(
         self, photos: Tensor, context: Tensor | None, boxes: Sequence[Box], tokens: Tensor | None = None
     ) -> Tensor:
-        """Restore B tiles, B x 3 x h x w; ``boxes`` are their places in the whole photo."""
+        """Restore B tiles of any size, B x 3 x h x w; ``boxes`` are their places in the whole photo."""
         ...

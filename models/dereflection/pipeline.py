@@ -2,50 +2,65 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
-from itertools import groupby
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
-from models.arrays import check_hint, check_photo, to_array, to_tensor
-from models.colour import to_linear, to_srgb
-from models.compiling import asked_for, compile_blocks
-from models.dereflection.interface import Processing, TiledNetwork
-from models.dereflection.output import DereflectionOutput
-from models.dereflection.overview import OVERVIEW_PX
+from models.dereflection.interface import OVERVIEW_PX, PUBLISHED_SIDE_PX, Processing, TiledNetwork
 from models.dereflection.small import SmallDereflection
 from models.errors import MemoryShortError, ModelError
-from models.geometry import Box, with_halo
 from models.guidance import GuidedPipeline
-from models.loading import load_part, read_config, write_config
-from models.runtime import Runtime, apply_attention, heads_of, probe, torch_dtype
-from models.tiles import Tile, TilePlan, plan, run_tiled, with_shrinking
+from models.images import check_hint, check_photo, to_linear, to_srgb, to_tensor
+from models.loading import load_network, read_config, save_network, write_config
+from models.runtime import Runtime, apply_attention, compile_blocks, compiling, heads_of, probe, torch_dtype
+from models.tiles import Box, TilePlan, plan, run_tiled, with_shrinking
 
 MIN_TILE_PX = 64
-PUBLISHED_SIDE_PX = 768
 BATCH_MB, MAX_BATCH_TILES = 6000, 8  # of working memory, on a GPU
+
+
+@dataclass
+class DereflectionOutput:
+    """The result of a dereflection run.
+
+    Attributes:
+        image, reflection: H x W x 3 float32, sRGB in [0, 1].
+        plan: The tiles.
+        notes: Sentences for the user.
+    """
+
+    image: np.ndarray
+    reflection: np.ndarray
+    plan: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
 
 
 class DereflectionPipeline(GuidedPipeline):
     """Removes the reflection from a photo of any size in one step; deterministic."""
 
     def __init__(self, network: nn.Module, attention: str = "sdpa") -> None:
-        self.network = network
+        self.network: Any = network
+        self.small = isinstance(network, SmallDereflection)
         parameter = next(network.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
-        name = str(self.dtype).removeprefix("torch.")
-        self.runtime = Runtime(str(self.device), name, attention, "asked for by the caller")
+        self.runtime = self._runtime(attention)
         self.megapixel_seconds: float | None = None  # measured, or None
         # Faster; but on a CPU PyTorch's GroupNorm loses precision in this layout, 2e-3 at a VAE's 1024 px.
-        last = isinstance(network, SmallDereflection) or self.device.type == "cuda"
+        last = self.small or self.device.type == "cuda"
         self.layout = torch.channels_last if last else torch.contiguous_format
         network.to(memory_format=self.layout)  # type: ignore[call-overload]
+
+    def _runtime(self, attention: str) -> Runtime:
+        name = str(self.dtype).removeprefix("torch.")
+        if attention == "auto":
+            return probe(heads_of(self.network), str(self.device), name)
+        return Runtime(str(self.device), name, attention, "asked for by the caller")
 
     @property
     def attention(self) -> str:
@@ -56,16 +71,12 @@ class DereflectionPipeline(GuidedPipeline):
     def from_pretrained(
         cls, folder: str | Path, device: str = "cpu", dtype: str = "float32", attention: str = "sdpa"
     ) -> DereflectionPipeline:
-        """Load what :meth:`save_pretrained` wrote. Raises ModelError where the folder is not such a pipeline.
-
-        ``attention``: "sdpa", "xformers", or "auto", which measures the fastest for this network on this device.
-        """
+        """Load a saved pipeline; "auto" measures the fastest ``attention``. Raises ModelError for another folder."""
         folder = Path(folder)
-        config = read_config(folder, "dereflection")
+        config = read_config(folder, cls)
         kind = config.get("network")
-        precision = torch_dtype(dtype)
         if kind == "small":
-            network: nn.Module = load_part(SmallDereflection, folder, "network", precision)
+            network, _ = load_network(cls, SmallDereflection, folder, "cpu", torch_dtype(dtype))
             # Where weights lie in a mapped file decides how matrix products round: copied, equal weights of different
             # files give equal bytes.
             for parameter in network.parameters():
@@ -73,62 +84,54 @@ class DereflectionPipeline(GuidedPipeline):
         elif kind == "full":
             from models.dereflection.full import FullDereflection
 
-            network = FullDereflection.from_pretrained(folder, dtype=precision)
+            network = FullDereflection.from_pretrained(folder, dtype=torch_dtype(dtype)).requires_grad_(False)
         else:
-            raise ModelError(
-                f"{folder.name}/pipeline.json names the unknown network {kind!r}: small and full are known."
-            )
-        pipeline = cls(network.eval().requires_grad_(False).to(torch.device(device)))
+            raise ModelError(f"{folder.name}/pipeline.json names the unknown network {kind!r}; known: small, full.")
+        pipeline = cls(network.to(torch.device(device)))
         pipeline.prepare_for_inference(attention)
         pipeline.text_model = str(config.get("text_encoder", ""))
         return pipeline
 
     def prepare_for_inference(self, attention: str = "auto") -> None:
         """Set the network up to run as fast as this device allows; its weights must not change afterwards."""
-        if isinstance(self.network, SmallDereflection):
-            name = str(self.dtype).removeprefix("torch.")
-            runtime = Runtime(str(self.device), name, attention, "asked for by the caller")
-            if attention == "auto":
-                runtime = probe(heads_of(self.network), str(self.device), name)
+        if self.small:
+            self.runtime = self._runtime(attention)
             for module in self.network.modules():
                 if isinstance(module, UNet2DConditionModel | ControlNetModel):
-                    apply_attention(module, runtime)
-            self.runtime = runtime
+                    apply_attention(module, self.runtime)
         else:
             from models.dereflection.tuning import tune
 
-            choice = tune(cast(Any, self.network), attention)
+            choice = tune(self.network, attention)
             self.runtime, self.megapixel_seconds = choice.runtime, choice.megapixel_seconds
             self.layout = choice.layouts["encode"]
-        if asked_for():
+        if compiling():
             compile_blocks(self.network)
 
     def save_pretrained(self, folder: str | Path, dtype: str = "float16") -> None:
         """Write the components and ``pipeline.json``; weights as safetensors, the small tier's in shards of 9 MB."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        network = copy.deepcopy(self.network).to(getattr(torch, dtype))
-        small = isinstance(network, SmallDereflection)
-        if small:
-            cast(SmallDereflection, network).save_pretrained(folder / "network", max_shard_size="9MB")
-        else:
-            cast(Any, network).save_pretrained(folder)
         guidance = {"text_encoder": self.text_model} if self.text_model else {}
-        write_config(folder, type(self), network="small" if small else "full", **guidance)
+        if self.small:
+            save_network(self, folder, dtype, "9MB", network="small", **guidance)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.network.save_pretrained(folder, dtype)
+            write_config(folder, type(self), network="full", **guidance)
 
     def cost(self, height: int, width: int, processing: Processing = "native") -> dict[str, float]:
         """Estimate seconds, memory in MB beside the weights, and tiles for a photo of that size."""
-        small, whole = isinstance(self.network, SmallDereflection), processing == "published"
+        whole = processing == "published"
         tiles = self._plan(height, width, max(height, width) if whole else self._tile(height, width)).tiles
         each = max(tile.height * tile.width for tile in tiles) / 1e6
         seen = sum(tile.height * tile.width for tile in tiles) / 1e6
         if whole:
             each = seen = seen * max(1.0, PUBLISHED_SIDE_PX / max(height, width)) ** 2
-        elif len(tiles) > 1 and not small:
+        elif len(tiles) > 1 and not self.small:
             seen += OVERVIEW_PX**2 / 1e6 * min(height, width) / max(height, width)
         # Measured on two cores (benchmarks); a GPU is faster by far more than it matters here.
         seconds = 130 * seen
-        if isinstance(self.network, SmallDereflection):
+        if self.small:
             seconds = 0.1 + (0.3 if self.network.local.idle else 0.8) * seen
         if self.megapixel_seconds is not None:
             seconds = self.megapixel_seconds * seen
@@ -173,7 +176,7 @@ class DereflectionPipeline(GuidedPipeline):
                 outside [0, 1], a score is not finite, or there is no such processing.
         """
         check_photo(photo)
-        network = cast(TiledNetwork, self.network)
+        network: TiledNetwork = self.network
         notes: list[str] = []
         if tokens is None and (tags is not None or caption):
             tokens, notes = self.guidance_tokens(tags or {}, caption)
@@ -187,26 +190,51 @@ class DereflectionPipeline(GuidedPipeline):
             if not network.takes_hint:
                 notes.append("This model takes no hint of where the reflection is; it ran without.")
                 hint = None
-        run = _Run(self, photo, tokens, tile_offset, progress, hint)
+        plans: list[TilePlan] = []
+        height, width = photo.shape[:2]
+
+        def in_one_piece(size: int) -> np.ndarray:
+            plans.append(plan(height, width, size, 0))
+
+            def restore(pixels: np.ndarray, _: Sequence[Box]) -> Tensor:
+                whole = self._to_tensor(pixels)
+                return _layers(whole, self.network.restore(whole, tokens, processing="published"))
+
+            return run_tiled(restore, photo, plans[-1], progress=progress, channels=6)
+
+        def in_tiles(size: int) -> np.ndarray:
+            # What once was too much for the memory is not tried in batches.
+            batch = 1 if plans else self._batch(size**2 / 1e6)
+            plans.append(self._plan(height, width, size, tile_offset))
+            hinted = {} if hint is None else {"hint": self._to_tensor(hint[..., None])}
+            context = self.network.context(self._to_tensor(photo), tokens, size, **hinted)
+
+            def restore(pixels: np.ndarray, tiles: Sequence[Box]) -> Tensor:
+                photos, boxes = self._to_tensor(pixels), [tile.grown(network.halo) for tile in tiles]
+                return _layers(photos, network.restore_tiles(photos, context, boxes, tokens))
+
+            options = {"halo": network.halo, "batch": batch, "channels": 6}
+            return run_tiled(restore, photo, plans[-1], progress=progress, **options)
+
         both = None
         if processing == "published":
             try:
-                both = with_shrinking(run.in_one_piece, max(photo.shape), minimum=max(photo.shape))
+                both = with_shrinking(in_one_piece, max(photo.shape), minimum=max(photo.shape))
             except MemoryShortError:
                 notes.append("Memory was too short for the published sizes, which want the photo in one piece.")
         if both is None:
-            both = with_shrinking(run.in_tiles, self._tile(photo.shape[0], photo.shape[1], tile), notes=notes)
+            both = with_shrinking(in_tiles, self._tile(height, width, tile), notes=notes)
         np.clip(both, 0, 1, out=both)  # blending weights sum to 1 but for rounding
-        return DereflectionOutput(both[..., :3], both[..., 3:], run.plans[-1].record(), notes)
+        return DereflectionOutput(both[..., :3], both[..., 3:], plans[-1].record(), notes)
 
     def _tile(self, height: int, width: int, tile: int | None = None) -> int:
-        """Return the first tile size; one much larger than the photo would make the first halvings useless."""
-        network = cast(TiledNetwork, self.network)
+        """Return the first tile size, not much larger than the photo, or the first halvings would be useless."""
+        network: TiledNetwork = self.network
         longest = max(height, width) + -max(height, width) % network.tile_multiple
         return max(MIN_TILE_PX, min(tile or network.tile, longest))
 
     def _plan(self, height: int, width: int, tile: int, offset: tuple[int, int] = (0, 0)) -> TilePlan:
-        network = cast(TiledNetwork, self.network)
+        network: TiledNetwork = self.network
         return plan(height, width, tile, min(network.overlap, tile // 2), network.tile_multiple, offset)
 
     def _batch(self, megapixels: float) -> int:
@@ -216,76 +244,14 @@ class DereflectionPipeline(GuidedPipeline):
         return max(1, min(MAX_BATCH_TILES, int(BATCH_MB / (self._megapixel_mb() * megapixels))))
 
     def _megapixel_mb(self) -> float:
-        return cast(TiledNetwork, self.network).megapixel_mb * self.dtype.itemsize / 4
+        return float(self.network.megapixel_mb) * self.dtype.itemsize / 4
 
     def _to_tensor(self, pixels: np.ndarray) -> Tensor:
         # float32 whatever the network runs in: half precision would round the photo itself.
         return to_tensor(pixels, self.device, torch.float32, self.layout)
 
 
-class _Run:
-    """One photo's run through the network."""
-
-    def __init__(
-        self,
-        pipeline: DereflectionPipeline,
-        photo: np.ndarray,
-        tokens: Tensor | None,
-        offset: tuple[int, int],
-        progress: Callable[[int, int], None] | None,
-        hint: np.ndarray | None,
-    ) -> None:
-        self.pipeline, self.photo, self.tokens, self.offset, self.progress = pipeline, photo, tokens, offset, progress
-        self.hint = hint
-        self.network: Any = pipeline.network
-        self.height, self.width = photo.shape[:2]
-        self.plans: list[TilePlan] = []
-
-    def in_one_piece(self, size: int) -> np.ndarray:
-        """Return picture and removed layer, H x W x 6, at the published sizes."""
-        whole = plan(self.height, self.width, size, 0)
-        self.plans.append(whole)
-
-        def restore(pixels: np.ndarray, _: Tile) -> np.ndarray:
-            photo = self.pipeline._to_tensor(pixels)
-            return _layers(photo, self.network.restore(photo, self.tokens, processing="published"))[0]
-
-        return run_tiled(restore, self.photo, whole, progress=self.progress, channels=6)
-
-    def in_tiles(self, size: int) -> np.ndarray:
-        """Return picture and removed layer, H x W x 6, in tiles of up to ``size`` pixels."""
-        again = bool(self.plans)
-        tiles = self.pipeline._plan(self.height, self.width, size, self.offset)
-        self.plans.append(tiles)
-        hint = {} if self.hint is None else {"hint": self.pipeline._to_tensor(self.hint[..., None])}
-        context = self.network.context(self.pipeline._to_tensor(self.photo), self.tokens, size, **hint)
-
-        def restore(group: tuple[Tile, ...]) -> np.ndarray:
-            places = [with_halo(tile, self.network.halo, self.height, self.width) for tile in group]
-            done: list[np.ndarray] = []
-            # Halos are cut at the photo's edges, so their sizes may differ.
-            for _, alike in groupby(places, key=lambda place: (place[0].height, place[0].width)):
-                boxes, inner = zip(*alike, strict=True)
-                parts = torch.cat([self.pipeline._to_tensor(self.photo[_inside(box)]) for box in boxes])
-                restored = self.network.restore_tiles(parts, context, boxes, self.tokens)
-                done += [layers[place] for layers, place in zip(_layers(parts, restored), inner, strict=True)]
-            return np.stack(done)
-
-        # What once was too much for the memory is not tried in batches.
-        batch = 1 if again else self.pipeline._batch(size**2 / 1e6)
-
-        def call(_: np.ndarray, tile: Any) -> np.ndarray:
-            return restore(tile) if batch > 1 else restore((tile,))[0]
-
-        return run_tiled(call, self.photo, tiles, progress=self.progress, batch=batch, channels=6)
-
-
-def _inside(box: Box) -> tuple[slice, slice]:
-    return slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
-
-
-def _layers(photos: Tensor, restored: Tensor) -> list[np.ndarray]:
-    """Return, for each picture of a batch, the restored picture and the light that was removed, H x W x 6."""
+def _layers(photos: Tensor, restored: Tensor) -> Tensor:
+    """Return the restored pictures and the light that was removed, B x H x W x 6."""
     image = restored.float().clamp(0, 1)
-    both = torch.cat([image, to_srgb(to_linear(photos) - to_linear(image))], 1)
-    return [to_array(one[None]) for one in both]
+    return torch.cat([image, to_srgb(to_linear(photos) - to_linear(image))], 1).permute(0, 2, 3, 1)

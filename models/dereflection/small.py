@@ -15,29 +15,26 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from models.dereflection.affine_maps import apply_tone, weight_global_affine
 from models.dereflection.interface import Processing
-from models.dereflection.small_layers import Decoder, Encoder, Local, Sizes, Skips
-from models.geometry import Box, enlarge_part, pad_to
+from models.dereflection.small_layers import Decoder, Encoder, Local, Sizes, Skips, apply_tone, weight_global_affine
 from models.guidance import Guided
-from models.legacy import RenamedOptions
+from models.images import enlarge_part, pad_to
+from models.loading import RenamedOptions
+from models.tiles import Box
 
 
 def soften(hint: Tensor) -> Tensor:
-    """Blur a mask at working size, B x 1 x H x W, by two means over 5 x 5 pixels.
-
-    Its edges become as soft as those of the brush strokes that networks are trained with.
-    """
+    """Blur a mask, B x 1 x H x W, by two 5 x 5 means: as soft as the brush strokes of training."""
     for _ in range(2):
         hint = F.avg_pool2d(F.pad(hint, (2, 2, 2, 2), mode="replicate"), 5, 1)
     return hint
 
 
-class SmallDereflection(RenamedOptions, Guided, ModelMixin, ConfigMixin):
+class SmallDereflection(RenamedOptions, Guided):
     """The embedded network; implements :class:`models.dereflection.interface.TiledNetwork`.
 
     Guidance ``tokens`` are B x N x ``token_dim``; a learned null token stands for "no guidance". A ``hint``,
@@ -94,10 +91,8 @@ class SmallDereflection(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         self.halo = 8 + 8 * local_depth
         self.encoder = Encoder(width, detail_channels, latent_channels)
         if not len(decoder_widths) == len(decoder_depths) == len(self.encoder.channels):
-            raise ValueError(
-                f"decoder_widths and decoder_depths each need {len(self.encoder.channels)} numbers, one a level: "
-                f"{decoder_widths}, {decoder_depths}."
-            )
+            levels = len(self.encoder.channels)
+            raise ValueError(f"decoder_widths and decoder_depths each need {levels} numbers, one a level.")
         self.unet = UNet2DConditionModel(
             in_channels=latent_channels,
             out_channels=latent_channels,
@@ -176,16 +171,9 @@ class SmallDereflection(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         return coarse + self.local(photo, coarse.clamp(0, 1))
 
     def context(
-        self,
-        photo: Tensor,
-        tokens: Tensor | None = None,
-        tile: int | None = None,
-        hint: Tensor | None = None,
+        self, photo: Tensor, tokens: Tensor | None = None, tile: int | None = None, hint: Tensor | None = None
     ) -> Tensor:
-        """Return the tone maps of the whole photo, 1 x 3 x H x W of any size, reduced to ``working_size``, float32.
-
-        ``hint``: 1 x 1 x H x W. The result does not depend on ``tile``.
-        """
+        """Return the whole photo's tone maps, 1 x 6 x h x w float32, of a longest side of ``working_size``."""
         height, width = photo.shape[-2:]
         scale = min(1.0, self.config.working_size / max(height, width))
         small = (max(1, round(height * scale)), max(1, round(width * scale)))
@@ -202,11 +190,9 @@ class SmallDereflection(RenamedOptions, Guided, ModelMixin, ConfigMixin):
         return weight_global_affine(photo, maps[..., : small[0], : small[1]], self.config.global_affine_weight)
 
     def restore_tiles(
-        self, photos: Tensor, context: Tensor | None, boxes: Sequence[Box], tokens: Tensor | None = None
+        self, photos: Tensor, context: Tensor, boxes: Sequence[Box], tokens: Tensor | None = None
     ) -> Tensor:
         """Restore tiles of the photo at full resolution by the whole photo's tone maps."""
-        if context is None:
-            raise ValueError("the small network restores tiles under the context of the whole photo")
         height, width = photos.shape[-2:]
         maps = torch.cat([enlarge_part(context, box) for box in boxes])
         if self.local.idle:  # it would add nothing, and takes most of the time of a large photo

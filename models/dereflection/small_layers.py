@@ -1,4 +1,4 @@
-"""The parts of the small tier of dereflection (`models.dereflection.small`)."""
+"""The parts of the small tier of dereflection (`models.dereflection.small`), and the affine maps by which it works."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import Down, Pointwise, Up, residuals, stack, zero_conv
+from models.blocks import Pointwise, Up, downsample, residuals, stack, zero_conv
 from models.efficientnet_lite import EfficientNetLite
 from models.guidance import Modulations, modulated
 
@@ -39,15 +39,12 @@ class Encoder(nn.Module):
         first, *others, last = self.lite(shown)
         pixels = F.pixel_unshuffle(torch.cat([photo * 2 - 1, hint.to(photo.dtype)], 1), 2)
         detail = F.silu(self.detail(pixels.to(self.detail.weight.dtype)))
-        # The photo stays as precise as it came, whatever the weights are in: the result is a change of it.
+        # The photo keeps its precision, whatever that of the weights: the result is a change of it.
         return self.to_latent(last), (photo, torch.cat([first, detail], 1), *others)
 
 
 class Gate(nn.Module):
-    """Gates a skip by its agreement with the clean latent, since the photo's skips hold its reflection too.
-
-    DAI's stage 3 is known to bring reflections back through the skips. One value in 0 .. 1 a channel and place.
-    """
+    """Gates a skip by its agreement with the clean latent, against reflections that return through it."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -59,10 +56,7 @@ class Gate(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Decodes latent and skips to tone maps (gain, offset), B x 6 x H x W, and the reflection, B x 3 x H x W.
-
-    ``skip_channels``, ``widths`` and ``depths`` (residual blocks) are those of the levels, 1/2 first.
-    """
+    """Decodes latent and skips to tone maps (gain, offset), B x 6 x H x W, and the reflection; levels are 1/2 first."""
 
     def __init__(self, skip_channels: Sizes, widths: Sizes, depths: Sizes, latent_channels: int) -> None:
         super().__init__()
@@ -112,9 +106,9 @@ class Local(nn.Module):
         super().__init__()
         a, b = widths
         self.stem = nn.Conv2d(24, a, 3, padding=1)
-        self.before, self.down = stack(a, depth, context=False), Down(a, b)
-        self.inner, self.up = stack(b, depth, context=False), Up(b, a)
-        self.after, self.head = stack(a, depth, context=False), zero_conv(a, 12, 3)
+        self.before, self.down = stack(a, depth), downsample(a, b)
+        self.inner, self.up = stack(b, depth), Up(b, a)
+        self.after, self.head = stack(a, depth), zero_conv(a, 12, 3)
 
     @property
     def idle(self) -> bool:
@@ -127,3 +121,27 @@ class Local(nn.Module):
         x = self.before(self.stem(pixels.to(self.stem.weight.dtype)))
         x = self.after(x + self.up(self.inner(self.down(x))))
         return F.pixel_shuffle(self.head(x), 2)
+
+
+def apply_tone(photo: Tensor, maps: Tensor) -> Tensor:
+    """Return ``(1 + gain) * photo + offset``; ``maps`` is B x 6 x H x W, the gain's three channels first."""
+    gain, offset = maps.chunk(2, dim=1)
+    return photo * (1 + gain) + offset
+
+
+def weight_global_affine(photo: Tensor, maps: Tensor, weight: float) -> Tensor:
+    """Return ``maps`` with ``weight`` of the one affine change that they make to the whole picture.
+
+    That change is, for each channel, the gain and offset that bring the result back to the photo best (least
+    squares). Without it (0) the result keeps the photo's brightness and contrast.
+    """
+    if weight == 1.0:
+        return maps
+    gain, offset = maps.float().chunk(2, dim=1)
+    result, shown = apply_tone(photo, maps).float().flatten(2), photo.float().flatten(2)
+    r, p = result - result.mean(2, keepdim=True), shown - shown.mean(2, keepdim=True)
+    back = (r * p).sum(2, keepdim=True) / (r**2).sum(2, keepdim=True).clamp(min=1e-6)
+    shift = shown.mean(2, keepdim=True) - back * result.mean(2, keepdim=True)
+    scale = (weight + (1 - weight) * back)[..., None]
+    gain, offset = (1 + gain) * scale - 1, offset * scale + ((1 - weight) * shift)[..., None]
+    return torch.cat([gain, offset], 1).to(maps.dtype)

@@ -12,9 +12,8 @@ a freed allocation. The launches that a graph saves are a small part of the time
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
@@ -22,13 +21,65 @@ from diffusers.models.attention_processor import Attention, FusedAttnProcessor2_
 from torch import Tensor
 
 from models.dereflection.full import FullDereflection
-from models.measure import fastest, seconds
-from models.runtime import Runtime, apply_attention, heads_of, on_zero_gpu, probe
+from models.runtime import Runtime, apply_attention, heads_of, on_zero_gpu, probe, seconds
 
 MEASURED_SIDE_PX = 512  # px of the picture that is measured on
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 3e-2, torch.float16: 1e-2}
+MAX_TIME_RATIO = 0.97  # of the first way's time: another must be that fast, so that chance does not choose
 PLAIN, FUSED, XFORMERS = "sdpa", "sdpa, fused projections", "xformers"
+LAYOUTS = {"channels_last": torch.channels_last, "contiguous_format": torch.contiguous_format}
 Layout = torch.memory_format
+
+
+@dataclass(frozen=True)
+class Fastest:
+    """The way chosen, the seconds of each usable way, and why the others were left out."""
+
+    name: str
+    seconds: dict[str, float]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        times = ", ".join(f"{name} {1000 * value:.2f} ms" for name, value in self.seconds.items())
+        rest = "".join(f"; {name} does not: {why}" for name, why in self.left_out.items())
+        return f"{self.name} ({times}{rest})"
+
+
+def fastest(
+    ways: Sequence[str],
+    set_up: Callable[[str], object],
+    call: Callable[[], Tensor],
+    device: str | torch.device,
+    tolerance: float,
+) -> Fastest:
+    """Choose the fastest of several ways, each set by ``set_up``, to compute the tensor that ``call`` returns.
+
+    The first is the standard: another is chosen only if its result differs by at most ``tolerance`` (of the standard's
+    root mean square) and it takes at most `MAX_TIME_RATIO` of the standard's time. A way that raises is left out. The
+    way chosen is set.
+    """
+    wanted: Tensor | None = None
+    times: dict[str, float] = {}
+    left_out: dict[str, str] = {}
+    for name in ways:
+        try:
+            set_up(name)
+            result = call().float()
+            if wanted is None:
+                wanted = result
+            error = float((result - wanted).norm() / wanted.norm().clamp(min=1e-12))
+            if not error <= tolerance:
+                left_out[name] = f"its results differ by {error:.1e}"
+                continue
+            times[name] = seconds(call, device)
+        except Exception as error:  # a missing package or kernel, or no memory for it: not here
+            if wanted is None:
+                raise
+            left_out[name] = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".rstrip(": ")
+    standard, best = ways[0], min(times, key=lambda name: times[name])
+    best = best if times[best] <= MAX_TIME_RATIO * times[standard] else standard
+    set_up(best)
+    return Fastest(best, times, left_out)
 
 
 @dataclass(frozen=True)
@@ -36,16 +87,12 @@ class Choice:
     """The chosen way. ``layouts`` by stage (encode, step, decode); ``megapixel_seconds``: measured, or None."""
 
     runtime: Runtime
-    fused: bool = False
-    layouts: dict[str, Layout] = field(default_factory=dict)
+    layouts: dict[str, Layout]
     megapixel_seconds: float | None = None
 
 
 def tune(network: FullDereflection, attention: str = "auto", measure: bool | None = None) -> Choice:
-    """Choose the fastest way, and set the network up so.
-
-    ``attention``: "auto", or the backend to use. ``measure``: by default on real GPUs.
-    """
+    """Choose the fastest way, or ``attention``, and set the network up so; by default only real GPUs ``measure``."""
     parameter = next(network.parameters())
     device, dtype = parameter.device, parameter.dtype
     name = str(dtype).removeprefix("torch.")
@@ -56,56 +103,45 @@ def tune(network: FullDereflection, attention: str = "auto", measure: bool | Non
         "step": [network.controlnet, network.unet],
         "decode": [network.vae_2.decoder, network.vae_2.post_quant_conv],
     }
-    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-    layouts = dict.fromkeys(stages, layout)
-    for parts in stages.values():
-        _lay_out(parts, layout)
+    layouts = dict.fromkeys(stages, torch.channels_last if device.type == "cuda" else torch.contiguous_format)
+    for stage, parts in stages.items():
+        _lay_out(parts, layouts[stage])
     if not measure:
         backend = XFORMERS if attention == XFORMERS else PLAIN
         reason = "asked for by the caller" if attention != "auto" else f"not measured on {device.type}"
-        runtime = Runtime(str(device), name, backend, reason)
         use_attention(network, backend)
-        return Choice(runtime, False, layouts)
+        return Choice(Runtime(str(device), name, backend, reason), layouts)
     with torch.inference_mode():
         generator = torch.Generator().manual_seed(0)
         photo = torch.rand(1, 3, MEASURED_SIDE_PX, MEASURED_SIDE_PX, generator=generator).to(device)
         latent, skips = network.encode(photo)
-        said = []
-        if attention == "auto":
-            ways = [PLAIN, FUSED]
-            tried = probe(heads_of(network.unet), str(device), name)
-            ways += [XFORMERS] if tried.attention == XFORMERS else []
-            best = fastest(
-                {way: _once(partial(use_attention, network, way), lambda: network.step(latent)) for way in ways},
-                device,
-                TOLERANCE[dtype],
-            )
-            attention = best.name
-            said.append(f"attention: {best}" + ("" if XFORMERS in ways else f"; {tried.reason}"))
-        use_attention(network, attention)
         calls: dict[str, Callable[[], Tensor]] = {
             "encode": lambda: network.encode(photo)[0],
             "step": lambda: network.step(latent),
             "decode": lambda: network.decode(latent, skips),
         }
+        reasons = []
+        if attention == "auto":
+            tried = probe(heads_of(network.unet), str(device), name)
+            ways = [PLAIN, FUSED, *([XFORMERS] if tried.attention == XFORMERS else [])]
+            best = fastest(ways, lambda way: use_attention(network, way), calls["step"], device, TOLERANCE[dtype])
+            attention = best.name
+            reasons.append(f"attention: {best}" + ("" if XFORMERS in ways else f"; {tried.reason}"))
+        use_attention(network, attention)
         total = 0.0
         for stage, parts in stages.items():
-            best_layout = fastest(
-                {
-                    way: _once(partial(_lay_out, parts, getattr(torch, way)), calls[stage])
-                    for way in ("channels_last", "contiguous_format")
-                },
-                device,
-                TOLERANCE[dtype],
-            )
-            layouts[stage] = getattr(torch, best_layout.name)
-            _lay_out(parts, layouts[stage])
-            said.append(f"{stage}: {best_layout}")
+
+            def lay_out(way: str, parts: list[Any] = parts) -> None:
+                _lay_out(parts, LAYOUTS[way])
+
+            best = fastest(list(LAYOUTS), lay_out, calls[stage], device, TOLERANCE[dtype])
+            layouts[stage] = LAYOUTS[best.name]
+            reasons.append(f"{stage}: {best}")
             total += seconds(calls[stage], device)
         network.keep_constants()
     backend = XFORMERS if attention == XFORMERS else PLAIN
-    runtime = Runtime(str(device), name, backend, "measured here; " + "; ".join(said))
-    return Choice(runtime, attention == FUSED, layouts, total / (MEASURED_SIDE_PX**2 / 1e6))
+    runtime = Runtime(str(device), name, backend, "measured here; " + "; ".join(reasons))
+    return Choice(runtime, layouts, total / (MEASURED_SIDE_PX**2 / 1e6))
 
 
 def use_attention(network: FullDereflection, way: str) -> None:
@@ -129,19 +165,6 @@ def fuse(attention: Attention, on: bool) -> None:
     attention.fused_projections = False
     if on:
         attention.fuse_projections(fuse=True)
-
-
-def _once(prepare: Callable[[], object], call: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """Return ``call``, preceded by ``prepare`` the first time."""
-    done: list[bool] = []
-
-    def run() -> Tensor:
-        if not done:
-            prepare()
-            done.append(True)
-        return call()
-
-    return run
 
 
 def _lay_out(parts: list[Any], layout: Layout) -> None:

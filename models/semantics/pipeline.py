@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from models.arrays import check_photo, to_tensor
-from models.errors import ModelError
-from models.loading import load_part, read_config, write_config
-from models.runtime import torch_dtype
+from models.images import check_photo, to_tensor
+from models.loading import load_network, save_network
 from models.semantics.network import TagNetwork, squeeze
 
 THINNED_SIDE_FACTOR = 4  # times the network's size: a larger photo is thinned out to about this first
@@ -38,28 +35,15 @@ class SemanticsPipeline:
         cls, folder: str | Path, device: str = "cpu", dtype: str = "float32", attention: str = "sdpa"
     ) -> SemanticsPipeline:
         """Load what :meth:`save_pretrained` wrote. Raises ModelError where the folder is not such a pipeline."""
-        folder = Path(folder)
-        name = read_config(folder, "semantics").get("_class_name")
-        if name != cls.__name__:
-            raise ModelError(f"{folder.name} is not a semantics pipeline: its pipeline.json names {name!r}.")
-        network = load_part(TagNetwork, folder, "network", torch.float32)
-        return cls(network.requires_grad_(False).to(torch.device(device)))
+        return cls(load_network(cls, TagNetwork, Path(folder), device, torch.float32)[0])
 
     def save_pretrained(self, folder: str | Path, dtype: str = "float16") -> None:
         """Write the network, as safetensors, and ``pipeline.json``."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        network = copy.deepcopy(self.network).to(torch_dtype(dtype))
-        network.save_pretrained(folder / "network", max_shard_size="9MB")
-        write_config(folder, type(self))
+        save_network(self, Path(folder), dtype, "9MB")
 
     @torch.inference_mode()
     def __call__(self, photo: np.ndarray) -> list[ScoredTag]:
-        """Return all tags of ``photo``, H x W x 3 float32, sRGB in [0, 1], the most likely first.
-
-        Scores are the mean over the photo and its mirror image. Raises ValueError for a photo of another shape or with
-        values that are not finite.
-        """
+        """Score all tags of ``photo``, H x W x 3 in [0, 1], the most likely first. Raises ValueError for another."""
         small = self.thin(photo)
         check_photo(small)
         x = squeeze(to_tensor(small, self.device), self.network.size)
@@ -68,10 +52,7 @@ class SemanticsPipeline:
         return sorted(found, key=lambda tag: -tag.score)
 
     def thin(self, photo: np.ndarray) -> np.ndarray:
-        """Reduce a large photo to a grid of places, each the mean of four pixels, larger than the network's input.
-
-        Reading all of 50 megapixels takes longer than the rest together; resizing the grid averages 64 pixels and more.
-        """
+        """Reduce a large photo to a grid of means of four pixels, still larger than the network's input."""
         if photo.ndim != 3:
             return photo
         down, across = (max(1, side // (THINNED_SIDE_FACTOR * self.network.size)) for side in photo.shape[:2])

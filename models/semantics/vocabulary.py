@@ -1,6 +1,7 @@
-"""The coarse tags, the words that mean them and their ImageNet classes: this folder's data, read once.
+"""The coarse tags, the words that mean them, their ImageNet classes, and the reading of typed text as tags.
 
-``tags.toml`` states the rule by which classes became tags. Does not import torch, since command lines read this.
+The data are in this folder; ``tags.toml`` states the rule by which classes became tags. Does not import torch, since
+command lines read this.
 """
 
 from __future__ import annotations
@@ -14,13 +15,27 @@ from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
+MAX_TEXT_LENGTH = 2000  # characters of a text that are read
+MAX_UNKNOWN_NAMED = 8  # unknown words that a note names
+SEPARATORS = re.compile(r"[,;/|\n\r\t·•+&#。、，；:!?()\[\]{}\"“”…]+|\.(?=\s|$)")
+NEGATIONS = {"no", "not", "without", "non", "never", "except"}
+FILLERS = set(
+    "but and or only just a an the of in on at with by for from to is are was be it its this that these those there "  # noqa: SIM905
+    "here some any my your our his her their i we you very really also near next behind front under over into through "
+    "up down off out one two three four five six seven eight nine ten several many few photo photograph picture image "
+    "shot view scene closeup close showing shows shown".split()
+)
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """``tags``: names in the order of scores and tokens. ``words``: folded phrase -> the tags it means.
+    """The tags and what means them.
 
-    ``classes``: WordNet id of an ImageNet class (n02085620) -> its tag. ``longest``: words in the longest phrase.
+    Attributes:
+        tags: Names in the order of scores and tokens.
+        words: Folded phrase -> the tags it means.
+        classes: WordNet id of an ImageNet class (n02085620) -> its tag.
+        longest: Words in the longest phrase.
     """
 
     tags: tuple[str, ...]
@@ -28,37 +43,25 @@ class Vocabulary:
     classes: dict[str, str]
     longest: int
 
-    def index(self, tag: str) -> int:
-        """Return a tag's place among the scores. Raises ValueError for an unknown name."""
-        return self.tags.index(tag)
-
 
 @cache
 def vocabulary() -> Vocabulary:
     """Return the vocabulary of this folder's tags.toml and classes.csv."""
     entries = tomllib.loads((HERE / "tags.toml").read_text(encoding="utf-8"))["tag"]
-    words: dict[str, list[str]] = {}
-    tags = tuple(entry["name"] for entry in entries)
+    with (HERE / "classes.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    words: dict[str, dict[str, None]] = {}
     for entry in entries:
         for word in (entry["name"], *entry["words"].split(",")):
-            _add(words, word, entry["name"])
-    said, classes = set(words), {}
-    with (HERE / "classes.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if row["tag"] not in tags:
-                raise ValueError(f"classes.csv: {row['tag']!r} of {row['id']} is no tag of tags.toml.")
-            classes[row["id"]] = row["tag"]
-            for name in row["names"].split(";"):
-                if fold(name) not in said:  # an amphibian is a car among the classes, and an animal to people
-                    _add(words, name, row["tag"])
+            words.setdefault(fold(word), {})[entry["name"]] = None
+    everyday = set(words)
+    for row in rows:
+        for name in row["names"].split(";"):
+            if fold(name) not in everyday:  # an amphibian is a car among the classes, and an animal to people
+                words.setdefault(fold(name), {})[row["tag"]] = None
+    tags, classes = tuple(entry["name"] for entry in entries), {row["id"]: row["tag"] for row in rows}
     longest = max(len(phrase.split()) for phrase in words)
     return Vocabulary(tags, {word: tuple(meant) for word, meant in words.items()}, classes, longest)
-
-
-def _add(words: dict[str, list[str]], word: str, tag: str) -> None:
-    meant = words.setdefault(fold(word), [])
-    if tag not in meant:
-        meant.append(tag)
 
 
 def fold(text: str) -> str:
@@ -66,3 +69,62 @@ def fold(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text.casefold())
     plain = "".join(c for c in plain if not unicodedata.combining(c))
     return " ".join(re.findall(r"\w+", plain.replace("'", "").replace("’", "").replace("_", " ")))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The ``tags`` of a text in the order of first mention, its ``unknown`` words as typed, and ``notes`` for users."""
+
+    tags: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_words(text: str) -> Reading:
+    """Return the tags that a text means.
+
+    Words are separated by spaces, commas or other separators; the longest known phrase counts ("hot dog" is no dog);
+    plurals, accents and case do not matter. A phrase with a negation ("no dog") is left out as a whole. Of a text
+    longer than ``MAX_TEXT_LENGTH`` characters the beginning is read. ``notes`` name what was not used.
+    """
+    known, notes = vocabulary(), []
+    asked: dict[str, None] = {}
+    unknown: dict[str, str] = {}
+    if len(text) > MAX_TEXT_LENGTH:
+        notes.append(f"Of the {len(text):,} characters of the guidance text, the first {MAX_TEXT_LENGTH:,} were read.")
+    for phrase in SEPARATORS.split(text[:MAX_TEXT_LENGTH]):
+        typed = [word for word in re.split(r"[\s\-_]+", phrase) if fold(word)]
+        words = [fold(word) for word in typed]
+        if NEGATIONS & set(words) and len(words) > 1:
+            notes.append(f"“{_short(phrase)}” says what is not there, and was left out: name what the photo shows.")
+            continue
+        at = 0
+        while at < len(words):
+            count, meant = _longest(words[at : at + known.longest], known)
+            asked.update(dict.fromkeys(meant))
+            if not meant and words[at] not in FILLERS | NEGATIONS and not words[at].isdigit():
+                unknown.setdefault(words[at], typed[at].strip("'’"))
+            at += count
+    if unknown:
+        shown = ", ".join(f"“{_short(word)}”" for word in list(unknown.values())[:MAX_UNKNOWN_NAMED])
+        more = f" and {len(unknown) - MAX_UNKNOWN_NAMED} more" if len(unknown) > MAX_UNKNOWN_NAMED else ""
+        notes.append(f"Unknown to the guide (everyday English words), and not used: {shown}{more}.")
+    if not asked:
+        why = "No word of the guidance text is a tag" if text.strip() else "The guidance text is empty"
+        notes.append(f"{why}: nothing was guided by it.")
+    return Reading(tuple(asked), tuple(unknown.values()), tuple(notes))
+
+
+def _short(text: str) -> str:
+    return text if len(text := text.strip()) <= 30 else text[:29] + "…"
+
+
+def _longest(words: list[str], known: Vocabulary) -> tuple[int, tuple[str, ...]]:
+    """Return the number of words in the longest known phrase at the start, singular or plural, and its tags."""
+    for count in range(len(words), 0, -1):
+        phrase = " ".join(words[:count])
+        for plural, singular in (("", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe"), ("es", ""), ("s", "")):
+            form = phrase.removesuffix(plural) + singular if phrase.endswith(plural) else ""
+            if form in known.words:
+                return count, known.words[form]
+    return 1, ()

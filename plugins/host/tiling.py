@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from models import tiles
-from models.tiles import Tile
+from models.tiles import Box
 from plugins.contract import Picture, PluginError, Result, RunContext, Tiling, as_result
 from plugins.host.loading import Ready
 
@@ -50,13 +51,14 @@ def _tiled(ready: Ready, picture: Picture, params: Any, ctx: RunContext, tiling:
         names: list[str] = []
         info: dict[str, Any] = {}
 
-        def one(pixels: np.ndarray, tile: Tile) -> np.ndarray:
-            part = Picture(pixels, None if picture.mask is None else picture.mask[tile.slices])
+        def one(pixels: np.ndarray, where: Sequence[Box]) -> np.ndarray:
+            part = Picture(pixels[0], None if picture.mask is None else picture.mask[where[0].slices])
             quiet = RunContext(ctx.seed, ctx.guidance, ctx.progress.silent(), ctx.notes)
             result = _checked(ready.plugin.run(part, params, quiet), part, ctx)
             if not info:
                 info.update(result.info)
-            return np.concatenate([result.image, *(_colour(result.layers.get(name), part) for name in names)], axis=2)
+            layers = (_colour(result.layers.get(name), part) for name in names)
+            return np.concatenate([result.image, *layers], axis=2)[None]
 
         # Which layers there are is known only after a run: the smallest tile is run for it.
         first = min(plan.tiles, key=lambda tile: tile.height * tile.width)

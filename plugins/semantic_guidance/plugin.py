@@ -59,7 +59,7 @@ class SemanticGuidance:
 
     def run(self, picture: Picture, params: Params, ctx: RunContext) -> Guidance:
         """Return the tags of ``params.text`` if given, else the likeliest tags of the picture and a caption."""
-        from models.semantics.words import MAX_TEXT_LENGTH, read_words
+        from models.semantics.vocabulary import MAX_TEXT_LENGTH, read_words
 
         if params.text.strip():
             reading = read_words(params.text)
@@ -69,7 +69,8 @@ class SemanticGuidance:
         found = {tag.name: tag.score for tag in self._pipeline(picture.pixels)}
         kept = list(found)[: params.most]
         if not params.captioner:
-            return Guidance(tags_caption(kept), [Tag(name, found[name]) for name in kept], self._name)
+            caption = f"A photo of: {', '.join(kept)}?"  # the question mark: they are guesses
+            return Guidance(caption, [Tag(name, found[name]) for name in kept], self._name)
         caption = self._caption(picture, params.captioner)
         named = [name for name in read_words(caption).tags if name in found and name not in kept]
         tags = [Tag(name, found[name]) for name in [*kept, *named]]
@@ -77,13 +78,8 @@ class SemanticGuidance:
 
     def _caption(self, picture: Picture, captioner: str) -> str:
         from models import hub
-        from models.semantics.captioner import caption
+        from models.semantics.full_tier import caption
 
         hub.Catalog.load().get(captioner, CAPTION_TASK)  # raises for a model of another task
         folder = hub.resolve(captioner).folder
         return caption(picture.pixels, folder, self._runtime.device, self._runtime.dtype)
-
-
-def tags_caption(tags: list[str]) -> str:
-    """Put tags into a caption; the question mark says that they are guesses."""
-    return f"A photo of: {', '.join(tags)}?"

@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmarks.reference_dai import ReferenceDAI
 from models.dereflection.full import PARTS, FullDereflection
 from tests import ROOT
-from tests.models.dereflection.test_full import make
+from tests.models.dereflection.full_tier import make
 
 CLOSE = {"atol": 1e-5, "rtol": 0}
 

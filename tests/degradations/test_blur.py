@@ -1,6 +1,5 @@
 import dataclasses
 import math
-import time
 
 import pytest
 import torch
@@ -8,6 +7,7 @@ import torch
 from degradations.blur import FAMILIES, BlurConfig, blur_light, draw_blur, simulate_blur
 from degradations.sample_rng import SampleRNG
 from tests.degradations.blurs import SIZE, alone, draw, photos, with_kernels
+from tests.degradations.cost import in_transforms
 from training.tasks.deblur.config import BlurDataConfig
 
 
@@ -163,9 +163,7 @@ def test_every_setting_of_the_distribution_does_something(field, every_family, t
 def test_it_is_fast_enough_to_feed_a_cpu():
     drawn = draw(BlurConfig(), 8, size=(256, 256))
     x = photos(8, (256, 256))
-    started = time.perf_counter()
-    simulate_blur(x, drawn)
-    assert time.perf_counter() - started < 4  # about 0.15 s on two idle cores
+    assert in_transforms(lambda: simulate_blur(x, drawn), x) < 40  # about 16
 
 
 def test_everything_is_made_on_the_device_of_the_photos(tmp_path):

@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from degradations.blur import FAMILIES, Blur, blur_light, simulate_blur
-from degradations.motion_field import motion_and_defocus
+from degradations.blur import FAMILIES, Blur, blur_light, motion_and_defocus, simulate_blur
 from tests.degradations.blurs import SIZE, alone, draw
 
 PLACES = [(48, 64), (30, 34), (34, 96), (70, 34), (66, 92)]

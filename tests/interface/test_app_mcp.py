@@ -23,6 +23,20 @@ async def with_session(url: str, action: Any) -> Any:
         return await action(session)
 
 
+def call_tools(url: str, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
+    """The answers to calls of tools: each its name and its arguments."""
+
+    async def call(session: ClientSession) -> list[Any]:
+        return [await session.call_tool(name, given) for name, given in calls]
+
+    return list(asyncio.run(with_session(url, call)))
+
+
+def encoded(folder: Path) -> str:
+    """A photo as a data URL."""
+    return f"data:image/png;base64,{base64.b64encode(files.photo(folder).read_bytes()).decode()}"
+
+
 def test_tools_say_what_the_plugins_say(app_url: str) -> None:
     listed = asyncio.run(with_session(app_url, lambda session: session.list_tools()))
     tools = {tool.name: tool for tool in listed.tools}
@@ -60,41 +74,24 @@ def test_every_tool_has_a_valid_schema_and_can_be_called(app_url: str, tmp_path:
 
 
 def test_a_photo_through_the_tool(app_url: str, tmp_path: Path) -> None:
-    photo = base64.b64encode(files.photo(tmp_path).read_bytes()).decode()
-
-    async def call(session: ClientSession) -> Any:
-        return await session.call_tool("dereflection", {"image": f"data:image/png;base64,{photo}", "strength": 0.5})
-
-    answer = asyncio.run(with_session(app_url, call))
+    (answer,) = call_tools(app_url, ("dereflection", {"image": encoded(tmp_path), "strength": 0.5}))
     text = " ".join(part.text for part in answer.content if part.type == "text")
     assert not answer.isError and "-restored.png" in text and "dereflection-small" in text
 
 
 def test_installed_restorers_and_guides_are_called(app_url: str, tmp_path: Path) -> None:
-    photo = base64.b64encode(files.photo(tmp_path).read_bytes()).decode()
-
-    async def call(session: ClientSession) -> Any:
-        given = {"image": f"data:image/png;base64,{photo}"}
-        return await session.call_tool("invert", given), await session.call_tool("looker", {**given, "most": 1})
-
-    for answer, word in zip(asyncio.run(with_session(app_url, call)), ("-restored.png", "a wall"), strict=True):
+    given = {"image": encoded(tmp_path)}
+    answers = call_tools(app_url, ("invert", given), ("looker", {**given, "most": 1}))
+    for answer, word in zip(answers, ("-restored.png", "a wall"), strict=True):
         assert not answer.isError and word in " ".join(part.text for part in answer.content if part.type == "text")
 
 
 def test_a_file_of_the_server_is_refused(app_url: str, tmp_path: Path) -> None:
     secret = str(files.photo(tmp_path, "secret.png"))
-
-    async def call(session: ClientSession) -> Any:
-        return await session.call_tool("dereflection", {"image": secret})
-
-    assert asyncio.run(with_session(app_url, call)).isError
+    (answer,) = call_tools(app_url, ("dereflection", {"image": secret}))
+    assert answer.isError and "-restored.png" not in answer.content[0].text
 
 
 def test_a_wrong_value_is_told_to_the_tool_user(app_url: str, tmp_path: Path) -> None:
-    photo = base64.b64encode(files.photo(tmp_path).read_bytes()).decode()
-
-    async def call(session: ClientSession) -> Any:
-        return await session.call_tool("dereflection", {"image": f"data:image/png;base64,{photo}", "strength": 9})
-
-    answer = asyncio.run(with_session(app_url, call))
+    (answer,) = call_tools(app_url, ("dereflection", {"image": encoded(tmp_path), "strength": 9}))
     assert answer.isError and "strength" in answer.content[0].text

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from PIL import Image
 from interface.scratch import scratch_folder
 from tests import ROOT
 from tests.interface import files
-from tests.plugins.packages import wheel
+from tests.plugins.packages import install
 
 PHOTOS = 8
 PACED = '''"""Restores nothing, slowly."""
@@ -57,8 +56,7 @@ def paced_site(tmp_path: Path) -> Path:
     (package / "__init__.py").write_text(PACED)
     (package / "plugin.toml").write_text(MANIFEST)
     (package.parent / "pyproject.toml").write_text(PROJECT)
-    with zipfile.ZipFile(wheel(package.parent, tmp_path)) as archive:
-        archive.extractall(tmp_path / "site")
+    install(package.parent, tmp_path / "site")
     return tmp_path / "site"
 
 

@@ -8,6 +8,7 @@ import pytest
 from tests.models.reference import FOLDER, RESTORERS, TAGGER, answers, digest, machine
 from training.evaluation.metrics import psnr
 
+pytestmark = pytest.mark.slow
 KEPT = json.loads((FOLDER / "hashes.json").read_text())
 
 

@@ -241,12 +241,12 @@ def test_an_interruption_leaves_no_half_made_folder(fake, tmp_path, monkeypatch)
         placed.append(target)
         place(source, target)
 
-    place = download._place
-    monkeypatch.setattr(download, "_place", interrupted)
+    place = download.place
+    monkeypatch.setattr(download, "place", interrupted)
     with pytest.raises(KeyboardInterrupt):
         hub.resolve("full", catalog)
     assert len(placed) == 2 and stored(tmp_path) == [] and where(catalog) == "not downloaded"
-    monkeypatch.setattr(download, "_place", place)
+    monkeypatch.setattr(download, "place", place)
     assert hub.resolve("full", catalog).id == "full"
 
 

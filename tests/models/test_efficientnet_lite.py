@@ -30,7 +30,7 @@ def published(network: EfficientNetLite) -> dict[str, torch.Tensor]:
 def test_the_published_layout():
     network = EfficientNetLite()
     assert network.channels == (16, 24, 40, 112, 320) and len(network.blocks) == 16
-    assert sum(p.numel() for p in network.parameters()) == pytest.approx(2.95e6, rel=0.01)
+    assert sum(p.numel() for p in network.parameters()) == 2_939_120
     sizes = [level.shape for level in EfficientNetLite(0.1).eval()(torch.rand(2, 3, 64, 96))]
     assert [tuple(size[-2:]) for size in sizes] == [(32, 48), (16, 24), (8, 12), (4, 6), (2, 3)]
 
@@ -60,7 +60,7 @@ def test_published_weights_are_loaded_and_what_is_beside_colour_is_not_read_at_f
         for level, other in zip(expected, hinted(torch.cat([picture, hint], 1)), strict=True):
             assert torch.equal(level, other)
     assert expected[-1].std() > 0
-    with pytest.raises((KeyError, RuntimeError)):
+    with pytest.raises(KeyError, match="_conv_stem.weight"):
         plain.load_published({name: value for name, value in weights.items() if "stem" not in name})
 
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from models.errors import MemoryShortError
-from models.tiles import Tile, is_out_of_memory, plan, run_tiled, with_shrinking
+from models.tiles import Box, is_out_of_memory, plan, run_tiled, with_shrinking
 
 SIZES = [(1, 1), (20, 6000), (6000, 20), (1001, 777), (512, 512), (513, 511), (129, 128)]
 GRIDS = [(128, 32, 1), (128, 32, 8), (256, 16, 32), (96, 0, 4), (100, 70, 1)]
@@ -45,7 +46,7 @@ def test_tiles_are_evenly_sized_and_overlap_by_at_least_what_was_asked(length):
 @pytest.mark.parametrize("offset", [(0, 0), (60, 64)], ids=str)
 def test_the_identity_gives_the_picture_back(size, offset):
     image = picture(*size)
-    result = run_tiled(lambda pixels, tile: pixels, image, plan(*size, 128, 32, 4, offset))
+    result = run_tiled(lambda pixels, tiles: pixels, image, plan(*size, 128, 32, 4, offset))
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, image, atol=1e-6)
 
@@ -53,11 +54,29 @@ def test_the_identity_gives_the_picture_back(size, offset):
 def test_the_function_sees_the_pixels_of_its_tile():
     image = picture(300, 200)
 
-    def check(pixels, tile):
-        np.testing.assert_array_equal(pixels, image[tile.slices])
+    def check(pixels, tiles):
+        (tile,) = tiles
+        np.testing.assert_array_equal(pixels[0], image[tile.slices])
         return pixels
 
     run_tiled(check, image, plan(300, 200, 128, 16))
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_halo_is_seen_and_cut_off_again(batch):
+    image, seen = picture(300, 200), []
+
+    def check(pixels, tiles):
+        for shown, tile in zip(pixels, tiles, strict=True):
+            outer = tile.grown(10)
+            np.testing.assert_array_equal(shown, image[outer.slices])
+            np.testing.assert_array_equal(shown[tile.within(outer)], image[tile.slices])
+            seen.append(outer.height - tile.height)
+        return pixels
+
+    result = run_tiled(check, image, plan(300, 200, 128, 16), halo=10, batch=batch)
+    np.testing.assert_allclose(result, image, atol=1e-6)
+    assert set(seen) == {10, 20}  # cut at the picture's edge
 
 
 def test_a_shifted_grid_has_other_seams():
@@ -68,7 +87,7 @@ def test_a_shifted_grid_has_other_seams():
 
 def test_blending_goes_smoothly_from_one_tile_to_the_next():
     made = plan(16, 400, 256, 64)
-    result = run_tiled(lambda pixels, tile: np.full_like(pixels, tile.left > 0), np.zeros((16, 400, 3)), made)
+    result = run_tiled(lambda pixels, tiles: np.full_like(pixels, tiles[0].left > 0), np.zeros((16, 400, 3)), made)
     steps = np.diff(result[0, :, 0])
     assert len(made.tiles) == 2
     assert steps.min() >= 0 and steps.max() < 0.05
@@ -76,12 +95,11 @@ def test_blending_goes_smoothly_from_one_tile_to_the_next():
 
 
 def test_more_channels_than_the_picture_and_torch_results():
-    torch = pytest.importorskip("torch")
     image = picture(200, 300)
 
-    def both(pixels, tile):
+    def both(pixels, tiles):
         tensor = torch.from_numpy(pixels)
-        return torch.cat([tensor, 1 - tensor], dim=2).bfloat16()
+        return torch.cat([tensor, 1 - tensor], dim=3).bfloat16()
 
     result = run_tiled(both, torch.from_numpy(image), plan(200, 300, 128, 16), channels=6)
     np.testing.assert_allclose(result, np.concatenate([image, 1 - image], axis=2), atol=5e-3)
@@ -112,8 +130,8 @@ def test_progress_counts_the_tiles_and_cancels_by_raising():
         if done == 2:
             raise Cancelled
 
-    def count(pixels, tile):
-        ran.append(tile)
+    def count(pixels, tiles):
+        ran.append(tiles)
         return pixels
 
     made = plan(300, 300, 128, 16)
@@ -124,27 +142,34 @@ def test_progress_counts_the_tiles_and_cancels_by_raising():
 
 def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match="plan is for"):
-        run_tiled(lambda pixels, tile: pixels, picture(10, 11), plan(11, 10, 128, 16))
+        run_tiled(lambda pixels, tiles: pixels, picture(10, 11), plan(11, 10, 128, 16))
     with pytest.raises(ValueError, match="tile's result"):
-        run_tiled(lambda pixels, tile: pixels[:-1], picture(300, 10), plan(300, 10, 128, 16))
+        run_tiled(lambda pixels, tiles: pixels[:, :-1], picture(300, 10), plan(300, 10, 128, 16))
 
 
-@pytest.mark.parametrize("arguments", [(0, 5, 128, 16), (5, 5, 16, 16), (5, 5, 128, -1), (5, 5, 31, 8, 16)])
-def test_impossible_plans_are_refused(arguments):
-    with pytest.raises(ValueError):
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((0, 5, 128, 16), "0 x 5 px cannot be tiled"),
+        ((5, 5, 16, 16), "tiles of 16 px leave nothing beside an overlap of 16 px"),
+        ((5, 5, 31, 8, 16), "an overlap of 8 px .multiple 16.: use larger tiles"),
+        ((5, 5, 128, -1), "must not be negative"),
+        ((5, 5, 128, 16, 1, (-1, 0)), "must not be negative"),
+    ],
+)
+def test_impossible_plans_are_refused(arguments, said):
+    with pytest.raises(ValueError, match=said):
         plan(*arguments)
-    with pytest.raises(ValueError):
-        plan(5, 5, 128, 16, offset=(-1, 0))
 
 
 def test_a_single_tile_plan_says_so_in_the_record():
-    assert plan(64, 48, 128, 16).tiles == (Tile(0, 0, 64, 48),)
+    assert plan(64, 48, 128, 16).tiles == (Box(0, 0, 64, 48, 64, 48),)
     assert plan(64, 48, 128, 16).record() == {"tiles": 1, "grid": [1, 1], "tile_size": [64, 48], "overlap": 0}
     assert plan(1000, 48, 128, 16).record()["tiles"] == 9
 
 
 def test_a_picture_no_larger_than_a_tile_is_one_tile_whatever_the_multiple():
-    assert plan(1155, 1733, 1733, 16, 4).tiles == (Tile(0, 0, 1155, 1733),)
+    assert plan(1155, 1733, 1733, 16, 4).tiles == (Box(0, 0, 1155, 1733, 1155, 1733),)
     assert len(plan(1155, 1734, 1733, 16, 4).tiles) == 2
 
 
@@ -202,7 +227,6 @@ def test_the_failed_attempt_is_freed_before_the_next():
 
 
 def test_real_allocators_are_recognised():
-    torch = pytest.importorskip("torch")
     with pytest.raises(RuntimeError) as cpu:
         torch.empty(2**60)
     with pytest.raises(MemoryError) as numpys:

@@ -6,7 +6,6 @@ import pytest
 
 from plugins.host.run import Host
 from tests.plugins.fakes import Darken, Looker, Seen, loaded, noise, registry, save
-from tests.plugins.packages import plugin_site, third_party  # noqa: F401
 
 
 @pytest.fixture

@@ -33,6 +33,13 @@ class FakePipeline:
         return {"seconds": height * width / 1e6, "memory_mb": 100.0, "tiles": 4.0}
 
 
+def with_fake_pipeline(plugin: type) -> Any:
+    """A built-in restorer as it is after `load`."""
+    made = plugin()
+    made._pipeline = FakePipeline()
+    return made
+
+
 class Darken:
     """A restorer: halves every value, says what it took away."""
 

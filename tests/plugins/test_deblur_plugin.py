@@ -1,24 +1,19 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from models.hub import Catalog
 from plugins.contract import Picture, PluginError, Progress, RunContext
 from plugins.deblur.plugin import Deblurring
-from plugins.host import pictures
-from plugins.host.run import Host
 from plugins.registry import Registry
-from tests.plugins.fakes import FakePipeline, noise, save
+from tests.catalogs import model_entry
+from tests.plugins.fakes import with_fake_pipeline
 
 
 @pytest.fixture
 def plugin():
-    plugin = Deblurring()
-    plugin._pipeline = FakePipeline()
-    return plugin
+    return with_fake_pipeline(Deblurring)
 
 
 def test_layers_are_kept_on_request_and_the_dial_is_passed_on(plugin):
@@ -47,10 +42,7 @@ def no_model(monkeypatch, tmp_path) -> Catalog:
 @pytest.fixture
 def catalog(tiny_deblur, tmp_path, monkeypatch) -> Catalog:
     """A user's own catalog, with a tiny network of random weights."""
-    (tmp_path / "own.toml").write_text(
-        f'[[model]]\nid = "tiny"\ntask = "deblur"\nsource = "local"\nlicence = "none"\npath = "{tiny_deblur}"\n'
-        "default = true\n"
-    )
+    (tmp_path / "own.toml").write_text(model_entry("tiny", "deblur", tiny_deblur, default=True))
     (tmp_path / "empty.toml").write_text("")
     monkeypatch.delenv("LIMPID_PLUGINS", raising=False)
     monkeypatch.setenv("LIMPID_CATALOG", str(tmp_path / "own.toml"))
@@ -68,29 +60,3 @@ def test_a_model_in_a_catalog_of_ones_own_enables_it(catalog):
     registry = Registry.discover(catalog=catalog)
     assert "deblur" in registry.enabled
     assert [one.name for one in registry.enabled["deblur"].fields] == ["detail", "keep_layers", "linear"]
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (20, 600), (90, 130)])
-def test_the_real_pipeline_behind_the_host(catalog, tmp_path, shape):
-    host = Host(Registry.discover(catalog=catalog), catalog)
-    photo = save(tmp_path / "photo.png", noise(*shape))
-    first, second = (host.restore(photo, ["deblur"], out_dir=tmp_path / name) for name in "ab")
-    assert first.path.read_bytes() == second.path.read_bytes()
-    before, after = pictures.read(photo).samples, pictures.read(first.path).samples
-    assert after.shape == before.shape
-    assert [label for _, label in first.layers] == ["motion", "prerestored"]
-    assert first.record["model"] == "tiny" and first.record["plan"]["tiles"] >= 1
-    assert first.record["params"]["detail"] == 1.0
-    assert host.cost(photo, ["deblur"]).seconds > 0
-
-
-def test_outside_the_mask_nothing_changes(catalog, tmp_path):
-    host = Host(Registry.discover(catalog=catalog), catalog)
-    photo = save(tmp_path / "photo.png", noise(64, 96))
-    mask = np.zeros((64, 96), np.uint8)
-    mask[:, 48:] = 255
-    options = {"mask": save(tmp_path / "mask.png", mask)}
-    outcome = host.restore(photo, ["deblur"], {"deblur": {"keep_layers": False}}, options, out_dir=tmp_path)
-    before, after = pictures.read(photo).samples, pictures.read(Path(outcome.path)).samples
-    assert np.array_equal(after[:, :48], before[:, :48]) and not np.array_equal(after, before)
-    assert not outcome.layers

@@ -10,6 +10,7 @@ from models.hub import Catalog
 from plugins.host import pictures
 from plugins.host.run import Host
 from plugins.registry import Registry
+from tests.catalogs import model_entry
 from tests.plugins.fakes import noise, save
 
 PIPELINES = {"dereflection": DereflectionPipeline, "deblur": DeblurPipeline}
@@ -35,12 +36,10 @@ def pipelines(task, tiny_pipeline, tiny_deblur, tmp_path):
 @pytest.fixture
 def restore(task, pipelines, tmp_path, monkeypatch):
     """Restores one photo with the model ``plain`` or ``guided``, under guidance; its bytes and its record."""
-    entry = '[[model]]\nid = "{}"\ntask = "{}"\nsource = "local"\nlicence = "none"\npath = "{}"\ndefault = true\n'
-    (tmp_path / "own.toml").write_text("\n".join(entry.format(id, task, folder) for id, folder in pipelines.items()))
-    (tmp_path / "empty.toml").write_text("")
+    entries = [model_entry(id, task, folder, default=True) for id, folder in pipelines.items()]
+    (tmp_path / "catalog.toml").write_text("".join(entries))
     monkeypatch.delenv("LIMPID_PLUGINS", raising=False)
-    monkeypatch.setenv("LIMPID_CATALOG", str(tmp_path / "own.toml"))
-    catalog = Catalog.load(tmp_path / "empty.toml")
+    catalog = Catalog.load(tmp_path / "catalog.toml")
     host = Host(Registry.discover(catalog=catalog), catalog)
     photo = save(tmp_path / "photo.png", noise(48, 64))
 

@@ -50,9 +50,12 @@ def test_an_srgb_profile_changes_nothing(icc):
     assert space.plain and np.array_equal(space.to_srgb(pixels), pixels / np.float32(255))
 
 
-@pytest.mark.parametrize("icc", [b"nonsense", profile()[:200], profile(gray=True)])
-def test_a_profile_of_no_use_says_why(icc):
-    with pytest.raises(ProfileError):
+@pytest.mark.parametrize(
+    ("icc", "said"),
+    [(b"nonsense", "cannot be read"), (profile()[:200], "cannot be read"), (profile(gray=True), "for GRAY pictures")],
+)
+def test_a_profile_of_no_use_says_why(icc, said):
+    with pytest.raises(ProfileError, match=said):
         Colour(icc, gray=False)
 
 

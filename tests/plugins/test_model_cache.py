@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pytest
+
 from models.runtime import Runtime
 from plugins.host import loading
 from plugins.host.run import Host
-from tests.plugins.fakes import Darken, loaded, registry
+from tests.plugins.fakes import Darken, loaded, noise, registry, save
+
+
+@pytest.fixture
+def photo(tmp_path):
+    return save(tmp_path / "photo.png", noise(12, 16))
 
 
 def test_models_are_loaded_once_and_the_oldest_is_freed(host, photo, tmp_path):

@@ -11,6 +11,7 @@ from models.catalog import Catalog
 from plugins.contract import PluginError
 from plugins.registry import Registry
 from tests import ROOT
+from tests.catalogs import model_entry
 
 TOML = """
 api = 1
@@ -141,9 +142,7 @@ def test_an_altered_embedded_model_disables_its_plugin(tmp_path):
     (folder / "weights.safetensors").write_bytes(b"altered")
     (folder / "SHA256SUMS").write_text("0" * 64 + "  weights.safetensors\n")
     make(tmp_path / "plugins" / "thing", toml=TOML + 'task = "things"\n')
-    (tmp_path / "catalog.toml").write_text(
-        f'[[model]]\nid = "m"\ntask = "things"\nsource = "embedded"\nlicence = "x"\ndefault = true\npath = "{folder}"\n'
-    )
+    (tmp_path / "catalog.toml").write_text(model_entry("m", "things", folder, "embedded", default=True))
     registry = Registry.discover([tmp_path / "plugins"], catalog=Catalog.load(tmp_path / "catalog.toml"))
     assert "thing" not in registry.enabled
     assert "weights.safetensors" in reason(registry, "thing")
@@ -155,6 +154,7 @@ def test_an_unknown_plugin_is_named_with_those_there_are(tmp_path):
         registry.get("sharpen")
 
 
+@pytest.mark.slow
 def test_listing_plugins_and_building_forms_loads_neither_torch_nor_gradio():
     code = (
         "import sys; from plugins.registry import Registry; from plugins.host.run import Host; "

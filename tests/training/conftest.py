@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,32 @@ from tests import ROOT
 DEBUG = ROOT / "training" / "configs" / "debug.yaml"
 
 
+def overrides_for(photos: Path, out: Path) -> list[str]:
+    """Overrides of a configuration: its photos, and the folder of its runs."""
+    return [f"data.root={photos.parent}", f"data.clean=[{photos.name}]", f"out={out}"]
+
+
 @pytest.fixture
 def debug_overrides(photo_folder: Path, tmp_path: Path) -> list[str]:
-    return [f"data.root={photo_folder.parent}", f"data.clean=[{photo_folder.name}]", f"out={tmp_path / 'runs'}"]
+    return overrides_for(photo_folder, tmp_path / "runs")
+
+
+@pytest.fixture(scope="session")
+def finished_run(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the debug configuration, never stopped, in this process; not to be altered."""
+    from training.tasks.registry import load_config
+    from training.tasks.trainer import Trainer
+
+    overrides = overrides_for(photo_folder, tmp_path_factory.mktemp("runs"))
+    trainer = Trainer(load_config(DEBUG, [*overrides, "name=whole"]))
+    assert trainer.run()
+    return trainer.out
+
+
+@pytest.fixture
+def whole_run(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, among the runs of ``debug_overrides``."""
+    return Path(shutil.copytree(finished_run, tmp_path / "runs" / finished_run.name))
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +61,6 @@ def split_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def named_photos(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Nine photos: six named by ImageNet classes of three tags, one of the test split, and two without a class."""
-    import shutil
-
     from models.semantics.vocabulary import vocabulary
     from training.data.semantic import split_of
 

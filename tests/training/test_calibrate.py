@@ -25,6 +25,7 @@ def run(debug_overrides, pair_folder):
     return trainer.out / "model"
 
 
+@pytest.mark.slow
 def test_the_effect_with_the_best_gain_is_written(run, tmp_path, capsys):
     out = tmp_path / "calibrated"
     calibrate.main(["--run", str(run), "--out", str(out)])
@@ -51,19 +52,17 @@ def test_the_effect_with_the_best_gain_is_written(run, tmp_path, capsys):
     assert np.abs(whole - photo).max() > 0.01
 
 
-@pytest.mark.slow
-def test_without_real_pairs_simulated_ones_choose(debug_overrides, tmp_path):
-    trainer = Trainer(load_config(DEBUG, [*debug_overrides, "steps=1"]))
-    trainer.run()
-    calibrate.calibrate(trainer.out / "model", tmp_path / "out")
+def test_without_real_pairs_simulated_ones_choose(whole_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(calibrate, "SIMULATED_PAIRS", 4)
+    calibrate.calibrate(whole_run / "model", tmp_path / "out")
     record = json.loads((tmp_path / "out" / "record.json").read_text())
-    assert record["calibration"]["pairs"] == {"simulated": calibrate.SIMULATED_PAIRS}
+    assert record["calibration"]["pairs"] == {"simulated": 4}
 
 
-def test_what_is_no_finished_run_is_refused(run, tmp_path, capsys):
-    (run / "network" / "config.json").write_text("{}")
-    for folder in (tmp_path, run):
+def test_what_is_no_finished_run_is_refused(whole_run, tmp_path, capsys):
+    (whole_run / "model" / "network" / "config.json").write_text("{}")
+    for folder, said in ((tmp_path, "no finished run"), (whole_run / "model", "not the one its run wrote")):
         with pytest.raises(SystemExit) as stop:
             calibrate.main(["--run", str(folder), "--out", str(tmp_path / "out")])
-        assert stop.value.code == 2 and capsys.readouterr().err.strip()
+        assert stop.value.code == 2 and said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -11,6 +11,7 @@ from models.catalog import Catalog
 from models.errors import ModelError
 from models.integrity import SUMS, find_alteration, read_sums
 from tests.training.conftest import DEBUG
+from tests.training.sheets import sheet_size
 from training.evaluate import main as evaluate
 from training.publish import main, publish
 from training.tasks.registry import load_config
@@ -18,10 +19,8 @@ from training.tasks.trainer import Trainer
 
 
 @pytest.fixture
-def run(debug_overrides):
-    trainer = Trainer(load_config(DEBUG, [*debug_overrides, "steps=1"]))
-    trainer.run()
-    return trainer.out / "model"
+def run(whole_run):
+    return whole_run / "model"
 
 
 def test_a_run_is_published_with_its_measurements(run, pair_folder, tmp_path):
@@ -30,7 +29,7 @@ def test_a_run_is_published_with_its_measurements(run, pair_folder, tmp_path):
     measured = json.loads((report / "report.json").read_text())
     folder = publish(run, Catalog.load().get("dereflection-small"), [report], tmp_path / "checkpoints")
     assert find_alteration(folder, read_sums(folder / SUMS)) is None
-    assert Image.open(folder / "evaluation" / "simulated.jpg").width > 4 * 320
+    assert Image.open(folder / "evaluation" / "simulated.jpg").size == sheet_size(4, 8, 320)
     shown = json.loads((folder / "quality.json").read_text())[pair_folder.name]
     assert shown["PSNR"] == round(measured["scores"]["output"]["psnr"]["mean"], 2)
     _, front, page = (folder / "README.md").read_text().split("---\n", 2)
@@ -38,9 +37,10 @@ def test_a_run_is_published_with_its_measurements(run, pair_folder, tmp_path):
     assert card["license"] == "cc-by-nc-4.0"
     (result,) = card["model-index"][0]["results"]
     assert result["metrics"][0]["value"] == round(measured["scores"]["output"]["psnr"]["mean"], 4)
-    assert f"{measured['scores']['output']['psnr']['mean']:.2f}" in page and "`debug`: 1 steps" in page
+    assert f"{measured['scores']['output']['psnr']['mean']:.2f}" in page and "`whole`: 8 steps" in page
 
 
+@pytest.mark.slow
 def test_what_training_started_from_is_kept_and_named(debug_overrides, tiny_pipeline, tmp_path):
     start = tmp_path / "start"
     shutil.copytree(tiny_pipeline, start)
@@ -77,7 +77,8 @@ def test_a_report_on_another_model_is_refused(run, pair_folder, tmp_path):
 
 
 def test_the_command_names_what_is_wrong(run, tmp_path, capsys):
-    for arguments in (["--run", str(run), "--id", "nothing"], ["--run", str(tmp_path), "--id", "dereflection-small"]):
+    wrong = {"nothing": (run, "no model 'nothing'"), "dereflection-small": (tmp_path, "no finished run")}
+    for model, (folder, said) in wrong.items():
         with pytest.raises(SystemExit) as stop:
-            main(arguments)
-        assert stop.value.code == 2 and capsys.readouterr().err.strip()
+            main(["--run", str(folder), "--id", model])
+        assert stop.value.code == 2 and said in capsys.readouterr().err

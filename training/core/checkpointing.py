@@ -9,7 +9,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from models.legacy import rename_options
+from models.loading import rename_options
 from training.core.config import RunConfig
 from training.core.files import replace_file
 from training.core.renamed import rename_losses

@@ -8,8 +8,7 @@ from diffusers import ModelMixin
 from torch import nn
 
 from models.hub import locate
-from models.legacy import rename_options
-from models.pipelines import pipeline_class
+from models.loading import pipeline_class, rename_options
 from models.semantics.vocabulary import vocabulary
 from training.core.config import PhotoConfig, RunConfig
 

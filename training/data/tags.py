@@ -41,7 +41,7 @@ class TrueTags:
         self.table = torch.zeros(len(files), len(vocabulary().tags))
         for row, file in enumerate(files):
             if (tag := tag_of(file)) is not None:
-                self.table[row, vocabulary().index(tag)] = 1.0
+                self.table[row, vocabulary().tags.index(tag)] = 1.0
 
     def of(self, scenes: Sequence[int], places: Sequence[int | None]) -> Tensor:
         """Return the tags of the photos at ``places``, B x tags.

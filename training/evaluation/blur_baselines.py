@@ -22,8 +22,8 @@ from skimage.filters import unsharp_mask
 from skimage.restoration import richardson_lucy, unsupervised_wiener
 from tqdm import tqdm
 
-from models.colour import to_linear, to_srgb
 from models.errors import LimpidError
+from models.images import to_linear, to_srgb
 from training.evaluation.blur_test import load_levin
 from training.evaluation.metrics import Scores
 from training.evaluation.protocol import NATIVE, PROTOCOLS, EvaluationError, find_pairs, scene_of, subsample, to_8bit

@@ -17,9 +17,9 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from degradations.blur import FAMILIES, Blur, BlurConfig, blur_light, draw_blur, simulate_blur
-from degradations.blur_config import OTHERS
+from degradations.blur_families import OTHERS
 from degradations.sample_rng import SampleRNG, Stream
-from models.arrays import to_pixels
+from models.images import to_pixels
 from training.data.manifest import list_images
 from training.data.photos import PhotoStore
 from training.evaluation.sheet import SheetRow, contact_sheet

@@ -1,6 +1,6 @@
 """The synthetic test sets of deblurring: ``python -m training.evaluate --make-blur-test``, always the same.
 
-A folder for each family of the simulator (`degradations.blur_config`), and ``levin``: photos blurred in linear light
+A folder for each family of the simulator (`degradations.blur_families`), and ``levin``: photos blurred in linear light
 by one of Levin's kernels each, in turn, with 1 % noise. Each holds ``input/`` and ``target/`` (8-bit PNG of one stem),
 ``motion/`` (the true field, .npy, float16, H x W x 2, px) and ``manifest.json``. Photos keep their own size: a crop
 would cost the longest blurs and real borders, and at the 500 px of our Kodak and McMaster copies twelve sets of 42 are
@@ -25,15 +25,13 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from degradations.blur import FAMILIES, BlurConfig, draw_blur, simulate_blur
-from degradations.blur_config import OTHERS
+from degradations.blur import FAMILIES, BlurConfig, draw_blur, motion_and_defocus, simulate_blur
+from degradations.blur_families import OTHERS
 from degradations.camera import add_noise, to_8_bit
 from degradations.filters import convolve
 from degradations.kernels import Kernel, centred
-from degradations.motion_field import motion_and_defocus
 from degradations.sample_rng import SampleRNG, Stream
-from models.arrays import to_pixels
-from models.colour import to_linear, to_srgb
+from models.images import to_linear, to_pixels, to_srgb
 from training.core.export import code_version
 from training.core.files import new_folder
 from training.data.manifest import manifest_hash

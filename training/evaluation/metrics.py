@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from models.arrays import to_pixels
+from models.images import to_pixels
 
 PSNR_CAP = 60.0  # dB: identical pictures would be infinite, and one of them would swallow a mean
 SSIM_WINDOW = 7  # skimage's default, pixels

@@ -38,7 +38,7 @@ class MotionError:
 def motion_error(predicted: Tensor, true: Tensor) -> MotionError:
     """The error of fields B x 2 x H x W, px: of a vector the smaller of ``|p - t|`` and ``|p + t|``.
 
-    Blur does not tell forwards from backwards, so neither do its vectors (`degradations.motion_field`). Pixels whose
+    Blur does not tell forwards from backwards, so neither do its vectors (`degradations.blur`). Pixels whose
     true motion is not finite (real pairs') are left out. Raises ValueError for two shapes, for another number of
     channels, where no true motion is left, and where a prediction is not finite.
     """

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from models.pipelines import pipeline_class
+from models.loading import pipeline_class
 from training.evaluation.protocol import EvaluationError, as_float, to_8bit
 from training.evaluation.sheet import DIFFERENCE, REMOVED, difference
 

@@ -61,7 +61,7 @@ def extremes(values: np.ndarray, scenes: Sequence[str], count: int = 4) -> list[
 
 
 def contact_sheet(rows: Sequence[SheetRow], columns: Sequence[str], headline: str, path: Path) -> None:
-    """Write a PNG: the headline, the names of the columns, then the rows.
+    """Write a PNG or JPEG: the headline, the names of the columns, then the rows.
 
     A column named `REMOVED` is shown `REMOVED_GAIN` times as bright, and its name says so.
     """
@@ -81,7 +81,8 @@ def contact_sheet(rows: Sequence[SheetRow], columns: Sequence[str], headline: st
             shown = Image.fromarray(bright if name == REMOVED else picture)
             sheet.paste(shown, (GAP + column * (THUMBNAIL_PX + GAP), top + LINE))
         top += height
-    sheet.save(path, optimize=True)
+    # A PNG is for a look on this machine: soon written rather than small.
+    sheet.save(path, optimize=path.suffix == ".jpg", compress_level=1)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
 from degradations.sample_rng import SampleRNG, Stream
-from models.arrays import to_pixels
+from models.images import to_pixels
 from training.data.manifest import list_images
 from training.data.photos import PhotoStore
 from training.evaluation.sheet import SheetRow, contact_sheet

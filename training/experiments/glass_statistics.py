@@ -15,9 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from degradations.exposure import match_exposure
-from models.arrays import to_pixels
-from models.colour import to_linear
+from degradations.real_pairs import match_exposure
+from models.images import to_linear, to_pixels
 from training.data.pairs import PairStore, match_pairs
 from training.data.photos import Crop
 from training.evaluation.metrics import psnr

@@ -15,7 +15,7 @@ from degradations.blur import BlurConfig, draw_blur, simulate_blur
 from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
 from degradations.sample_rng import SampleRNG, Stream
 from degradations.severity import SEVERE_BLUR, SEVERE_GLASS
-from models.arrays import to_pixels
+from models.images import to_pixels
 from models.semantics.vocabulary import vocabulary
 from training.data.photos import Crop, PhotoStore
 from training.data.semantic import tag_of

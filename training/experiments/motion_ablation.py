@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.arrays import to_array
-from models.deblur.blind_deconvolution import DECONVOLVED_PICTURES
+from models.deblur.blind import DECONVOLVED_PICTURES
 from models.deblur.network import MOTION_CHANNELS, Deblur, Prepared
 from models.deblur.pipeline import DeblurPipeline
+from models.images import to_array
 from training.evaluation.protocol import as_float, to_8bit
 
 ARMS = {

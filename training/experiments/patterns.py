@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from degradations.blur_config import OTHERS
-from models.arrays import to_pixels
+from degradations.blur_families import OTHERS
 from models.deblur.pipeline import DeblurPipeline
+from models.images import to_pixels
 from training.evaluation.metrics import psnr
 from training.evaluation.protocol import as_float, to_8bit
 from training.experiments.variants import Plan, Row, Table, chain, plan_parser, read_plan, run_plan

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from models.catalog import CatalogEntry
-from models.legacy import rename_options
+from models.loading import rename_options
 from training.evaluation.tables import Summary, markdown, protocol_of
 from training.tasks.registry import TASKS
 from training.tasks.task import CardText

@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from models.guidance import TAG_PARAMETER_PREFIXES
-from models.pipelines import pipeline_named
+from models.loading import pipeline_named
 from training.core.config import PhotoConfig, RunConfig
 
 Example = tuple[str, np.ndarray, np.ndarray]  # what it shows, photo and target, uint8 H x W x 3

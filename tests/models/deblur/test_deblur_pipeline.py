@@ -7,18 +7,12 @@ import torch
 from models.deblur.blur_field import double_angle
 from models.deblur.pipeline import DeblurPipeline
 from models.errors import ModelError
+from tests.models.photos import photo_of
 
 
 @pytest.fixture(scope="module")
 def pipeline(tiny_deblur):
     return DeblurPipeline.from_pretrained(tiny_deblur)
-
-
-def photo_of(height: int, width: int) -> np.ndarray:
-    """Smooth colour with some grain."""
-    rows, columns = np.mgrid[0:height, 0:width]
-    smooth = np.stack([np.sin(rows / 30), np.cos(columns / 40), np.sin((rows + columns) / 15)], -1) * 0.4 + 0.5
-    return (smooth + np.random.default_rng(0).normal(0, 0.02, smooth.shape)).clip(0, 1).astype(np.float32)
 
 
 def decibels(a: np.ndarray, b: np.ndarray) -> float:
@@ -67,10 +61,10 @@ def test_the_dial_goes_from_the_pre_reconstruction_to_the_diffusion_output(pipel
         np.testing.assert_allclose(output.prerestored, outputs[0].image, atol=1e-6)
     distances = [np.abs(output.image - outputs[0].image).mean() for output in outputs]
     assert distances[0] == 0 < distances[1] < distances[2]
-    if outputs[2].info["held"] == 0:
-        with torch.no_grad():
-            whole = pipeline.network.restore(pipeline.to_tensor(photo))[0].permute(1, 2, 0)[:90, :130]
-        np.testing.assert_allclose(outputs[2].image, whole.clamp(0, 1), atol=1e-5)
+    assert outputs[2].info["held"] == 0  # else the end would be a little sharper than the diffusion output
+    with torch.no_grad():
+        whole = pipeline.network.restore(pipeline.to_tensor(photo))[0].permute(1, 2, 0)[:90, :130]
+    np.testing.assert_allclose(outputs[2].image, whole.clamp(0, 1), atol=1e-5)
     monkeypatch.setattr(pipeline.network, "step", None)  # at 0 it is not even asked
     assert np.array_equal(pipeline(photo, detail=0.0).image, outputs[0].image)
 
@@ -91,10 +85,11 @@ def test_tokens_reach_the_step(pipeline):
     assert np.array_equal(guided.prerestored, pipeline(photo).prerestored)
 
 
+@pytest.mark.slow
 def test_tiles_agree_with_the_whole_and_with_a_shifted_grid(pipeline):
-    photo = photo_of(230, 400)
+    photo = photo_of(200, 300)
     whole, tiled = pipeline(photo), pipeline(photo, tile=192)
-    assert whole.plan["tiles"] == 1 and tiled.plan["tiles"] >= 6
+    assert whole.plan["tiles"] == 1 and tiled.plan["tiles"] == 4
     shifted = pipeline(photo, tile=192, tile_offset=(64, 64))
     assert not np.array_equal(tiled.image, shifted.image)
     assert decibels(tiled.image, whole.image) > 50 and decibels(tiled.image, shifted.image) > 50
@@ -104,9 +99,9 @@ def test_tiles_agree_with_the_whole_and_with_a_shifted_grid(pipeline):
 
 
 def test_a_large_photo_has_one_kernel_for_all_its_tiles(pipeline, monkeypatch):
-    monkeypatch.setattr("models.deblur.tiling.REGION_PX", 128)
-    monkeypatch.setattr("models.deblur.blind_deconvolution.REGION_PX", 128)
-    photo = photo_of(230, 400)
+    monkeypatch.setattr("models.deblur.pipeline.REGION_PX", 128)
+    monkeypatch.setattr("models.deblur.blind.REGION_PX", 128)
+    photo = photo_of(200, 300)
     whole, tiled = pipeline(photo), pipeline(photo, tile=192)
     assert np.array_equal(whole.kernel, tiled.kernel)
     assert decibels(tiled.image, whole.image) > 50
@@ -164,47 +159,17 @@ def _not_numbers(photo, network):
     return photo * float("nan"), features[0][:, : network.latent_channels], features
 
 
-def test_save_and_load_give_the_same_result(pipeline, tmp_path):
-    photo = photo_of(50, 70)
-    pipeline.save_pretrained(tmp_path / "copy", dtype="float32")
-    again = DeblurPipeline.from_pretrained(tmp_path / "copy")
-    assert np.array_equal(again(photo).image, pipeline(photo).image)
-    pipeline.save_pretrained(tmp_path / "half")
-    half = DeblurPipeline.from_pretrained(tmp_path / "half")
-    assert half.dtype == torch.float32
-    np.testing.assert_allclose(half(photo).image, pipeline(photo).image, atol=5e-3)
-    told = json.loads((tmp_path / "half" / "pipeline.json").read_text())
-    assert told == {"_class_name": "DeblurPipeline"}
-
-
 def test_a_saved_model_does_not_say_where_it_was_loaded_from(tiny_deblur, tmp_path):
     DeblurPipeline.from_pretrained(tiny_deblur).save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "pipeline.json").read_text()) == {"_class_name": "DeblurPipeline"}
     assert str(tiny_deblur) not in (tmp_path / "network" / "config.json").read_text()
 
 
-def test_bad_photos_folders_and_dials_are_refused(pipeline, tiny_pipeline, tmp_path):
-    with pytest.raises(ValueError, match="H x W x 3"):
-        pipeline(np.zeros((4, 4), np.float32))
-    with pytest.raises(ValueError, match="finite"):
-        pipeline(np.full((4, 4, 3), np.nan, np.float32))
+def test_bad_dials_and_folders_of_others_are_refused(pipeline, tiny_pipeline, tmp_path):
     with pytest.raises(ValueError, match="detail"):
         pipeline(photo_of(8, 8), detail=1.5)
-    with pytest.raises(ModelError, match=r"no pipeline\.json"):
-        DeblurPipeline.from_pretrained(tmp_path)
     with pytest.raises(ModelError, match="DereflectionPipeline"):
         DeblurPipeline.from_pretrained(tiny_pipeline)
     (tmp_path / "pipeline.json").write_text('{"_class_name": "DeblurPipeline"}')
     with pytest.raises(ModelError, match="no part 'network'"):
         DeblurPipeline.from_pretrained(tmp_path)
-
-
-def test_cost_grows_with_the_photo(pipeline):
-    small, large = pipeline.cost(90, 90), pipeline.cost(3000, 4000)
-    assert large["seconds"] > small["seconds"] and large["tiles"] > small["tiles"] == 1
-    assert large["memory_mb"] > small["memory_mb"]
-
-
-def test_bfloat16_stays_near_float32(tiny_deblur, pipeline):
-    photo = photo_of(90, 130)
-    low = DeblurPipeline.from_pretrained(tiny_deblur, dtype="bfloat16")(photo)
-    assert np.abs(low.image - pipeline(photo).image).mean() < 0.02

@@ -8,11 +8,12 @@ from diffusers import AutoencoderDC, SanaTransformer2DModel
 from torch import nn
 
 from models.deblur.motion import in_units
-from models.deblur.network import MOTION_CHANNELS
+from models.deblur.network import MOTION_CHANNELS, Deblur
 from models.deblur.pipeline import DeblurPipeline
-from models.deblur.published import CAPTION_CHANNELS, DC_AE, SANA_600M, full, start
+from models.deblur.published import FULL_TIER, start
 from models.errors import ModelError
-from tests.components import LATENT, TINY_OURS, sana_parts, stir
+from tests.components import CAPTION_CHANNELS, DC_AE, LATENT, SANA_600M, TINY_OURS, sana_parts
+from tests.weights import stir
 
 
 def size(module: nn.Module) -> int:
@@ -26,14 +27,16 @@ def parts(tmp_path_factory):
 
 def test_the_configurations_have_the_published_counts():
     with torch.device("meta"):
-        autoencoder, network = AutoencoderDC(**DC_AE), full()
+        autoencoder = AutoencoderDC(**DC_AE)
+        configs = {"autoencoder_config": DC_AE, "transformer_config": SANA_600M}
+        network = Deblur(**FULL_TIER, **configs, token_dim=CAPTION_CHANNELS)
         transformer = SanaTransformer2DModel(32, 32, caption_channels=CAPTION_CHANNELS, **SANA_600M)
     assert size(autoencoder) == 312_250_275  # 1.249 GB in float32, the published file
     assert size(transformer) == 591_747_872  # SANA 0.6B
     assert size(network.autoencoder) == size(autoencoder)
     assert size(network.transformer) == size(transformer) + (32 + MOTION_CHANNELS) * 1152
     assert network.compression == network.multiple == 32 and network.scale == 0.41407
-    assert 0.9e9 < size(network) < 1.0e9
+    assert size(network) == 952_628_766
     published = {name: p.shape for name, p in transformer.named_parameters()}
     differ = [name for name, p in network.transformer.named_parameters() if p.shape != published.pop(name)]
     assert differ == ["patch_embed.proj.weight"] and not published

@@ -5,8 +5,7 @@ import torch
 
 from models.deblur.blind import KERNEL_PX, response_of
 from models.deblur.guard import GUARD_CELL_PX, Guard, Tally, cell_rms, noise_level
-from models.deblur.wiener import WienerStep
-from models.deblur.windows import grid_size
+from models.deblur.wiener import WienerStep, grid_size
 
 PRE, OUT = "pre-reconstruction", "diffusion output"
 

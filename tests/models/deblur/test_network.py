@@ -1,20 +1,18 @@
 import pytest
 import torch
 
-from models.deblur import published
-from models.deblur.bands import BANDS, bands
-from models.deblur.network import Deblur
-from models.deblur.small_tier import SMALL_AUTOENCODER
+from models.deblur.network import SMALL_AUTOENCODER, Deblur
+from models.deblur.prior import BANDS, bands
+from tests.components import make_tiny_deblur
+from tests.weights import stir
 
 
 def perturbed(*parts: str) -> Deblur:
     torch.manual_seed(0)
-    network = Deblur.tiny()
+    network = make_tiny_deblur()
     for part in parts:
         network.grow(part)
-    for parameter in network.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.05)
+    stir(network)
     return network
 
 
@@ -22,7 +20,7 @@ def perturbed(*parts: str) -> Deblur:
 def test_untrained_it_is_the_identity(size):
     photo = torch.rand(2, 3, *size)
     with torch.no_grad():
-        assert torch.equal(Deblur.tiny().restore(photo), photo)
+        assert torch.equal(make_tiny_deblur().restore(photo), photo)
 
 
 @torch.no_grad()
@@ -63,26 +61,14 @@ def test_half_precision_stays_near(dtype):
     assert result.dtype == dtype and (result.float() - expected).abs().mean() < 0.02
 
 
-def test_the_full_tier_has_the_published_sizes():
-    with torch.device("meta"):
-        network = published.full()
-    assert network.compression == network.multiple == 32
-    block = network.transformer.transformer_blocks[27]
-    assert block.attn1.inner_dim == 36 * 32 == 1152 and block.attn2.heads == 16
-    assert network.transformer.caption_projection.linear_1.in_features == 2304
-    millions = sum(p.numel() for p in network.transformer.parameters()) / 1e6
-    assert 580 < millions < 600  # SANA 0.6B
-    assert 300 < sum(p.numel() for p in network.autoencoder.parameters()) / 1e6 < 400
-
-
 def test_configurations_of_one_network_do_not_leak_into_the_next():
     before = dict(SMALL_AUTOENCODER)
-    Deblur.tiny()
+    make_tiny_deblur()
     assert before == SMALL_AUTOENCODER
 
 
 def test_details_are_woken_once_and_only_under_a_decoder_that_adds_nothing():
-    network = Deblur.tiny()
+    network = make_tiny_deblur()
     assert not network.decodes and not any(p.any() for p in network.details.parameters())
     network.wake_details()
     drawn = [p.detach().clone() for p in network.details.parameters()]
@@ -99,9 +85,7 @@ def test_what_is_added_to_a_network_changes_nothing_until_it_is_trained(part, tm
     network.grow(part)
     assert sum(p.numel() for p in network.parameters()) > fewer
     torch.testing.assert_close(network.restore(photo), before)
-    for parameter in network.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.2)
+    stir(network, 0.2)
     widened = {"long_range_features": [network.motion.read[0]], "kernel": [network.prior.stem, network.prior.head]}
     for layer in widened.get(part, []):
         torch.nn.init.normal_(layer.weight, std=0.2)  # new channels of a layer that was there
@@ -113,7 +97,7 @@ def test_what_is_added_to_a_network_changes_nothing_until_it_is_trained(part, tm
 
 @torch.no_grad()
 def test_a_decoder_that_only_lifts_adds_detail_and_keeps_flat_places():
-    network = Deblur.tiny()
+    network = make_tiny_deblur()
     network.grow("detail_gain")
     assert not network.decodes
     torch.nn.init.ones_(network.lifts.bias)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 
 import numpy as np
 import pytest
@@ -11,35 +12,21 @@ from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from models.dereflection import one_step
 from models.dereflection.full import PARTS, FullDereflection, enlarged
 from models.dereflection.pipeline import DereflectionPipeline
 from models.errors import ModelError
+from tests.components import make_tiny_dai
 from tests.models.dereflection.dai_reference import published_forward
+from tests.models.dereflection.full_tier import make, picture
 
 HEADS = (1, 2, 2, 2)
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
 
-def make(seed: int = 0) -> FullDereflection:
-    """A tiny network that has been trained, so to speak: ControlNet and UNet differ, skips are not zero."""
-    network = FullDereflection.tiny(seed)
-    generator = torch.Generator().manual_seed(seed + 100)
-    with torch.no_grad():
-        for convolution in network.vae_2.encoder.zero_convs:
-            convolution.conv.weight.normal_(0, 0.3, generator=generator)
-            convolution.conv.bias.normal_(0, 0.1, generator=generator)
-        for parameter in network.controlnet.parameters():
-            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
-    return network
-
-
 @pytest.fixture(scope="module")
 def network() -> FullDereflection:
     return make()
-
-
-def picture(height: int, width: int, batch: int = 1) -> Tensor:
-    return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(height * 1000 + width))
 
 
 def reference(network: FullDereflection, photo: Tensor, tokens: Tensor | None = None, side: int = 0) -> Tensor:
@@ -103,7 +90,7 @@ def test_restore_is_decode_of_step_of_encode(network) -> None:
     assert torch.equal(network(photo), network.restore(photo))
 
 
-# Guidance and gates
+# Guidance
 
 
 @torch.no_grad()
@@ -117,15 +104,6 @@ def test_tokens_take_the_place_of_the_prompt(network) -> None:
     assert torch.equal(network.restore(photo, network.prompt_embedding), plain)
     shared = network.restore(photo, tokens[:1])
     torch.testing.assert_close(shared[:1], guided[:1], **CLOSE)
-
-
-@torch.no_grad()
-def test_a_closed_gate_is_the_plain_decoding_of_the_clean_latent(network) -> None:
-    photo = picture(32, 40)
-    latent = network.step(network.encode(photo)[0]) / network.vae.config["scaling_factor"]
-    plain = (network.vae.decode(latent, return_dict=False)[0] + 1) / 2
-    assert torch.equal(network.restore(photo, gate=0.0), plain)
-    assert not torch.allclose(network.restore(photo), plain, atol=1e-3)
 
 
 def test_wrong_shapes_are_told(network) -> None:
@@ -159,8 +137,9 @@ def test_files_are_plain_and_may_be_half_precision(tmp_path) -> None:
     network.save_pretrained(tmp_path / "half", "float16")
     loaded = FullDereflection.from_pretrained(tmp_path / "half", "float32")
     assert loaded.unet.dtype == torch.float32 and network.unet.dtype == torch.float32
+    read = loaded.state_dict()
     for name, value in network.state_dict().items():
-        assert torch.equal(loaded.state_dict()[name], value.half().float()), name
+        assert torch.equal(read[name], value.half().float()), name
     assert FullDereflection.from_pretrained(tmp_path / "half", "bfloat16").vae_2.dtype == torch.bfloat16
 
 
@@ -207,7 +186,7 @@ def test_kept_constants_change_no_bit(network) -> None:
         for size, guidance in (((40, 56), None), ((37, 90), None), ((40, 56), tokens)):
             photo = picture(*size)
             assert torch.equal(fresh.restore(photo, guidance), network.restore(photo, guidance))
-    assert fresh._constants is not None and fresh._constants.hits == 3
+    assert fresh._constants is not None and len(fresh._constants) == 2
 
 
 @torch.no_grad()
@@ -234,24 +213,20 @@ def test_kept_constants_do_not_outlive_a_change(network) -> None:
 
 
 @torch.no_grad()
-def test_kept_constants_stay_within_their_memory(network) -> None:
-    from models.dereflection.zero_latent import ConstantStore
+def test_constants_are_computed_once_and_kept_within_their_memory(network, monkeypatch) -> None:
+    cache = deque(maxlen=2)
 
-    def one(width: int) -> int:
-        return store.get(network.unet, (4, width), network.prompt_embedding).nbytes
+    def one(width: int) -> object:
+        return one_step.constants_of(cache, network.unet, (4, width), network.prompt_embedding)
 
-    store = ConstantStore(max_bytes=10**9)
-    sizes = [one(width) for width in (4, 5, 6)]
-    store = ConstantStore(max_bytes=sizes[1] + sizes[2])
-    for width in (4, 5, 6):
-        one(width)
-    one(6), one(5)
-    assert store.hits == 2  # the two latest fit
+    first = one(4)
+    assert one(5) is one(5) and one(4) is first
+    one(6)
+    assert one(4) is not first and len(cache) == 2  # the first was dropped
+    cache.clear()
+    monkeypatch.setattr(one_step, "MAX_BYTES", 1)
     one(4)
-    assert store.hits == 2  # the first was let go
-    store = ConstantStore(max_bytes=1)
-    one(4), one(4)
-    assert store.hits == 0
+    assert not cache
 
 
 @torch.no_grad()
@@ -351,13 +326,16 @@ def test_gradients_reach_all_of_unet_controlnet_and_skips() -> None:
     assert all(p.grad is None for p in network.vae.parameters())
 
 
+@pytest.mark.slow
 def test_a_few_steps_fit_one_picture_under_autocast() -> None:
-    network = FullDereflection.tiny().train()
-    photo = picture(32, 32)
+    network = make_tiny_dai().train()
+    # At 32 px the UNet's coarsest convolutions see one pixel; there the gradient of PyTorch 2.13 on CPUs in bfloat16 is
+    # sometimes not a number.
+    photo = picture(64, 64)
     target = 0.5 * photo
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=3e-3)
     losses = []
-    for _ in range(15):
+    for _ in range(6):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = nn.functional.l1_loss(network(photo), target)
         optimizer.zero_grad()
@@ -371,7 +349,7 @@ def test_tiny_is_reproducible_and_leaves_the_random_state_alone() -> None:
     torch.manual_seed(7)
     wanted = torch.rand(3)
     torch.manual_seed(7)
-    one, two, other = FullDereflection.tiny(), FullDereflection.tiny(), FullDereflection.tiny(1)
+    one, two, other = make_tiny_dai(), make_tiny_dai(), make_tiny_dai(1)
     assert torch.equal(torch.rand(3), wanted)
     assert torch.equal(one.prompt_embedding, two.prompt_embedding)
     assert torch.equal(one.unet.conv_in.weight, two.unet.conv_in.weight)

@@ -7,11 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.dereflection.full import FullDereflection
-from models.dereflection.overview import COARSE_CELL_PX, agree, change_of, reduced
+from models.dereflection.full import COARSE_CELL_PX, FullDereflection, agree, reduced
 from models.dereflection.pipeline import DereflectionPipeline
-from models.geometry import Box
-from tests.models.dereflection.test_full import make
+from models.tiles import Box
+from tests.models.dereflection.full_tier import make
+
+
+def change_of(photo, restored):
+    return reduced(restored - photo, max(1, max(photo.shape[-2:]) // COARSE_CELL_PX))
 
 
 def smooth(height: int, width: int) -> Tensor:
@@ -88,6 +91,7 @@ def coarse(picture: np.ndarray) -> np.ndarray:
     return array(torch.nn.functional.interpolate(tensor, (16, 24), mode="bilinear", antialias=True))
 
 
+@pytest.mark.slow
 def test_in_what_is_coarse_tiles_of_the_real_networks_agree_with_the_whole_and_with_a_shifted_grid(monkeypatch) -> None:
     """Random weights, whose change of the photo is large and depends on all they see."""
     network, picture = make().eval().requires_grad_(False), smooth(160, 232)

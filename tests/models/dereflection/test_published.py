@@ -16,7 +16,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from benchmarks.reference_dai import ReferenceDAI
-from models import conversion, convert, download, hub
+from models import convert, download, hub
 from models.catalog import Catalog
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.published import PROMPT
@@ -24,10 +24,11 @@ from models.errors import ModelError
 from plugins.host import pictures
 from plugins.host.run import Host
 from plugins.registry import Registry
-from tests.models.dereflection.test_full import make
+from tests.models.dereflection.full_tier import make
 from tests.models.fake_hub import FakeHub
 from tests.plugins.fakes import noise, save
 
+pytestmark = pytest.mark.slow
 LENGTH = 9  # of the tiny text encoder, in tokens
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -112,7 +113,7 @@ def reference(published: Path, embedding: torch.Tensor) -> ReferenceDAI:
 
 def test_converted_parts_are_the_reference(published: Path, tmp_path: Path) -> None:
     before = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in hub.files_in(published)}
-    folder = conversion.convert_parts("dereflection-any-image", published, tmp_path / "dai")
+    folder = convert.convert_parts("dereflection-any-image", published, tmp_path / "dai")
     assert {path.name for path in folder.iterdir()} == {
         "vae", "unet", "controlnet", "vae_2", "prompt_embedding.safetensors", "pipeline.json", "SHA256SUMS",
     }  # fmt: skip
@@ -206,7 +207,7 @@ def test_what_is_missing_or_does_not_fit_is_told(published: Path, tmp_path: Path
         shutil.copytree(published, parts)
         change(parts)
         with pytest.raises(ModelError, match=match):
-            conversion.convert_parts("dereflection-any-image", parts, tmp_path / "out")
+            convert.convert_parts("dereflection-any-image", parts, tmp_path / "out")
         assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".partial-*"))
         shutil.rmtree(parts)
 
@@ -245,10 +246,10 @@ def test_what_is_missing_or_does_not_fit_is_told(published: Path, tmp_path: Path
         "LFS pointer",
     )
     with pytest.raises(ModelError, match="no folder"):
-        conversion.convert_parts("dereflection-any-image", tmp_path / "none", tmp_path / "out")
+        convert.convert_parts("dereflection-any-image", tmp_path / "none", tmp_path / "out")
     (tmp_path / "out").mkdir()
     with pytest.raises(ModelError, match="there already"):
-        conversion.convert_parts("dereflection-any-image", published, tmp_path / "out")
+        convert.convert_parts("dereflection-any-image", published, tmp_path / "out")
     with pytest.raises(SystemExit):
         convert.main(["dereflection-any-image", "--parts", str(published)])
     with pytest.raises(SystemExit):

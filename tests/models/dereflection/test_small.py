@@ -1,18 +1,16 @@
 import pytest
 import torch
 
-from models.dereflection.affine_maps import apply_tone, weight_global_affine
 from models.dereflection.small import SmallDereflection, soften
-from models.dereflection.small_layers import Gate
-from models.geometry import Box, enlarge_part, pad_to
+from models.dereflection.small_layers import Gate, apply_tone, weight_global_affine
+from models.images import Box, enlarge_part, pad_to
+from tests.weights import stir
 
 
 def random_network() -> SmallDereflection:
     torch.manual_seed(1)
     network = SmallDereflection.tiny().eval()
-    for parameter in network.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.05)
+    stir(network)
     return network
 
 
@@ -62,11 +60,6 @@ def test_padding_replicates_the_edge():
     assert padded.shape == (1, 3, 8, 12)
     assert torch.equal(padded[..., 5:, :9], x[..., 4:5, :].expand(-1, -1, 3, -1))
     assert pad_to(padded, 4) is padded
-
-
-def test_a_tile_needs_the_context():
-    with pytest.raises(ValueError, match="context"):
-        random_network().restore_tiles(torch.rand(1, 3, 8, 8), None, [Box(0, 0, 8, 8, 8, 8)])
 
 
 def test_with_mirror_a_photo_and_its_mirror_image_are_treated_alike():

@@ -6,22 +6,22 @@ import pytest
 import torch
 from diffusers.models.attention_processor import Attention
 
-from models import compiling, measure, runtime
+from models import runtime
 from models.dereflection import tuning
 from models.dereflection.full import FullDereflection
 from models.dereflection.pipeline import DereflectionPipeline
-from models.dereflection.tuning import FUSED, PLAIN, XFORMERS, tune, use_attention
+from models.dereflection.tuning import FUSED, PLAIN, XFORMERS, fastest, tune, use_attention
 from models.hub import LocalModel
 from plugins.contract import LoadContext
 from plugins.dereflection.plugin import Dereflection
-from tests.models.dereflection.test_full import make, picture
-from tests.models.test_runtime import exact, pretend
+from tests.models.attention import exact, pretend
+from tests.models.dereflection.full_tier import make, picture
 
 
 @pytest.fixture(autouse=True)
 def fresh_probe(monkeypatch):
     monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
-    monkeypatch.delenv(compiling.SWITCH, raising=False)
+    monkeypatch.delenv(runtime.COMPILE, raising=False)
     runtime._probe.cache_clear()
     yield
     runtime._probe.cache_clear()
@@ -45,7 +45,6 @@ def clock(monkeypatch, fast: str) -> None:
         name = {PLAIN: "AttnProcessor2_0", FUSED: "FusedAttnProcessor2_0", XFORMERS: "XFormersAttnProcessor"}[fast]
         return 1.0 if kinds(clock.network) == {name} else 2.0
 
-    monkeypatch.setattr(measure, "seconds", seconds)
     monkeypatch.setattr(tuning, "seconds", seconds)
     monkeypatch.setattr(tuning, "MEASURED_SIDE_PX", 32)
 
@@ -73,7 +72,7 @@ def test_the_fastest_way_is_measured_on_the_network_and_set(network, monkeypatch
     clock(monkeypatch, fast)
     choice = tune(network, measure=True)
     assert choice.runtime.attention == ("xformers" if fast == XFORMERS else "sdpa")
-    assert choice.fused == (fast == FUSED) and f"attention: {fast} (" in choice.runtime.reason
+    assert f"attention: {fast} (" in choice.runtime.reason
     assert choice.megapixel_seconds == pytest.approx(3 * (1.0 if fast else 2.0) / (32**2 / 1e6))
     names = {PLAIN: "AttnProcessor2_0", FUSED: "FusedAttnProcessor2_0", XFORMERS: "XFormersAttnProcessor"}
     assert kinds(network) == {names[fast]}
@@ -93,7 +92,7 @@ def test_layouts_are_measured_by_stage(network, monkeypatch) -> None:
 
 def test_without_measuring_a_cpu_stays_plain(network) -> None:
     choice = tune(network)
-    assert choice.runtime.attention == "sdpa" and not choice.fused and choice.megapixel_seconds is None
+    assert choice.runtime.attention == "sdpa" and choice.megapixel_seconds is None
     assert set(choice.layouts.values()) == {torch.contiguous_format} and "not measured" in choice.runtime.reason
     assert kinds(network) == {"AttnProcessor2_0"}
     forced = tune(network, "xformers")
@@ -130,11 +129,10 @@ def test_a_fused_network_is_saved_as_it_was(network, tmp_path) -> None:
 def test_the_run_record_says_what_the_network_itself_chose(network, tmp_path, monkeypatch) -> None:
     DereflectionPipeline(network).save_pretrained(tmp_path, dtype="float32")
     chosen = tuning.Choice(
-        runtime.Runtime("cpu", "float32", "xformers", "for a test"), False, {"encode": torch.contiguous_format}, 0.25
+        runtime.Runtime("cpu", "float32", "xformers", "for a test"), {"encode": torch.contiguous_format}, 0.25
     )
     monkeypatch.setattr(tuning, "tune", lambda *_: chosen)
     plugin = Dereflection()
-    assert plugin.runtime is None if hasattr(plugin, "_pipeline") else True
     probed = runtime.Runtime("cpu", "float32", "sdpa", "for a test")
     plugin.load(LocalModel("x", tmp_path, "r", None), LoadContext(probed))
     assert plugin.runtime is chosen.runtime and plugin._pipeline.attention == "xformers"
@@ -145,14 +143,15 @@ def test_the_run_record_says_what_the_network_itself_chose(network, tmp_path, mo
 # torch.compile
 
 
-def test_compiling_is_asked_for_and_never_on_zero_gpu(monkeypatch) -> None:
-    assert not compiling.asked_for()
-    monkeypatch.setenv(compiling.SWITCH, "1")
-    assert compiling.asked_for()
+def test_compiling_is_compiling_and_never_on_zero_gpu(monkeypatch) -> None:
+    assert not runtime.compiling()
+    monkeypatch.setenv(runtime.COMPILE, "1")
+    assert runtime.compiling()
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
-    assert not compiling.asked_for()
+    assert not runtime.compiling()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_compiled_blocks_give_the_same_picture(network) -> None:
     """Traced by dynamo and run as traced: what a GPU's compiler would be given. The decoder stands for all."""
@@ -165,19 +164,60 @@ def test_compiled_blocks_give_the_same_picture(network) -> None:
         traced.append(len(inputs))
         return graph.forward
 
-    assert compiling.compile_blocks(network.vae_2.decoder, backend=backend) == 5
+    assert runtime.compile_blocks(network.vae_2.decoder, backend=backend) == 5
     torch.testing.assert_close(network.decode(latent, skips), wanted, atol=1e-5, rtol=0)
     assert len(traced) >= 2  # blocks that are alike share a trace
     torch._dynamo.reset()
     # UNet, ControlNet, both halves of the VAE, skips and decoder: compiled when they first run, so not here.
-    assert compiling.compile_blocks(network, backend=backend) == 9 + 5 + 5 + 5 + 4 + 5
+    assert runtime.compile_blocks(network, backend=backend) == 9 + 5 + 5 + 5 + 4 + 5
 
 
-def test_a_pipeline_is_compiled_when_that_is_asked_for(network, monkeypatch) -> None:
+def test_a_pipeline_is_compiled_when_that_is_compiling(network, monkeypatch) -> None:
     compiled: list[object] = []
     monkeypatch.setattr("models.dereflection.pipeline.compile_blocks", compiled.append)
     DereflectionPipeline(network).prepare_for_inference("sdpa")
     assert compiled == []
-    monkeypatch.setenv(compiling.SWITCH, "1")
+    monkeypatch.setenv(runtime.COMPILE, "1")
     DereflectionPipeline(network).prepare_for_inference("sdpa")
     assert compiled == [network]
+
+
+RESULTS = {"wrong": torch.full((4,), 1.1), "nan": torch.full((4,), float("nan"))}
+
+
+@pytest.fixture
+def times(monkeypatch):
+    """Choose among ways whose times are given in place of the machine's; returns the function to call."""
+    chosen: list[str] = []
+
+    def call() -> torch.Tensor:
+        if chosen[-1] == "broken":
+            raise ZeroDivisionError
+        return RESULTS.get(chosen[-1], torch.ones(4))
+
+    def choose(**taken: float):
+        monkeypatch.setattr(tuning, "seconds", lambda call, device: taken[chosen[-1]])
+        best = fastest(list(taken), chosen.append, call, "cpu", 1e-3)
+        assert chosen[-1] == best.name  # the way chosen is set
+        return best
+
+    return choose
+
+
+def test_the_fastest_is_chosen_and_named_with_its_times(times) -> None:
+    best = times(plain=2.0, fused=1.0)
+    assert best.name == "fused" and best.seconds == {"plain": 2.0, "fused": 1.0}
+    assert str(best) == "fused (plain 2000.00 ms, fused 1000.00 ms)"
+
+
+def test_the_standard_stays_where_another_is_hardly_faster(times) -> None:
+    assert times(plain=2.0, fused=1.96).name == "plain"
+
+
+def test_what_computes_something_else_or_cannot_run_is_left_out(times) -> None:
+    best = times(plain=2.0, wrong=0.1, fused=1.0, broken=0.1)
+    assert best.name == "fused" and set(best.seconds) == {"plain", "fused"}
+    assert "differ by 1.0e-01" in best.left_out["wrong"] and best.left_out["broken"].startswith("ZeroDivisionError")
+    assert times(plain=2.0, nan=0.1).name == "plain"
+    with pytest.raises(ZeroDivisionError):  # without a standard there is nothing to choose
+        times(broken=1.0)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from models.hub import locate
-from models.pipelines import pipeline_class
+from models.loading import pipeline_class
 
 FOLDER = Path(__file__).parent
 RESTORERS = ("dereflection-small", "deblur-small")

@@ -9,10 +9,12 @@ import transformers
 
 from models.errors import ModelError
 from models.hub import Catalog
-from models.semantics import captioner, text_encoder
-from models.semantics.temporary_model import temporary_model
-from models.semantics.text_encoder import BaseTextEncoder
+from models.semantics import full_tier
+from models.semantics.full_tier import BaseTextEncoder, temporary_model
+from tests.catalogs import model_entry
+from tests.components import make_tiny_dai
 
+pytestmark = pytest.mark.slow
 WORDS = ["a", "photo", "of", "dog", "cat", "the", "on", "beach"]
 
 
@@ -90,15 +92,15 @@ def test_a_caption_goes_on_from_the_prompt_and_the_model_is_freed(blip, monkeypa
         held.append(model)
         return temporary_model(holder, model)
 
-    monkeypatch.setattr(captioner, "temporary_model", remember)
-    said = captioner.caption(photo, blip)
-    assert said.startswith(captioner.PROMPT) and said == captioner.caption(photo, blip)
+    monkeypatch.setattr(full_tier, "temporary_model", remember)
+    said = full_tier.caption(photo, blip)
+    assert said.startswith(full_tier.PROMPT) and said == full_tier.caption(photo, blip)
     assert len(held) == 2 and all(is_empty(model) for model in held)
 
 
 def test_a_folder_without_a_captioner_is_refused_by_name(clip):
     with pytest.raises(ModelError, match="holds no captioner"):
-        captioner.caption(np.zeros((8, 8, 3), np.float32), clip)
+        full_tier.caption(np.zeros((8, 8, 3), np.float32), clip)
 
 
 def test_clip_gives_all_its_places_as_stable_diffusion_sees_them(clip):
@@ -116,9 +118,9 @@ def test_clip_gives_all_its_places_as_stable_diffusion_sees_them(clip):
 
 def test_gemma_gives_the_words_alone(gemma):
     encode = BaseTextEncoder(gemma)
-    assert encode("Dog").shape[1] < encode("a photo of the dog on the beach").shape[1] <= text_encoder.SANA_MAX_TOKENS
+    assert encode("Dog").shape[1] < encode("a photo of the dog on the beach").shape[1] <= full_tier.SANA_MAX_TOKENS
     assert torch.equal(encode("DOG"), encode("dog"))
-    assert encode("dog " * 900).shape[1] == text_encoder.SANA_MAX_TOKENS
+    assert encode("dog " * 900).shape[1] == full_tier.SANA_MAX_TOKENS
 
 
 def test_a_text_encoder_is_freed_even_when_it_fails(clip, monkeypatch):
@@ -126,10 +128,10 @@ def test_a_text_encoder_is_freed_even_when_it_fails(clip, monkeypatch):
 
     def fail(self, model, *rest):
         held.append(model)
-        raise RuntimeError("no")
+        raise RuntimeError("no tokens today")
 
     monkeypatch.setattr(BaseTextEncoder, "_tokens", fail)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="no tokens today"):
         BaseTextEncoder(clip)("dog")
     assert is_empty(held[0])
 
@@ -154,7 +156,6 @@ def test_the_catalog_names_them():
 
 
 def test_a_restorer_that_takes_text_hears_it_through_the_encoder_its_checkpoint_names(clip, tmp_path, monkeypatch):
-    from models.dereflection.full import FullDereflection
     from models.dereflection.pipeline import DereflectionPipeline
     from models.hub import resolve
     from models.runtime import Runtime
@@ -162,16 +163,11 @@ def test_a_restorer_that_takes_text_hears_it_through_the_encoder_its_checkpoint_
     from plugins.dereflection.plugin import Dereflection
 
     torch.manual_seed(0)
-    made = DereflectionPipeline(FullDereflection.tiny())
+    made = DereflectionPipeline(make_tiny_dai())
     made.text_model = "tiny-text"
     made.save_pretrained(tmp_path / "restorer", dtype="float32")
-    entries = "".join(
-        f'[[model]]\nid = "{name}"\ntask = "{task}"\nsource = "local"\nlicence = "mit"\npath = "{folder}"\n'
-        for name, task, folder in (
-            ("tiny-text", "text-encoder", clip),
-            ("tiny-restorer", "dereflection", tmp_path / "restorer"),
-        )
-    )
+    entries = model_entry("tiny-text", "text-encoder", clip)
+    entries += model_entry("tiny-restorer", "dereflection", tmp_path / "restorer")
     (tmp_path / "own.toml").write_text(entries)
     monkeypatch.setenv("LIMPID_CATALOG", str(tmp_path / "own.toml"))
     plugin = Dereflection()

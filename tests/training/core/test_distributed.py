@@ -12,9 +12,8 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
-from models.deblur.network import Deblur
-from models.dereflection.full import FullDereflection
 from tests import ROOT
+from tests.components import make_tiny_dai, make_tiny_deblur
 from tests.training.conftest import DEBUG
 from training.core.checkpointing import list_checkpoints
 from training.core.curves import read_curve
@@ -45,7 +44,7 @@ def test_accelerate_takes_each_configuration(file):
 
 
 def test_the_blocks_that_are_gathered_are_there():
-    networks = [Deblur.tiny(), FullDereflection.tiny()]
+    networks = [make_tiny_deblur(), make_tiny_dai()]
     present = {type(module).__name__ for network in networks for module in network.modules()}
     assert set(BLOCKS) - present <= {"EfficientViTBlock"}  # of published autoencoders
 
@@ -107,7 +106,7 @@ def test_engines_are_set_up_and_those_that_do_not_go_on_exactly_refused(debug_ov
             fsdp_plugin = deepspeed_plugin = Plugin
 
     config = load_config(DEBUG, [*debug_overrides, "precision=bf16", "optimizer.clip=0.5"])
-    network = Deblur.tiny()
+    network = make_tiny_deblur()
     Engine.distributed_type = DistributedType.FSDP
     with pytest.raises(ValueError, match="fsdp_version: 2"):
         set_up(Engine, network, network, config, 2)

@@ -33,6 +33,7 @@ def test_the_network_is_the_identity_with_the_published_encoder(made):
     assert record["settings"] == {"local_widths": [8, 8]}
 
 
+@pytest.mark.slow
 def test_its_encoder_knows_what_photos_show(made):
     """With the classifier's own last layers, most held-at-hand ImageNet photos are told right: the weights are where
     they belong."""

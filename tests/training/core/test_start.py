@@ -40,6 +40,7 @@ def test_sana_becomes_a_deblurring_pipeline(tmp_path, monkeypatch, capsys):
     assert "no folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_stable_diffusion_becomes_a_dereflection_pipeline(tmp_path):
     parts = stable_diffusion_parts(tmp_path / "parts")

@@ -1,10 +1,11 @@
 import numpy as np
+import pillow_heif
 import pytest
 import torch
 from PIL import Image
 
 from degradations.sample_rng import SampleRNG
-from models.arrays import to_pixels
+from models.images import to_pixels
 from training.data.manifest import list_images, manifest_hash
 from training.data.pairs import PairStore, match_pairs
 from training.data.photos import Crop, PhotoStore, read_photo
@@ -22,7 +23,6 @@ def test_photos_are_upright_and_reduced(tmp_path):
 
 
 def test_a_heic_photo_is_read(tmp_path):
-    pillow_heif = pytest.importorskip("pillow_heif")
     picture = Image.new("RGB", (64, 48), (200, 100, 50))
     pillow_heif.from_pillow(picture).save(tmp_path / "photo.HEIC", quality=95)
     photo = read_photo(tmp_path / "photo.HEIC")

@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.training.sheets import sheet_size, shown
 from training.evaluation import blur_sheet
 
 
@@ -14,8 +15,11 @@ def test_the_sheet_has_a_row_a_family(photo_folder, tmp_path, capsys):
     blur_sheet.main([*arguments, "--families", "linear", "objects"])
     sheet = Image.open(out)
     assert str(out) in capsys.readouterr().out
-    assert sheet.width > 5 * 320 and 2 * 320 < sheet.height < 3 * 320
-    assert np.asarray(sheet).std() > 10
+    assert sheet.size == sheet_size(5, 2, 320)
+    for row in range(2):
+        sharp, blurred, spread, *_ = (shown(np.asarray(sheet), column, row, 320) for column in range(5))
+        assert 1 < np.abs(blurred - sharp).mean() < 0.5 * sharp.std()  # the same picture, but not as sharp
+        assert spread.max() > 200 and np.median(spread) < 20  # dots on black
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from degradations.blur_config import FAMILIES
-from models.colour import to_linear, to_srgb
+from degradations.blur_families import FAMILIES
+from models.images import to_linear, to_srgb
 from training import evaluate
 from training.evaluation.blur_test import LEVIN, NOISE, load_levin, make_blur_test
 from training.evaluation.metrics import psnr

@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from models.deblur.network import Deblur
 from models.deblur.pipeline import DeblurPipeline
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
+from tests.components import make_tiny_deblur
 from training.experiments import detail_sweep
 
 
@@ -29,7 +29,7 @@ def sets(tmp_path):
 
 def lifting(strength: float) -> DeblurPipeline:
     """Its decoder only raises (or lowers) the bands of detail."""
-    network = Deblur.tiny()
+    network = make_tiny_deblur()
     network.grow("detail_gain")
     torch.nn.init.constant_(network.lifts.bias, strength)
     return DeblurPipeline(network.eval().requires_grad_(False))
@@ -42,6 +42,7 @@ def run(pipeline, sets, tmp_path, *more):
     return code, json.loads((out / "detail.json").read_text()), (out / "detail.md").read_text()
 
 
+@pytest.mark.slow
 def test_sharpness_grows_with_detail_and_the_table_says_so(sets, tmp_path):
     code, found, table = run(lifting(0.3), sets, tmp_path)
     assert code == 0 and found["photos"] == 4 and found["details"] == [0, 0.25, 0.5, 0.75, 1]

@@ -4,8 +4,8 @@ import pytest
 import torch
 import yaml
 
-from models.deblur.network import Deblur
 from models.deblur.pipeline import DeblurPipeline
+from tests.components import make_tiny_deblur
 from tests.training.conftest import DEBUG
 from training.experiments.patterns import Patterns, gains, main, markdown
 from training.tasks.deblur.config import DeblurRun
@@ -27,6 +27,7 @@ def plan(debug_overrides, tmp_path):
     return file
 
 
+@pytest.mark.slow
 def test_each_variant_trains_on_its_families_and_is_scored_on_all(plan, tmp_path, capsys):
     arguments = ["--config", str(plan), "--out", str(tmp_path / "out"), "--samples", "2", "--side", "64"]
     main(arguments)
@@ -41,7 +42,7 @@ def test_each_variant_trains_on_its_families_and_is_scored_on_all(plan, tmp_path
 
 
 def test_a_gain_is_what_the_pipeline_adds_on_held_out_blur(plan):
-    pipeline = DeblurPipeline(Deblur.tiny().eval())
+    pipeline = DeblurPipeline(make_tiny_deblur().eval())
     given = yaml.safe_load(plan.read_text())["set"]
     config = load_config(DEBUG.with_name("debug-deblur.yaml"), given, DeblurRun)
     assert gains(pipeline, config, ["linear"], 2, 64) == {"linear": 0.0}  # it starts as the photo

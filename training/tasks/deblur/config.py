@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from degradations.blur_config import BlurConfig
-from degradations.ranges import Chance
+from degradations.blur_families import BlurConfig
+from degradations.sample_rng import Chance
 from training.core.config import PhotoConfig, RunConfig
 
 

@@ -19,7 +19,7 @@ class Blurs(Sources):
     """The training samples of a run, or with ``validation=True`` those held out from it.
 
     ``batch(indices, size)`` gives ``input`` and ``target``, B x 3 x size x size in [0, 1]; ``motion``, B x 2 x size x
-    size, and ``defocus``, B x 1 x size x size, in pixels (`degradations.motion_field`); ``real`` (B, bool); and with
+    size, and ``defocus``, B x 1 x size x size, in pixels (`degradations.blur`); ``real`` (B, bool); and with
     guidance ``tags`` (B x tags), what the sample is known to show. Nobody knows the motion of a real pair: both fields
     are NaN there, for a loss to leave out. A share ``gray`` of the samples has no colour, noise included. Sample *i*
     depends on (seed, i, size) alone, up to rounding: blur is computed for the batch together. A folder of kernels is

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from degradations.blur import FAMILIES, draw_blur, simulate_blur
-from degradations.blur_config import OTHERS
+from degradations.blur_families import OTHERS
 from degradations.sample_rng import SampleRNG
-from models.arrays import to_pixels
+from models.images import to_pixels
 from training.data.scikit_photos import SCENES, SIDE_PX, square_photo
 from training.tasks.deblur.config import DeblurRun
 from training.tasks.task import Example

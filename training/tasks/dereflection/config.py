@@ -16,10 +16,8 @@ class DataConfig(PhotoConfig):
 
     layer_share: float = Field(0.0, ge=0, le=1)  # share with a real pair's reflection over a sharp photo
     blend_share: float = Field(0.0, ge=0, le=1)  # of the simulated rest, share by `blend` instead of `glass`
-    flat_share: float = Field(
-        0.0, ge=0, le=1
-    )  # share of the photos shown as flat pictures (degradations.flat_pictures)
-    defocus_share: float = Field(0.0, ge=0, le=1)  # share of the photos out of focus in part (degradations.defocus)
+    flat_share: float = Field(0.0, ge=0, le=1)  # share of the photos shown as flat pictures (degradations.scenes)
+    defocus_share: float = Field(0.0, ge=0, le=1)  # share of the photos out of focus in part (degradations.scenes)
     reflected: list[str] = []  # folders of photos that are reflected, never a target
     reflected_share: float = Field(0.2, ge=0, le=1)  # share of reflected pictures that are from those
     pair_tone: float = Field(0.0, ge=0, lt=1)  # how far brightness, contrast and colour of real pairs are varied

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from degradations.blend import Blend, blend, draw_blend
-from degradations.defocus import partly_defocused
-from degradations.flat_pictures import flat_picture
 from degradations.hints import brushed
-from degradations.layers import real_layer, separate, under_layer
+from degradations.real_pairs import separate, under_layer
 from degradations.reflection import View, draw_scene, draw_view, simulate
 from degradations.sample_rng import SampleRNG, Stream
-from models.colour import to_srgb
+from degradations.scenes import flat_picture, partly_defocused
+from models.images import to_srgb
 from training.data.manifest import list_images
 from training.data.photos import PhotoStore
 from training.data.sources import Batch, Sources
@@ -132,7 +131,7 @@ class Reflections(Sources):
         if config.defocus_share and rng.chance(config.defocus_share):
             t = partly_defocused(t, rng)
         if self.pairs and rng.chance(config.layer_share):
-            layer = real_layer(*self._draw_pair(own, size))
+            _, layer = separate(*self._draw_pair(own, size))
             photo, added = under_layer(t, layer, own)
             return Drawn(photo, t, added, False, place)
         world = self.reflected if self.reflected and rng.chance(config.reflected_share) else self.photos

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from degradations.reflection import draw_scene, draw_view, simulate
 from degradations.sample_rng import SampleRNG
-from models.arrays import to_pixels
+from models.images import to_pixels
 from training.data.scikit_photos import SIDE_PX, square_photo
 from training.tasks.dereflection.config import DereflectionRun
 from training.tasks.task import Example

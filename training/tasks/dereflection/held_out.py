@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from degradations.exposure import match_exposure
 from degradations.hints import USUAL_WIDTH, brushed
+from degradations.real_pairs import match_exposure
 from training.data.pairs import match_pairs
 from training.data.sources import split_pairs
 from training.evaluation.metrics import aligned_psnr

@@ -17,8 +17,7 @@ import torch
 
 from degradations.reflection import GlassConfig, draw_scene, draw_view, simulate
 from degradations.sample_rng import SampleRNG, Stream
-from models.arrays import to_pixels
-from models.colour import to_linear, to_srgb
+from models.images import to_linear, to_pixels, to_srgb
 from training.data.photos import PhotoStore
 from training.data.sources import held_out
 from training.evaluation.protocol import EvaluationError

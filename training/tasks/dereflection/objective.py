@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from degradations.sample_rng import SampleRNG, Stream
-from models.dereflection.affine_maps import apply_tone
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
+from models.dereflection.small_layers import apply_tone
 from models.efficientnet_lite import EfficientNetLite
-from models.geometry import Box
 from models.hub import locate
+from models.tiles import Box
 from training.core.distributed import Objective
 from training.core.losses import charbonnier, combine_affine_invariant, consistency, fit_affine
 from training.data.sources import Batch

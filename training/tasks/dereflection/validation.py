@@ -8,8 +8,8 @@ from statistics import mean
 import torch
 from torch import Tensor
 
-from degradations.exposure import match_exposure
 from degradations.hints import USUAL_WIDTH, brushed
+from degradations.real_pairs import match_exposure
 from training.data.pairs import PairStore
 from training.data.tags import wrong_tags
 from training.data.validation import whole_pairs, whole_photos

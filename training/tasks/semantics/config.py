@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from degradations.blur_config import BlurConfig
+from degradations.blur_families import BlurConfig
 from degradations.reflection import GlassConfig
 from training.core.config import FolderConfig, RunConfig
 

@@ -4,7 +4,8 @@ import torch
 from degradations.blur import BlurConfig, draw_blur, simulate_blur
 from degradations.sample_rng import SampleRNG
 from models.deblur.blur_field import double_angle, mean_covariance, to_vector
-from models.deblur.network import Deblur
+from tests.components import make_tiny_deblur
+from tests.weights import stir
 from training.tasks.deblur.config import DeblurRun
 from training.tasks.deblur.objective import DeblurObjective, blur_field_error, field_of, unused
 
@@ -26,11 +27,9 @@ def blurred(count: int = 2) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("parts", [["motion"], *(["prerestored", name] for name in EVERY), list(EVERY)])
 def test_every_parameter_but_those_named_unused_gets_a_gradient(parts):
-    network = Deblur.tiny()
+    network = make_tiny_deblur()
     network.grow("deep_motion_encoder")
-    for parameter in network.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.05)
+    stir(network)
     objective = DeblurObjective(network, config({name: EVERY[name] for name in parts}))
     each, terms = objective(blurred(), [0, 1])
     each.sum().backward()
@@ -43,7 +42,7 @@ def test_every_parameter_but_those_named_unused_gets_a_gradient(parts):
 
 
 def test_parts_add_up_under_their_weights():
-    network, batch = Deblur.tiny(), blurred()
+    network, batch = make_tiny_deblur(), blurred()
     base = DeblurObjective(network, config({"prerestored": 1.0}))(batch, [0, 1])[0]
     expected = base
     for name in set(EVERY) - {"prerestored"}:
@@ -71,7 +70,7 @@ def test_the_true_field_has_the_least_blur_field_error_and_real_pairs_have_none(
 
 def test_settings_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match="multiples of 8"):
-        DeblurObjective(Deblur.tiny(), DeblurRun(name="x", data={"sizes": [60]}, validation_size=64))
+        DeblurObjective(make_tiny_deblur(), DeblurRun(name="x", data={"sizes": [60]}, validation_size=64))
     with pytest.raises(ValueError, match="greater than 0"):
         config({"motion": 0.0})
     with pytest.raises(ValueError, match="must hold prerestored"):

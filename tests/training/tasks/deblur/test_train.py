@@ -22,6 +22,7 @@ from training.evaluate import main as evaluate
 from training.tasks.registry import load_config
 from training.tasks.trainer import Trainer
 
+pytestmark = pytest.mark.slow
 DEBLUR = DEBUG.with_name("debug-deblur.yaml")
 PATTERNS = ["parts={prerestored: 1.0, motion: 0.1}", "train=[motion, wiener, prior]"]
 
@@ -60,7 +61,6 @@ def test_both_stages_train_what_they_name_and_the_result_restores(patterns, pair
     assert json.loads((report / "report.json").read_text())["model"] == "model"
 
 
-@pytest.mark.slow
 def test_two_processes_train_it_as_one_does(debug_overrides):
     """DDP would wait for ever for the gradient of a parameter without a part in the loss."""
     settings = ["steps=2", "validation_samples=0", "log_every=1"]

@@ -13,9 +13,11 @@ from models.dereflection.pipeline import DereflectionPipeline
 from models.hub import Catalog
 from plugins.host.run import Host
 from plugins.registry import Registry
-from tests.components import TINY_OURS, sana_parts, stable_diffusion_parts, stir
+from tests.catalogs import model_entry
+from tests.components import TINY_OURS, sana_parts, stable_diffusion_parts
 from tests.plugins.fakes import noise, save
 from tests.training.conftest import DEBUG
+from tests.weights import stir
 from training.core.curves import read_curve
 from training.core.start import main as start
 from training.tasks.registry import load_config
@@ -45,10 +47,7 @@ def stage(name: str, before: Path, overrides: list[str], *more: str) -> Trainer:
 
 def served(model: Path, task: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
     """The run record of a photo restored by the plugin, with the model as one of the full tier."""
-    (folder / "own.toml").write_text(
-        f'[[model]]\nid = "mine"\ntask = "{task}"\ntier = "full"\nsource = "local"\nlicence = "none"\n'
-        f'path = "{model}"\n'
-    )
+    (folder / "own.toml").write_text(model_entry("mine", task, model, tier="full"))
     monkeypatch.setenv("LIMPID_CATALOG", str(folder / "own.toml"))
     catalog = Catalog.load()
     host = Host(Registry.discover(catalog=catalog), catalog)
@@ -61,6 +60,7 @@ def moved(trainer: Trainer, before: dict[str, torch.Tensor]) -> set[str]:
     return {name for name, value in before.items() if not torch.equal(value, after[name].detach())}
 
 
+@pytest.mark.slow
 def test_deblurring_from_sana(debug_overrides, tmp_path, monkeypatch, capsys):
     parts, first = sana_parts(tmp_path / "parts"), tmp_path / "start"
     assert start(["sana-600m", "--parts", str(parts), "--out", str(first), "--set", json.dumps(TINY_OURS)]) == 0
@@ -83,6 +83,7 @@ def test_deblurring_from_sana(debug_overrides, tmp_path, monkeypatch, capsys):
     assert made["model"] == "mine" and made["plan"]["tiles"] == 1
 
 
+@pytest.mark.slow
 def test_dereflection_from_stable_diffusion(debug_overrides, tmp_path, monkeypatch):
     parts, first = stable_diffusion_parts(tmp_path / "parts"), tmp_path / "start"
     assert start(["stable-diffusion-2-1", "--parts", str(parts), "--out", str(first)]) == 0
@@ -108,6 +109,7 @@ def test_dereflection_from_stable_diffusion(debug_overrides, tmp_path, monkeypat
     assert made["model"] == "mine"
 
 
+@pytest.mark.slow
 def test_the_latent_objective_is_the_latents_of_the_pictures(tmp_path, debug_overrides):
     parts, first = stable_diffusion_parts(tmp_path / "parts"), tmp_path / "start"
     assert start(["stable-diffusion-2-1", "--parts", str(parts), "--out", str(first)]) == 0

@@ -53,6 +53,7 @@ def last(run: Path) -> dict[str, torch.Tensor]:
     return load_file(list_checkpoints(run)[-1][1] / "model.safetensors")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(overrides):
     settings = [*overrides, "steps=4", "validate_every=4"]
     whole = Trainer(load_config(SEMANTICS, [*settings, "name=whole"]), cpu=True)
@@ -73,6 +74,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(overrides):
     assert {"sharp", "glass", "blur"} <= set(read_curve(whole.out / "validation.csv")[-1])
 
 
+@pytest.mark.slow
 def test_only_the_linear_layer_is_learnt_and_the_loss_falls(overrides):
     trainer = Trainer(load_config(SEMANTICS, [*overrides, "steps=30", "optimizer.lr=0.01", "optimizer.warmup=1"]))
     codebook = trainer.network.means.clone()
@@ -128,6 +130,7 @@ def test_macro_recall_counts_every_tag_alike():
     assert found["mean"] == 0.75 and found["low"] == 0.5 and found["high"] == 1.0
 
 
+@pytest.mark.slow
 def test_a_run_is_measured_and_published(overrides, named_photos, tmp_path, capsys):
     trainer = Trainer(load_config(SEMANTICS, [*overrides, "steps=2"]), cpu=True)
     assert trainer.run()
