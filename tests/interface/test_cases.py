@@ -24,7 +24,6 @@ from PIL import Image
 from interface import cli
 from models.hub import Catalog
 from tests import ROOT
-from tests.interface.conftest import tiny_catalog  # noqa: F401
 
 CASES = ROOT.parent / "shared" / "cases"
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases")
@@ -64,7 +63,7 @@ def of_gamma(values: np.ndarray, gamma: float, primaries: tuple[float, ...] | No
 
 
 @pytest.fixture
-def restore(tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Restored]:  # noqa: F811
+def restore(tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Restored]:
     monkeypatch.setattr(Catalog, "load", lambda path=None: tiny_catalog)
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)

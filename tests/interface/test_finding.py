@@ -16,11 +16,10 @@ from interface import batch, cli, finding
 from models.hub import Catalog
 from plugins.host.run import Host
 from tests.interface import files
-from tests.interface.conftest import tiny_catalog  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
-def tiny(tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def tiny(tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Catalog, "load", lambda path=None: tiny_catalog)
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
