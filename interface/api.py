@@ -29,7 +29,7 @@ DEFAULT_MODEL = "default"
 TYPES: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": str, "path": str}
 Restored = tuple[str, dict[str, Any], list[tuple[str, str]], tuple[str, str] | None]
 """Restored file, run record, (file, label) of each layer, and previews (before, after), which the API leaves out."""
-IMAGE_HELP = "The photo: JPEG, PNG, WebP, TIFF, HEIC, AVIF or GIF, in any orientation and colour profile."
+IMAGE_HELP = "The photo: JPEG, PNG, WebP, TIFF, HEIC, AVIF, GIF or a raw file, in any orientation and colour profile."
 
 
 def restorer(plugin: Loaded) -> Callable[..., Any]:

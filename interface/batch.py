@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -14,12 +14,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from interface.finding import read_record, records_in, result_names, source_of
 from interface.scratch import scratch_folder
 from models.errors import LimpidError
 from plugins.contract import Progress
-from plugins.host.decode import PHOTO_SUFFIXES
 from plugins.host.pictures import stem
-from plugins.host.run import Host
+from plugins.host.run import Host, Outcome
 
 
 @dataclass(frozen=True)
@@ -63,49 +63,13 @@ def wait_for_others() -> None:
     distributed.destroy_process_group()
 
 
-def find_photos(names: Iterable[str]) -> list[Path]:
-    """Return the photos named by files, folders and glob patterns, each once.
-
-    A name that is none of these is kept, so that it is reported as missing.
-    """
-    found: dict[Path, None] = {}
-    for name in names:
-        path = Path(name)
-        if path.is_dir():
-            paths = sorted(child for child in path.iterdir() if child.suffix.lower() in PHOTO_SUFFIXES)
-        elif not path.exists() and glob.has_magic(name):
-            paths = [Path(match) for match in sorted(glob.glob(name, recursive=True))] or [path]
-        else:
-            paths = [path]
-        found.update(dict.fromkeys(paths))
-    return list(found)
-
-
-def result_paths(photos: Sequence[Path], out: Path) -> list[Path]:
-    """Return the path of each photo's result without suffix: its name, numbered if several photos share it."""
-    taken: set[str] = set()
-    result = []
-    for photo in photos:
-        name, count = photo.stem, 1
-        while name.lower() in taken:
-            count += 1
-            name = f"{photo.stem}-{count}"
-        taken.add(name.lower())
-        result.append(out / f"{name}-restored")
-    return result
-
-
-def without_results(photos: Sequence[Path], out: Path) -> tuple[list[Path], int]:
+def without_results(photos: Sequence[Path], out: Path, records: dict[str, dict[str, Any]]) -> tuple[list[Path], int]:
     """Leave out photos in ``out`` that are results of earlier runs; return the rest and how many were left out.
 
     This matters where the folder of the photos is also the folder for results.
     """
     here = out.resolve()
-    if not any(photo.parent.resolve() == here for photo in photos):
-        return list(photos), 0
-    made = {
-        name for file in here.glob("*-restored.json") if (record := read_record(file)) for name in known_files(record)
-    }
+    made = {name for record in records.values() for name in known_files(record)}
     kept = [photo for photo in photos if photo.name not in made or photo.parent.resolve() != here]
     return kept, len(photos) - len(kept)
 
@@ -117,10 +81,6 @@ def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, over
     Raises LimpidError if `out` cannot be written to.
     """
     rank, world = int(os.environ.get("RANK", 0)), max(1, int(os.environ.get("WORLD_SIZE", 1)))
-    photos, results = without_results(photos, out)
-    if results and rank == 0:
-        print(f"{results} results of earlier runs are not restored again")
-    mine = list(zip(photos, result_paths(photos, out), strict=True))[rank::world]
     try:
         out.mkdir(parents=True, exist_ok=True)
         writable = os.access(out, os.W_OK | os.X_OK)
@@ -128,9 +88,14 @@ def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, over
         writable = False
     if not writable:
         raise LimpidError(f"The folder {out} cannot be made or written to: choose another --out.")
+    records = records_in(out)
+    photos, results = without_results(photos, out, records)
+    if results and rank == 0:
+        print(f"{results} results of earlier runs are not restored again")
+    mine = list(zip(photos, result_names(photos, records), strict=True))[rank::world]
     done, skipped, failed = 0, 0, []
     with (
-        scratch_folder(out) as scratch,
+        _scratch(out) as scratch,
         tqdm(
             total=len(mine),
             unit="photo",
@@ -139,20 +104,20 @@ def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, over
             bar_format="{l_bar}{bar}| {n:.1f}/{total} [{elapsed}<{remaining}]",
         ) as bar,
     ):
-        for index, (photo, target) in enumerate(mine):
-            bar.set_description(photo.name)
+        for index, (photo, name) in enumerate(mine):
+            bar.set_description(printable(photo.name))
 
             def show(fraction: float, _: str, base: int = index) -> None:
                 bar.n = base + fraction
                 bar.refresh()
 
             try:
-                if restore_photo(host, photo, target, request, scratch, overwrite, Progress(show)):
+                if restore_photo(host, photo, out / name, request, scratch, overwrite, Progress(show)):
                     done += 1
                 else:
                     skipped += 1
             except Exception as error:  # a failure must not stop the other photos
-                failed.append(f"{photo}: {error if isinstance(error, LimpidError) else repr(error)}")
+                failed.append(printable(f"{photo}: {_reason(error)}"))
                 if not bar.disable:
                     bar.write(f"Failed: {failed[-1]}", file=sys.stderr)
             bar.n = index + 1
@@ -173,24 +138,38 @@ def restore_photo(
 
     A photo is done if its record and every file named in it exist. Files are complete when they are moved into place:
     first the record, by which our files are recognised, then layers, then the picture. A killed process therefore
-    leaves a photo either done or to be done again. Raises LimpidError.
+    leaves a photo either done or to be done again. ``target``: folder and name of the result, without "-restored".
+    Raises LimpidError.
     """
-    record_path = target.with_name(target.name + ".json")
-    asked = request.as_json()
+    asked, source = request.as_json(), source_of(photo)
+    if (read_record(target.with_name(f"{target.name}-restored.json")) or {}).get("source", source) != source:
+        target = _target_now(photo, target)
+    record_path = target.with_name(f"{target.name}-restored.json")
     before = read_record(record_path)
-    if before and not overwrite:
-        if before.get("source") != str(photo.resolve()):
-            raise LimpidError(
-                f"{record_path} belongs to another photo ({before.get('source')}): "
-                "choose another --out, or --overwrite."
-            )
-        if before.get("asked") == asked and all((record_path.parent / name).is_file() for name in kept_files(before)):
-            return False
+    same = not overwrite and before is not None and (before.get("source"), before.get("asked")) == (source, asked)
+    if before and same and all((target.parent / name).is_file() for name in kept_files(before)):
+        return False
     if record_path.exists() and not before:
         raise _not_ours(record_path)
     outcome = host.restore(
         photo, request.steps, request.params, request.options, out_dir=scratch, progress=progress, previews=False
     )
+    while not _publish(outcome, photo, target.with_name(f"{target.name}-restored"), request, scratch):
+        target = _target_now(photo, target)
+    return True
+
+
+def _target_now(photo: Path, target: Path) -> Path:
+    """Return where the result goes if another run has meanwhile taken ``target``, or has restored this very photo."""
+    return target.with_name(result_names([photo], records_in(target.parent))[0])
+
+
+def _publish(outcome: Outcome, photo: Path, target: Path, request: Request, scratch: Path) -> bool:
+    """Move the files of a result into place; return False if the name belongs to another photo."""
+    record_path = target.with_name(f"{target.name}.json")
+    before = read_record(record_path)
+    if before and before.get("source") != source_of(photo):
+        return False
     layers = [path for path, _ in outcome.layers] if request.layers else []
     moves = {path: target.with_name(target.name + path.name.removeprefix(stem(photo))) for path in layers}
     moves[outcome.path] = target.with_name(target.name + outcome.path.suffix)
@@ -200,16 +179,47 @@ def restore_photo(
             raise _not_ours(final)
     *others, file = names = [final.name for final in moves.values()]
     older = [name for name in ours if name not in names and (record_path.parent / name).is_file()]
-    kept = {"file": file, "layers": others, "older": older, "source": str(photo.resolve()), "asked": asked}
+    kept = {"file": file, "layers": others, "older": older, "source": source_of(photo), "asked": request.as_json()}
     kept["record"] = outcome.record
     part = scratch / "record.json"
-    part.write_text(json.dumps(kept, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+    text = json.dumps(kept, indent=2, ensure_ascii=False, default=str) + "\n"
+    part.write_text(text, encoding="utf-8", errors="surrogateescape")
+    if not before:  # take the name, unless another run has just done so
+        try:
+            os.link(part, record_path)
+        except FileExistsError:
+            return False
+        except OSError:
+            pass  # no links here: as if there were no other run
+        else:
+            part.unlink()
     for final in moves.values():  # if killed here, an older result must not remain under the new record
         final.unlink(missing_ok=True)
-    part.replace(record_path)
+    if part.exists():
+        part.replace(record_path)
     for path, final in moves.items():
         path.replace(final)
     return True
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    try:
+        with scratch_folder(out) as folder:
+            yield folder
+    except OSError as error:
+        raise LimpidError(f"The folder {out} cannot be written to: {error.strerror or error}.") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"The result could not be written: {error.strerror}."
+    return str(error) if isinstance(error, LimpidError) else repr(error)
+
+
+def printable(text: str) -> str:
+    """Return text that every terminal can show: names of files may hold bytes that are no text, or line ends."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _not_ours(file: Path) -> LimpidError:
@@ -224,12 +234,3 @@ def kept_files(record: dict[str, Any]) -> list[str]:
 def known_files(record: dict[str, Any]) -> list[str]:
     """Return `kept_files` and older results of the same photo (of another format, or layers)."""
     return [*kept_files(record), *record.get("older", [])]
-
-
-def read_record(path: Path) -> dict[str, Any] | None:
-    """Return the record of a result, or None if there is none or it is of another program."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and "file" in record else None

@@ -25,7 +25,7 @@ USAGE = """usage: python app.py                       serve the page, the API an
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit status: 0 success, 1 failure, 2 unknown command."""
+    """Run a command; return the exit status: 0 success, 1 failure, 2 unknown command, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words:
         from interface.server import serve
@@ -44,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LimpidError as error:
         print(f"{error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Stopped. Finished photos are kept; the same command does the others.", file=sys.stderr)
+        return 130
     print(f"Not understood: {' '.join(words)}\n{USAGE}", file=sys.stderr, end="")
     return 2
 
@@ -70,6 +73,7 @@ def listing(what: str, as_json: bool) -> int:
 def restore(words: Sequence[str]) -> int:
     """Run `restore`; return the exit status. Raises LimpidError."""
     from interface import batch
+    from interface.finding import find_photos
     from models.hub import Catalog
     from plugins.host.run import Host
     from plugins.registry import Registry
@@ -92,10 +96,11 @@ def restore(words: Sequence[str]) -> int:
             if plugin_id not in params:
                 parser.error(f"--{flag(key)} was given, but {plugin_id} is not among the steps ({', '.join(steps)})")
             params[plugin_id][name] = value
+    photos = find_photos(given.photos)
+    if not photos:
+        raise LimpidError(f"No pictures were found in {', '.join(map(batch.printable, given.photos))}.")
     request = batch.Request(tuple(steps), params, options, given.layers)
-    return batch.run(
-        Host(registry, catalog), batch.find_photos(given.photos), request, Path(given.out), overwrite=given.overwrite
-    )
+    return batch.run(Host(registry, catalog), photos, request, Path(given.out), overwrite=given.overwrite)
 
 
 def restore_parser(registry: Registry) -> argparse.ArgumentParser:

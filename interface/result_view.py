@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image, ImageOps
+from PIL import Image
+from spaces.config import Config
 
 from interface import snippets
 from interface.cache import new_folder
 from interface.service import Service
 from models.errors import LimpidError
 from plugins.contract import Cancelled, Cost, Progress, Size
-from plugins.host import metadata, pictures
-from plugins.host.decode import BROWSER_SUFFIXES, FORMATS
+from plugins.host import pictures
 
 MAX_COST_WAIT_S = 2.0
 """How long to wait for a busy host before the cost is left out."""
@@ -50,31 +52,31 @@ def expected(service: Service, photo: str, steps: Sequence[str]) -> Cost | None:
 
 def seen_size(photo: str) -> Size:
     """Return the photo's upright size, from its header. Raises PictureError."""
-    size = pictures.size_of(photo)
-    with Image.open(photo, formats=FORMATS) as picture:
-        # Pillow gives the size of a TIFF upright, and any other as it is stored.
-        turned = picture.format != "TIFF" and metadata.orientation(metadata.read(picture)[0]) >= 5
-    return Size(*(reversed(size) if turned else size))
+    return Size(*pictures.size_of(photo))
 
 
 def upright(photo: str | None, longest: int) -> Image.Image | None:
-    """Return the photo upright, RGB, at most `longest` px a side; None if there is none or it cannot be read."""
+    """Return the photo as decoded: upright, 8-bit sRGB, at most `longest` px a side; None if it cannot be read."""
     if not photo:
         return None
+    if not Config.zero_gpu:
+        return _upright(photo, longest)
+    # There, jobs run in forks of this process, in which libvips would wait forever for its threads of before.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+        return other.submit(_upright, photo, longest).result()
+
+
+def _upright(photo: str, longest: int) -> Image.Image | None:
     try:
-        pictures.size_of(photo)  # raises for a photo that is too large to decode
-        with Image.open(photo, formats=FORMATS) as picture:
-            picture.draft("RGB", (longest, longest))  # JPEG is decoded at a reduced size
-            seen = ImageOps.exif_transpose(picture).convert("RGB")
-    except (LimpidError, OSError, ValueError):
+        source = pictures.read(photo)
+    except LimpidError:
         return None
-    seen.thumbnail((longest, longest))
-    return seen
+    return Image.fromarray(pictures.seen(source, source.samples, longest))
 
 
 def stand_in(photo: str) -> str:
     """Return a picture to show in place of the photo if browsers cannot show its format; else ""."""
-    if Path(photo).suffix.lower() in BROWSER_SUFFIXES:
+    if pictures.browsers_show(photo):
         return ""
     seen = upright(photo, 1200)
     if seen is None:

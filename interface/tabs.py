@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from interface import api, mask, snippets
-from interface.controls import QUIET_EVENT, AnyDropdown, BeforeAfter, PhotoInput, control
+from interface.controls import QUIET_EVENT, AnyDropdown, BeforeAfter, ParamsInput, PhotoInput, control
 from interface.examples import photos
 from interface.guidance import GuidanceControls
 from interface.result_view import on_upload, show_result
@@ -84,7 +84,7 @@ def chain_tab(service: Service) -> gr.Dataset:
                 multiselect=True,
                 label="Steps, in order",
             )
-            params = gr.JSON({}, label="Params", visible="hidden")
+            params = ParamsInput({}, label="Params", visible="hidden")
             owned: list[tuple[str, str, Any]] = []
             for plugin in plugins:
                 own = fields(plugin.Params)

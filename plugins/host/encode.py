@@ -1,32 +1,37 @@
-"""Encoding of samples to PNG, JPEG, WebP or TIFF files, in 16 bits where the format has them."""
+"""Encoding of samples to PNG, JPEG, WebP or TIFF files, in 16 bits where the format has them, with their metadata.
+
+libvips writes pixels, profile, XMP and IPTC. EXIF is put in as it is: libvips would have libexif add and alter tags.
+"""
 
 from __future__ import annotations
 
 import io
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyvips
+import tifftools
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
+from plugins.host import container
 from plugins.host.decode import PictureError
+from plugins.host.metadata import EXIF_IFD, IPTC, USER_COMMENT, Kept, iptc_block, read
 from plugins.host.samples import on_white, to_8_bits
 from plugins.options import Format
 
 SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
 MAX_SIDES_PX: dict[Format, int] = {"jpeg": 65_500, "webp": 16_383}
 _SAVE_OPTIONS: dict[Format, dict[str, Any]] = {
-    "png": {
-        "compress_level": 1,
-        "compress_type": zlib.Z_RLE,
-    },  # for photos a sixth of the default's time, and no larger
-    "jpeg": {"quality": 95, "subsampling": 0},
+    "png": {"compression": 2, "filter": "up"},  # for photos half the default's time, and no larger
+    "jpeg": {"Q": 95, "subsample_mode": "off"},
+    "tiff": {"compression": "lzw", "predictor": "horizontal", "resunit": "inch"},
     "webp": {"lossless": True, "exact": True, "quality": 0, "method": 0},  # lossless; quality and method set the effort
-    "tiff": {"compression": "tiff_adobe_deflate"},
 }
+_KEEP = 2 | 4 | 8  # XMP, IPTC, ICC of VipsForeignKeep
 
 
 def check(format: Format, width: int, height: int) -> None:
@@ -45,93 +50,92 @@ def save(
     samples: np.ndarray,
     alpha: np.ndarray | None,
     icc: bytes | None = None,
-    exif: bytes | None = None,
-    xmp: bytes | None = None,
+    kept: Kept | None = None,
+    hdr: tuple[int, int] | None = None,
 ) -> list[str]:
-    """Write H x W x C samples (uint8 or uint16, C 1 or 3) with H x W alpha; return notes on what was lost."""
+    """Write H x W x C samples (uint8 or uint16, C 1 or 3) with H x W alpha; return notes on what was lost.
+
+    ``hdr``: primaries and transfer of H.273, which PNG has in place of a profile. Raises OSError.
+    """
     notes: list[str] = []
-    deep = samples.dtype == np.uint16
+    kept = _fitting(format, kept or Kept(), notes)
     if alpha is not None and format == "jpeg":
         notes.append("JPEG has no transparency: the picture was put on a white ground.")
         samples, alpha = on_white(samples, alpha), None
-    if deep and format in ("jpeg", "webp"):
+    if samples.dtype == np.uint16 and format in ("jpeg", "webp"):
         notes.append(f"{format.upper()} has 8 bits a colour: the picture's 16 were rounded.")
-        samples, alpha, deep = to_8_bits(samples), None if alpha is None else to_8_bits(alpha), False
-    if exif is not None and (len(exif) > 65_533 and format == "jpeg" or deep and format == "tiff"):
-        notes.append("The photo's EXIF does not fit into this format and was not kept.")
-        exif = None
+        samples, alpha = to_8_bits(samples), None if alpha is None else to_8_bits(alpha)
+    if hdr and format != "png":
+        notes.append(f"{format.upper()} cannot say that a picture is HDR: its profile shows it tone-mapped.")
     pixels = samples if alpha is None else np.concatenate([samples, alpha[..., None]], axis=2)
-    if deep and format == "png":
-        path.write_bytes(_png16(pixels, icc, exif, xmp))
+    if format == "webp":
+        more = {"icc_profile": icc, "exif": kept.exif and b"Exif\0\0" + kept.exif, "xmp": kept.xmp}
+        picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        picture.save(path, "WEBP", **_SAVE_OPTIONS["webp"], **{name: value for name, value in more.items() if value})
         return notes
-    if deep:
-        _tiff16(path, pixels, icc, xmp)
-        return notes
-    more: dict[str, Any] = {name: value for name, value in (("icc_profile", icc), ("exif", exif)) if value}
-    if xmp and format == "png":
-        info = PngInfo()
-        info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
-        more["pnginfo"] = info
-    elif xmp and format == "tiff":
-        tags = Image.Exif()
-        tags.load(exif or b"")
-        tags[700] = xmp
-        more["exif"] = tags.tobytes()
-    elif xmp and format == "jpeg" and len(xmp) > 65_000:
-        notes.append("The photo's XMP does not fit into JPEG and was not kept.")
-    elif xmp:
-        more["xmp"] = xmp
-    more |= _SAVE_OPTIONS[format]
-    if format == "tiff" and "exif" in more:
-        more["compression"] = "raw"  # libtiff, needed to compress, does not write EXIF sub-directories
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(path, format.upper(), **more)
+    space = ("b-w", "grey16") if samples.shape[2] == 1 else ("srgb", "rgb16")
+    image = pyvips.Image.new_from_array(np.ascontiguousarray(pixels), interpretation=space[samples.dtype == np.uint16])
+    across, down = kept.resolution or (1.0, 1.0)
+    image = image.copy(xres=across, yres=down)
+    image.set_type(pyvips.GValue.gstr_type, "resolution-unit", "in")
+    blobs = {"icc-profile-data": None if hdr and format == "png" else icc}
+    blobs["xmp-data"] = None if format == "png" else kept.xmp  # which is to be legible in PNG, not compressed
+    blobs["iptc-data"] = b"Photoshop 3.0\0" + iptc_block(kept.iptc) if kept.iptc and format == "jpeg" else None
+    for name, blob in blobs.items():
+        if blob:
+            image.set_type(pyvips.GValue.blob_type, name, blob)
+    try:
+        data = image.write_to_buffer(SUFFIXES[format], keep=_KEEP, **_SAVE_OPTIONS[format])
+    except pyvips.Error as error:
+        raise OSError(" ".join(str(error).split())) from error
+    _FINISH[format](path, data, kept, hdr)
     return notes
 
 
-def _png16(pixels: np.ndarray, icc: bytes | None, exif: bytes | None, xmp: bytes | None) -> bytes:
-    """Encode a 16-bit PNG (Pillow writes gray ones only) with filter "Up". Source: PNG, third edition."""
-    height, width, channels = pixels.shape
-    out = io.BytesIO()
-    out.write(b"\x89PNG\r\n\x1a\n")
-
-    def chunk(kind: bytes, data: bytes) -> None:
-        out.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
-
-    chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0))
-    if icc:
-        chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))
-    if exif:
-        chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
-    if xmp:
-        chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
-    packer = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
-    above = np.zeros((1, width * channels * 2), np.uint8)
-    for top in range(0, height, 64):  # in bands, to bound memory
-        band = np.ascontiguousarray(pixels[top : top + 64].astype(">u2")).view(np.uint8).reshape(-1, above.shape[1])
-        rows = np.full((len(band), above.shape[1] + 1), 2, np.uint8)  # filter type 2, "Up"
-        rows[:, 1:] = band - np.concatenate([above, band[:-1]])
-        above = band[-1:]
-        if data := packer.compress(rows.tobytes()):
-            chunk(b"IDAT", data)
-    chunk(b"IDAT", packer.flush())
-    chunk(b"IEND", b"")
-    return out.getvalue()
+def _fitting(format: Format, kept: Kept, notes: list[str]) -> Kept:
+    """Return the metadata that the format can hold; note what it cannot."""
+    for name in ("exif", "xmp", "iptc"):
+        part = getattr(kept, name)
+        if part and (len(part) > 65_400 if format == "jpeg" else (format, name) == ("webp", "iptc")):
+            notes.append(f"The photo's {name.upper()} does not fit into {format.upper()} and was not kept.")
+            lost: dict[str, Any] = {name: None if name != "exif" else b""}
+            kept = replace(kept, **lost)
+    return kept
 
 
-def _tiff16(path: Path, pixels: np.ndarray, icc: bytes | None, xmp: bytes | None) -> None:
-    import tifffile  # comes with scikit-image
+def _finish_jpeg(path: Path, data: bytes, kept: Kept, hdr: tuple[int, int] | None) -> None:
+    density = [round(value * 25.4) for value in kept.resolution or ()] or [1, 1]  # per inch
+    parts = [(0xE0, b"JFIF\0\1\1" + struct.pack(">BHHH", kept.resolution is not None, *density, 0))]
+    parts += [(0xE1, b"Exif\0\0" + kept.exif)] if kept.exif else []
+    made = b"".join(struct.pack(">BBH", 0xFF, marker, len(part) + 2) + part for marker, part in parts)
+    path.write_bytes(data[:2] + made + data[2:])  # libvips writes no JFIF where it writes no EXIF
 
-    gray, clear = pixels.shape[2] < 3, pixels.shape[2] in (2, 4)
-    tifffile.imwrite(
-        path,
-        pixels[..., 0] if pixels.shape[2] == 1 else pixels,
-        photometric="minisblack" if gray else "rgb",
-        planarconfig="contig" if pixels.shape[2] > 1 else None,
-        extrasamples=["unassalpha"] if clear else None,
-        compression="zlib",
-        predictor=True,
-        iccprofile=icc,
-        extratags=[(700, 1, len(xmp), xmp, True)] if xmp else (),
-        software=False,
-        metadata=None,
-    )
+
+def _finish_png(path: Path, data: bytes, kept: Kept, hdr: tuple[int, int] | None) -> None:
+    chunks = [(b"cICP", bytes((*hdr, 0, 1)))] if hdr else []
+    chunks += [(b"eXIf", kept.exif)] if kept.exif else []
+    chunks += [(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + kept.xmp)] if kept.xmp else []
+    if kept.iptc:  # in the form of ImageMagick and ExifTool
+        block = iptc_block(kept.iptc)
+        text = f"\niptc\n{len(block):8}\n{block.hex()}\n".encode()
+        chunks.append((b"zTXt", b"Raw profile type iptc\0\0" + zlib.compress(text)))
+    path.write_bytes(container.png_with(data, chunks, sized=kept.resolution is not None))
+
+
+def _finish_tiff(path: Path, data: bytes, kept: Kept, hdr: tuple[int, int] | None) -> None:
+    info = tifftools.read_tiff(io.BytesIO(data))
+    tags = info["ifds"][0]["tags"]
+    if kept.exif:
+        exif = read(kept.exif)
+        comment = exif.sub(EXIF_IFD).get(USER_COMMENT, {"data": b""})
+        if exif.big_endian and comment["data"][:8] == b"UNICODE\0":  # text in the byte order of the file
+            comment["data"] = b"UNICODE\0" + np.frombuffer(comment["data"][8:], ">u2").astype("<u2").tobytes()
+        tags |= {tag: value for tag, value in exif.exif.items() if tag not in tags}
+    if kept.iptc:
+        tags[IPTC] = {"datatype": 1, "data": kept.iptc}
+    if not kept.resolution:
+        tags |= {tag: {"datatype": 5, "data": [1, 1]} for tag in (282, 283)} | {296: {"datatype": 3, "data": [1]}}
+    tifftools.write_tiff(info, path, allowExisting=True)
+
+
+_FINISH = {"jpeg": _finish_jpeg, "png": _finish_png, "tiff": _finish_tiff}

@@ -6,24 +6,27 @@ A photo is processed as float32 sRGB. The *change* is then added to the photo's 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+import pyvips
 
 from plugins.host import encode, metadata
-from plugins.host.colour import Colour, ProfileError, SrgbColour, colour_of
+from plugins.host.colour import Colour
+from plugins.host.container import kind_of
 from plugins.host.decode import MAX_PIXELS, PictureError, decode, size_of
 from plugins.host.samples import on_white, to_8_bits
 from plugins.options import Format, KeepMetadata
 
 __all__ = [
-    "MAX_PIXELS", "PictureError", "Source", "compose", "preview", "read", "result_name", "save_layer", "size_of",
-    "stem", "write",
+    "MAX_PIXELS", "PictureError", "Source", "browsers_show", "compose", "preview", "read", "result_name", "save_layer",
+    "seen", "size_of", "stem", "write",
 ]  # fmt: skip
 
-_BLOCK_PX = 1 << 20  # pixels converted at a time, which bounds memory
+_BLOCK_PX = 1 << 18  # pixels converted at a time, which bounds memory
+_CMS_BLOCK_PX = 1 << 20  # by Little-CMS, which first makes a table for every block
 Weight = np.ndarray | float
 
 
@@ -34,10 +37,9 @@ class Source:
     path: Path
     samples: np.ndarray
     alpha: np.ndarray | None
-    icc: bytes | None
     colour: Colour
-    exif: Image.Exif
-    xmp: bytes | None
+    metadata: metadata.Metadata
+    resolution: tuple[float, float] | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -50,25 +52,23 @@ class Source:
         """float32 H x W x 3, sRGB in [0, 1]; converted at each access."""
         width, height = self.size
         pixels = np.empty((height, width, 3), np.float32)
-        for rows in _blocks(width, height):
-            pixels[rows] = self._srgb(self.samples[rows])
+        for rows in self.blocks():
+            pixels[rows] = self.colour.to_srgb(self.samples[rows])
         return pixels
 
-    def _srgb(self, samples: np.ndarray) -> np.ndarray:
-        return self.colour.to_srgb(samples.astype(np.float32) / np.float32(np.iinfo(self.samples.dtype).max))
+    def blocks(self) -> list[slice]:
+        """Return the rows that are converted together."""
+        return _blocks(*self.size, _BLOCK_PX if self.colour.plain else _CMS_BLOCK_PX)
 
 
 def read(path: str | Path | None, name: str | None = None) -> Source:
     """Read a photo; messages call it ``name``. Its ``notes`` say what was ignored. Raises PictureError."""
-    decoded = decode(path, name)
-    notes, icc = list(decoded.notes), decoded.icc
-    colour: Colour
-    try:
-        colour = colour_of(icc, gray=decoded.samples.shape[2] == 1)
-    except ProfileError as error:
-        notes.append(f"The colour profile was ignored: {error}.")
-        icc, colour = None, colour_of(None, gray=decoded.samples.shape[2] == 1)
-    return Source(Path(str(path)), decoded.samples, decoded.alpha, icc, colour, decoded.exif, decoded.xmp, notes)
+    return Source(Path(str(path)), **vars(decode(path, name)))
+
+
+def browsers_show(path: str | Path) -> bool:
+    """Return whether all browsers show a picture, by its content."""
+    return kind_of(Path(path)) in ("jpeg", "png", "webp", "gif", "avif", "bmp")
 
 
 def compose(source: Source, pixels: np.ndarray, weight: Weight = 1.0) -> np.ndarray:
@@ -78,20 +78,24 @@ def compose(source: Source, pixels: np.ndarray, weight: Weight = 1.0) -> np.ndar
     """
     width, height = source.size
     top = np.float32(np.iinfo(source.samples.dtype).max)
-    plain = isinstance(source.colour, SrgbColour)
+    deep = source.samples.dtype == np.uint16
     out = source.samples.copy()
-    for rows in _blocks(width, height):
+    for rows in source.blocks():
         share = np.broadcast_to(np.asarray(weight, np.float32), (height, width))[rows][..., None]
         if not share.any():
             continue
         own = source.samples[rows]
-        before = source._srgb(own)
-        after = before + share * (np.clip(pixels[rows], 0.0, 1.0) - before)
-        change = source.colour.from_srgb(after)
-        direct = plain and own.shape[2] == 3
-        value = change * top if direct else own + top * (change - source.colour.from_srgb(before))
-        value = np.clip(np.round(value), 0, top).astype(own.dtype)
-        out[rows] = np.where(share > 0, value, own)
+        before = source.colour.to_srgb(own)
+        after = np.clip(pixels[rows], 0.0, 1.0)  # from here on in place, which bounds memory
+        after -= before
+        after *= share
+        after += before
+        value = source.colour.from_srgb(after, deep)
+        value -= source.colour.from_srgb(before, deep)
+        value *= top
+        value += own
+        np.clip(np.round(value, out=value), 0, top, out=value)
+        np.copyto(out[rows], value, where=share > 0, casting="unsafe")
     return out
 
 
@@ -110,16 +114,13 @@ def write(
     width, height = source.size
     encode.check(format, width, height)
     losses: list[str] = []
-    try:
-        exif = metadata.exif_to_keep(source.exif, keep_metadata, width, height)
-    except Exception:  # damaged values fail in many ways, and none may cost the restored picture
-        exif = None
-        losses.append("The photo's EXIF is damaged and was not kept.")
-    xmp = metadata.xmp_to_keep(source.xmp, keep_metadata)
+    kept = metadata.to_keep(source.metadata, keep_metadata, width, height, losses)
+    kept = replace(kept, resolution=source.resolution)
     path = Path(folder) / result_name(source.path, format)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        losses += encode.save(path, format, samples, source.alpha, source.icc, exif, xmp)
+        space = source.colour
+        losses += encode.save(path, format, samples, source.alpha, space.icc, kept, space.hdr)
     except OSError as error:
         raise PictureError(f"The result could not be written: {error.strerror or error}.") from error
     if notes is not None:
@@ -134,47 +135,45 @@ def result_name(path: str | Path, format: Format = "png") -> str:
 
 def stem(path: str | Path) -> str:
     """Return a photo's name without suffix or leading dots, short enough for every file system."""
-    return Path(path).stem.encode()[:150].decode(errors="ignore").lstrip(".") or "photo"
+    return os.fsencode(Path(path).stem)[:150].decode(errors="ignore").lstrip(".") or "photo"
 
 
 def preview(source: Source, samples: np.ndarray, path: Path, longest: int = 2048) -> Path:
     """Write samples of the photo as an 8-bit sRGB JPEG, at most ``longest`` px a side, for browsers; return path."""
-    width, height = source.size
+    encode.save(path, "jpeg", seen(source, samples, longest), None)
+    return path
+
+
+def seen(source: Source, samples: np.ndarray, longest: int) -> np.ndarray:
+    """Return samples of the photo as screens show them: uint8 H x W x 3, sRGB on white, at most ``longest`` a side."""
     small = replace(source, samples=_shrink(samples, longest))
     pixels = to_8_bits(small.pixels)
     if source.alpha is not None:
         pixels = on_white(pixels, to_8_bits(_shrink(source.alpha[..., None], longest)[..., 0]))
-    encode.save(path, "jpeg", pixels, None)
-    return path
+    return pixels
 
 
 def _shrink(values: np.ndarray, longest: int) -> np.ndarray:
-    """Shrink H x W x C to at most ``longest`` a side; Pillow resizes 16 bits only as floats, channel by channel."""
+    """Shrink H x W x C to at most ``longest`` a side."""
     height, width = values.shape[:2]
     if max(width, height) <= longest:
         return values
-    scale = longest / max(width, height)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-
-    def shrink(plane: np.ndarray) -> np.ndarray:
-        return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0))
-
-    if values.dtype == np.uint8 and values.shape[2] == 3:
-        return shrink(values)
-    top = np.iinfo(values.dtype).max
-    planes = [shrink(values[..., i].astype(np.float32)) for i in range(values.shape[2])]
-    return np.clip(np.round(np.stack(planes, axis=2)), 0, top).astype(values.dtype)
+    image = pyvips.Image.new_from_array(np.ascontiguousarray(values), interpretation="multiband")
+    image = image.resize(
+        max(1 / width, longest / max(width, height)), vscale=max(1 / height, longest / max(width, height))
+    )
+    return image.numpy().reshape(image.height, image.width, -1)
 
 
 def save_layer(layer: np.ndarray, path: Path) -> Path:
     """Write a layer (H x W x 3 or H x W, floats in [0, 1]) as an 8-bit sRGB PNG; return ``path``."""
     pixels = np.empty(layer.shape, np.uint8)
-    for rows in _blocks(layer.shape[1], layer.shape[0]):
+    for rows in _blocks(layer.shape[1], layer.shape[0], _BLOCK_PX):
         pixels[rows] = to_8_bits(layer[rows])
     encode.save(path, "png", pixels[..., None] if pixels.ndim == 2 else pixels, None)
     return path
 
 
-def _blocks(width: int, height: int) -> list[slice]:
-    rows = max(1, _BLOCK_PX // width)
+def _blocks(width: int, height: int, pixels: int) -> list[slice]:
+    rows = max(1, pixels // width)
     return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]

@@ -7,6 +7,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
+from jsonschema import Draft202012Validator
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 
@@ -47,6 +48,29 @@ def test_tools_say_what_the_plugins_say(app_url: str) -> None:
     assert properties["channel"]["enum"] == ["all", "red", "green", "blue"]
     assert "white is restored" in properties["mask"]["description"]
     assert invert.inputSchema["required"] == ["image"]
+
+
+def test_every_tool_has_a_valid_schema_and_can_be_called(app_url: str, tmp_path: Path) -> None:
+    photo = base64.b64encode(files.photo(tmp_path).read_bytes()).decode()
+    more = {"restore": {"steps": ["dereflection"], "params": {"dereflection": {"keep_layer": False}}}, "slow": {}}
+
+    async def call(session: ClientSession) -> dict[str, Any]:
+        answers = {}
+        for tool in (await session.list_tools()).tools:
+            Draft202012Validator.check_schema(tool.inputSchema)
+            asked = more.get(tool.name, {})
+            if "image" in tool.inputSchema.get("properties", {}):
+                asked = {"image": f"data:image/png;base64,{photo}", **asked}
+            Draft202012Validator(tool.inputSchema).validate(asked)
+            answers[tool.name] = await session.call_tool(tool.name, asked)
+        return answers
+
+    answers = asyncio.run(with_session(app_url, call))
+    assert {"dereflection", "deblur", "restore", "invert", "looker", "plugins", "models", "health"} <= set(answers)
+    for name, answer in answers.items():
+        assert not answer.isError, (name, answer.content)
+    said = " ".join(part.text for part in answers["restore"].content if part.type == "text")
+    assert '"keep_layer": false' in said or "'keep_layer': False" in said
 
 
 def test_a_photo_through_the_tool(app_url: str, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +12,9 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
+import pillow_heif
 import pytest
+import tifffile
 from PIL import Image
 
 from interface import cache, examples, jobs, mask, models_page, result_view, snippets
@@ -19,6 +23,7 @@ from plugins.contract import Cost, Progress, Size
 from plugins.host import pictures
 from plugins.host.run import Host
 from plugins.schema import FieldSpec
+from tests import ROOT
 from tests.interface import files
 from tests.plugins.fakes import Darken, loaded, registry
 
@@ -135,10 +140,58 @@ def test_what_is_shown_is_escaped() -> None:
 def test_the_size_told_is_the_size_read(tmp_path: Path, suffix: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    path = tmp_path / f"turned.{suffix}"
-    Image.fromarray(files.scene()).save(path, exif=exif)
+    path, picture = tmp_path / f"turned.{suffix}", Image.fromarray(files.scene())
+    if suffix == "heic":
+        pillow_heif.from_pillow(picture).save(path, exif=exif.tobytes())
+    else:
+        picture.save(path, exif=exif)
     size = result_view.seen_size(str(path))
     assert (size.width, size.height) == pictures.read(path).size
+
+
+def test_the_page_shows_what_the_decoder_sees(tmp_path: Path) -> None:
+    gray = np.broadcast_to(np.linspace(0, 65535, 48).astype(np.uint16), (32, 48))
+    Image.fromarray(gray).save(tmp_path / "deep.png")
+    tifffile.imwrite(tmp_path / "inverse.tif", 65535 - gray, photometric="miniswhite")
+    for name in ("deep.png", "inverse.tif"):
+        shown = mask.canvas_for(str(tmp_path / name))
+        assert shown is not None
+        assert np.abs(np.asarray(shown["background"])[..., 1] - gray / 257).max() <= 1
+    assert result_view.stand_in(str(tmp_path / "deep.png")) == ""
+    (tmp_path / "inverse.tif").rename(tmp_path / "inverse.jpg")  # a browser goes by the content, too
+    told = result_view.stand_in(str(tmp_path / "inverse.jpg"))
+    with Image.open(told.split("file=")[1].split('"')[0]) as seen:
+        assert np.abs(np.asarray(seen)[..., 1] - gray / 257).max() <= 8
+    (tmp_path / "no.tif").write_text("no picture")
+    assert result_view.stand_in(str(tmp_path / "no.tif")) == "" and mask.canvas_for(str(tmp_path / "no.tif")) is None
+
+
+ON_ZERO_GPU = """
+import os, sys, time
+from spaces.config import Config
+from interface import result_view
+from plugins.host import pictures
+
+if __name__ == "__main__":
+    Config.zero_gpu = True
+    assert result_view.seen_size(sys.argv[1]).width == 48 and result_view.upright(sys.argv[1], 20).size == (20, 13)
+    child = os.fork()
+    if not child:
+        source = pictures.read(sys.argv[1])
+        pictures.write(source.samples, source, sys.argv[2], "png", "none")
+        os._exit(0)
+    ended = time.monotonic() + 20
+    while os.waitpid(child, os.WNOHANG) == (0, 0) and time.monotonic() < ended:
+        time.sleep(0.05)
+"""
+
+
+@pytest.mark.slow
+def test_a_fork_of_the_server_reads_and_writes_pictures(tmp_path: Path) -> None:
+    (tmp_path / "server.py").write_text(ON_ZERO_GPU)
+    words = [sys.executable, str(tmp_path / "server.py"), str(files.photo(tmp_path)), str(tmp_path / "out")]
+    subprocess.run(words, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, timeout=60)
+    assert (tmp_path / "out" / "photo-restored.png").is_file()
 
 
 def test_while_another_photo_is_worked_on_the_cost_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,7 @@ def test_a_profile_is_converted_from_and_back_and_stays_attached(tmp_path, depth
     else:
         save(path, pixels, icc_profile=icc)
     source = pictures.read(path)
-    assert source.icc == icc
+    assert source.colour.icc == icc
     own = pixels.astype(np.float32) / np.iinfo(depth).max
     assert np.abs(source.pixels - own).max() > 0.05  # it did convert
     written = unchanged(source, tmp_path)
@@ -109,7 +109,7 @@ def test_a_change_made_in_srgb_is_seen_through_the_profile(tmp_path):
 
 def test_a_profile_of_no_use_is_ignored_and_noted(tmp_path):
     source = pictures.read(save(tmp_path / "odd.png", noise(8, 8), icc_profile=b"not a profile"))
-    assert source.icc is None and "colour profile was ignored" in source.notes[0]
+    assert source.colour.icc is None and "colour profile was ignored" in source.notes[0]
 
 
 def test_gray_stays_gray_and_takes_the_changes_luma(tmp_path):
@@ -129,7 +129,7 @@ def test_palette_cmyk_lab_and_bilevel_pictures_are_read(tmp_path):
     assert np.array_equal(source.samples, np.asarray(palette.convert("RGB")))
     photo.convert("CMYK").save(tmp_path / "print.jpg", quality=95)
     source = pictures.read(tmp_path / "print.jpg")
-    assert source.icc is None and "CMYK; it was converted to sRGB" in source.notes[0]
+    assert source.colour.icc is None and "CMYK; it was converted to sRGB" in source.notes[0]
     assert np.abs(source.samples.astype(int) - np.asarray(photo)).mean() < 8
     lab = ImageCms.profileToProfile(photo, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), 1, "LAB")
     lab.save(tmp_path / "lab.tif")
@@ -228,7 +228,7 @@ def test_large_pictures_are_composed_in_blocks_alike(tmp_path, monkeypatch):
     source = pictures.read(save(tmp_path / "photo.png", noise(50, 40), icc_profile=profile(1.8)))
     target = source.pixels * 0.7
     whole = pictures.compose(source, target, 0.5)
-    monkeypatch.setattr(pictures, "_BLOCK_PX", 100)
+    monkeypatch.setattr(pictures, "_CMS_BLOCK_PX", 100)
     assert np.array_equal(source.pixels * 0.7, target)
     assert np.array_equal(pictures.compose(source, target, 0.5), whole)
 

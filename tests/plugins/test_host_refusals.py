@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pillow_heif
 import pytest
+import tifffile
 from PIL import Image
 
 from plugins.host import pictures
@@ -69,7 +70,17 @@ def test_no_picture_and_a_missing_one(tmp_path):
         pictures.read(tmp_path / "gone.png")
 
 
-def test_floating_point_pictures_are_refused(tmp_path):
-    Image.fromarray(np.random.default_rng(0).random((8, 8), np.float32)).save(tmp_path / "float.tif")
-    with pytest.raises(PictureError, match="holds floating-point values: save it with 8 or 16 bits"):
+@pytest.mark.parametrize("value", [-0.1, 1.5, np.nan])
+def test_floating_point_pictures_beyond_black_and_white_are_refused(tmp_path, value):
+    values = np.random.default_rng(0).random((8, 8), np.float32)
+    values[3, 3] = value
+    Image.fromarray(values).save(tmp_path / "float.tif")
+    with pytest.raises(PictureError, match="holds floating-point values outside of 0 to 1: save it with 8 or 16 bits"):
         pictures.read(tmp_path / "float.tif")
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint32, np.int32])
+def test_whole_numbers_of_other_kinds_are_refused(tmp_path, dtype):
+    tifffile.imwrite(tmp_path / "odd.tif", np.full((8, 8), 9, dtype))
+    with pytest.raises(PictureError, match="holds .* of a kind that is not read: save it with 8 or 16 bits"):
+        pictures.read(tmp_path / "odd.tif")

@@ -111,7 +111,7 @@ def test_outside_the_mask_nothing_changes(host, tmp_path, kind):
     given = save(tmp_path / "mask.png", mask)
     outcome = host.restore(photo, ["pieces"], None, {"mask": given, "strength": 0.7}, out_dir=tmp_path / "out")
     before, after = pictures.read(photo), pictures.read(outcome.path)
-    assert after.samples.dtype == before.samples.dtype and after.icc == icc
+    assert after.samples.dtype == before.samples.dtype and after.colour.icc == icc
     assert np.array_equal(after.samples[mask == 0], before.samples[mask == 0])
     assert (after.samples[mask == 255] < before.samples[mask == 255]).mean() > 0.9
     assert outcome.record["params"]["mask"] == "mask.png"
