@@ -19,7 +19,7 @@ from interface.cache import new_folder
 from models.errors import LimpidError
 from plugins.contract import Cancelled
 from plugins.host.run import Outcome
-from plugins.options import HostOptions
+from plugins.options import DEFAULT_STEP, HostOptions
 from plugins.registry import Loaded
 from plugins.schema import FieldSpec, fields
 
@@ -56,7 +56,7 @@ def chain(plugins: Sequence[Loaded]) -> Callable[..., Any]:
         return await restore_photo(image, as_steps(steps), as_params(params), rest, progress)
 
     first = [
-        FieldSpec("steps", "str", None, help=f"Ids of the restorers to run, in order. {listed}"),
+        FieldSpec("steps", "str", [DEFAULT_STEP], help=f"Ids of the restorers to run, in order. {listed}"),
         FieldSpec("params", "str", None, help='Parameters by restorer, as JSON: {"id": {"name": value}}.'),
     ]
     return with_signature(
@@ -66,6 +66,16 @@ def chain(plugins: Sequence[Loaded]) -> Callable[..., Any]:
         [*first, *host_fields()],
         {"steps": list[str] | None, "params": dict[str, Any] | None},
     )
+
+
+def unusable(plugin_id: str, reason: str) -> Callable[..., Any]:
+    """Return the endpoint of a restorer that cannot be used: it raises an error that says why."""
+
+    async def endpoint(*_: Any) -> None:
+        raise gr.Error(reason, print_exception=False)
+
+    summary = f"Cannot be used at present. {reason}"
+    return with_signature(endpoint, plugin_id, summary, host_fields(), returns="Nothing but an error.")
 
 
 def guide(plugin: Loaded) -> Callable[..., Any]:
@@ -176,7 +186,9 @@ def limits(field: FieldSpec) -> str:
 
 
 def as_steps(steps: Any) -> list[str]:
-    """Return step ids from a list, or from text such as "dereflection,deblur". Raises gr.Error."""
+    """Return step ids from a list, or from text such as "dereflection,deblur"; None is the default. Raises gr.Error."""
+    if steps is None:
+        return [DEFAULT_STEP]
     if isinstance(steps, str):
         steps = steps.split(",")
     if not isinstance(steps, list | tuple) or not all(isinstance(step, str) for step in steps):

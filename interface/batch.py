@@ -184,6 +184,12 @@ def restore_photo(
                 f"{record_path} belongs to another photo ({before.get('source')}): "
                 "choose another --out, or --overwrite."
             )
+        was = (before.get("asked") or {}).get("steps")
+        if was != asked["steps"]:
+            raise LimpidError(
+                f"{record_path} is a result of other steps ({', '.join(was or ['unknown'])}) than those asked for now "
+                f"({', '.join(request.steps)}): choose another --out, or --overwrite."
+            )
         if before.get("asked") == asked and all((record_path.parent / name).is_file() for name in kept_files(before)):
             return False
     if record_path.exists() and not before:

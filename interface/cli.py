@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.errors import LimpidError
-from plugins.contract import PluginError
-from plugins.options import HostOptions
+from plugins.options import DEFAULT_STEP, HostOptions
 from plugins.schema import FieldSpec, fields
 
 if TYPE_CHECKING:
@@ -80,10 +79,9 @@ def restore(words: Sequence[str]) -> int:
     parser = restore_parser(registry)
     given = parser.parse_args(words)
     steps = [step.strip() for step in (given.steps or "").split(",") if step.strip()]
-    steps = steps or [plugin.manifest.id for plugin in registry.restorers()][:1]
-    if not steps:
-        reasons = " ".join(f"{plugin_id}: {reason}" for plugin_id, reason in registry.disabled)
-        raise PluginError(f"No restorer can be used. {reasons}")
+    steps = steps or [DEFAULT_STEP]
+    for step in steps:
+        registry.get(step)  # before any photo, since none could be restored
     options = {name: value for name in HostOptions.model_fields if (value := getattr(given, name)) is not None}
     params: dict[str, dict[str, Any]] = {step: {} for step in steps}
     for key, value in vars(given).items():
@@ -107,10 +105,12 @@ def restore_parser(registry: Registry) -> argparse.ArgumentParser:
         "`accelerate launch` spreads the files over processes.",
     )
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="files, folders or patterns")
-    parser.add_argument("--steps", help="restorers to run, in order, with commas (default: the first there is)")
+    parser.add_argument("--steps", help=f"restorers to run, in order, with commas (default: {DEFAULT_STEP})")
     parser.add_argument("--out", default="restored", help="folder for the results (default: %(default)s)")
     parser.add_argument("--layers", action="store_true", help="also keep the layers that were removed, as PNG")
-    parser.add_argument("--overwrite", action="store_true", help="do finished photos again")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="do finished photos again, and replace results of other steps"
+    )
     host = parser.add_argument_group("for every step")
     for field in fields(HostOptions):
         add_flag(host, field, field.name)

@@ -110,6 +110,16 @@ class AnyNumber(gr.Number):
         return payload
 
 
+class ParamsInput(gr.JSON):
+    """Parameters by restorer. Its schema is one that MCP clients accept, which gr.JSON's is not."""
+
+    is_template = True
+
+    def api_info(self) -> dict[str, Any]:
+        """Return the JSON schema."""
+        return {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": {}}}
+
+
 component_meta.create_or_modify_pyi = _write_stub
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from interface import jobs
+from models.errors import LimpidError
 from models.hub import Catalog, list_models
 from plugins import __version__
 from plugins.host.run import Host
@@ -35,6 +36,19 @@ class Service:
     def guides(self) -> list[Loaded]:
         """Enabled guides, in order."""
         return self.registry.guides()
+
+    @property
+    def broken(self) -> list[str]:
+        """Ids of plugins that are disabled, but for those that LIMPID_PLUGINS leaves out."""
+        return [name for name, _ in self.registry.disabled if name not in self.registry.left_out]
+
+    def reason(self, plugin_id: str) -> str:
+        """Return why a plugin cannot be used, as a sentence; "" for one that can."""
+        try:
+            self.registry.get(plugin_id)
+        except LimpidError as error:
+            return str(error)
+        return ""
 
     def guides_of(self, plugins: Iterable[Loaded]) -> list[Loaded]:
         """Return the guides if one of these restorers takes guidance and has a guided model; else none."""

@@ -65,10 +65,15 @@ class _Found:
 
 @dataclass
 class Registry:
-    """The plugins found. ``enabled``: by id, in their order. ``disabled``: (id, reason)."""
+    """The plugins found.
+
+    ``enabled``: by id, in their order. ``disabled``: (id, reason). ``left_out``: those of them that
+    LIMPID_PLUGINS does not name.
+    """
 
     enabled: dict[str, Loaded] = field(default_factory=dict)
     disabled: list[tuple[str, str]] = field(default_factory=list)
+    left_out: set[str] = field(default_factory=set)
 
     @classmethod
     def discover(cls, extra_folders: Iterable[str | Path] = (), catalog: hub.Catalog | None = None) -> Registry:
@@ -97,6 +102,7 @@ class Registry:
                 raise PluginError(f"Another plugin has the id '{name}' already ({found.source}): rename one.")
             seen.add(name)
             if allowed is not None and name not in allowed:
+                self.left_out.add(name)
                 raise PluginError(f"It is not among those that {ALLOWED_VARIABLE} allows.")
             self.enabled[name] = _checked(manifest, found, catalog)
         except LimpidError as error:

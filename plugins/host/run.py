@@ -24,7 +24,7 @@ from plugins.host import encode, pictures, record
 from plugins.host.loading import ModelCache, Ready
 from plugins.host.masks import read_mask
 from plugins.host.steps import RunState, plugin_errors, run_guide, run_steps
-from plugins.options import HostOptions
+from plugins.options import DEFAULT_GUIDE, HostOptions
 from plugins.registry import Loaded, Registry
 
 ParamsByStep = Mapping[str, Mapping[str, Any]]
@@ -225,7 +225,10 @@ class Host:
             raise PluginError(f"There is no guide to ask: turn guidance off, or install one. {reasons}".strip())
         if wanted.guidance == "automatic" and wanted.guidance_text.strip():
             facts.notes.append("The guidance text was ignored: guidance is automatic, not edited.")
-        guide = guides[0]
+        guide = next((one for one in guides if one.manifest.id == DEFAULT_GUIDE), guides[0])
+        if guide.manifest.id != DEFAULT_GUIDE:
+            why = dict(self.registry.disabled).get(DEFAULT_GUIDE, "it is not there")
+            facts.notes.append(f"{guide.manifest.name} was asked in place of {DEFAULT_GUIDE}: {why}")
         progress.update(0.03, f"loading {guide.manifest.name}")
         return self._models.get(guide), schema.validate(guide.Params, params)
 
