@@ -15,7 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from interface.scratch import scratch_folder
-from models.errors import LimpidError
+from models.errors import LimpidError, is_full_disk
 from plugins.contract import Progress
 from plugins.host.decode import PHOTO_SUFFIXES
 from plugins.host.pictures import stem
@@ -152,7 +152,7 @@ def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, over
                 else:
                     skipped += 1
             except Exception as error:  # a failure must not stop the other photos
-                failed.append(f"{photo}: {error if isinstance(error, LimpidError) else repr(error)}")
+                failed.append(f"{photo}: {why(error)}")
                 if not bar.disable:
                     bar.write(f"Failed: {failed[-1]}", file=sys.stderr)
             bar.n = index + 1
@@ -164,6 +164,13 @@ def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, over
     sys.stdout.flush()
     wait_for_others()
     return 1 if failed else 0
+
+
+def why(error: Exception) -> str:
+    """Say in a sentence why a photo failed."""
+    if is_full_disk(error):
+        return "The disk is full: make room on it, and start the same command again."
+    return str(error) if isinstance(error, LimpidError) else repr(error)
 
 
 def restore_photo(

@@ -26,16 +26,16 @@ USAGE = """usage: python app.py                       serve the page, the API an
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status: 0 success, 1 failure, 2 unknown command."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words:
-        from interface.server import serve
-
-        serve()
-        return 0
-    command, rest = words[0], words[1:]
+    command, rest = (words[0], words[1:]) if words else ("", [])
     if command in ("-h", "--help", "help"):
         print(USAGE, end="")
         return 0
     try:
+        if not words:
+            from interface.server import serve
+
+            serve()
+            return 0
         if command == "restore":
             return restore(rest)
         if command in ("models", "plugins") and rest in ([], ["--json"]):

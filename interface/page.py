@@ -5,7 +5,8 @@ from __future__ import annotations
 import gradio as gr
 
 from interface import models_page, snippets
-from interface.cache import HOUR_S, RESULT_LIFETIME_S
+from interface.blocks import LimpidBlocks
+from interface.cache import LIFETIME_S, SWEEP_S
 from interface.service import Service
 from interface.tabs import chain_tab, fill_examples, guide_tab, restorer_tab, unusable_tab
 from interface.theme import ON_LOAD, TOGGLE_THEME
@@ -25,8 +26,8 @@ BRAND = f"""<div class="brand">{LOGO}<div><h1>Limpid</h1>
 
 def build(service: Service) -> gr.Blocks:
     """Build the app. It sends no requests to other hosts."""
-    with gr.Blocks(
-        title="Limpid", analytics_enabled=False, delete_cache=(HOUR_S, RESULT_LIFETIME_S), fill_width=True
+    with LimpidBlocks(
+        title="Limpid", analytics_enabled=False, delete_cache=(SWEEP_S, LIFETIME_S), fill_width=True
     ) as page:
         masthead()
         examples: dict[str, gr.Dataset] = {}  # by plugin

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from interface import jobs
+from interface.settings import settings
 from models.errors import LimpidError
 from models.hub import Catalog, list_models
 from plugins import __version__
+from plugins.host.limits import Limits
 from plugins.host.run import Host
-from plugins.registry import Loaded, Registry
+from plugins.registry import OWN_ENDPOINTS, Loaded, Registry
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +26,8 @@ class Service:
     def __init__(self, extra_folders: Iterable[str | Path] = (), catalog: Catalog | None = None) -> None:
         self.catalog = catalog or Catalog.load()
         self.registry = Registry.discover(extra_folders, catalog=self.catalog)
-        self.host = Host(self.registry, self.catalog)
+        bounds = settings()
+        self.host = Host(self.registry, self.catalog, Limits(bounds.max_side, bounds.max_seconds))
         jobs.use(self.host)
 
     @property
@@ -49,6 +52,13 @@ class Service:
         except LimpidError as error:
             return str(error)
         return ""
+
+    def why_not(self, endpoint: str) -> str:
+        """Return why there is no such endpoint, as a sentence; "" for one that there is."""
+        known = [plugin.manifest.id for plugin in (*self.restorers, *self.guides)] + [*OWN_ENDPOINTS]
+        if endpoint in known or endpoint in self.broken:
+            return self.reason(endpoint) if endpoint in self.broken else ""
+        return f"There is no endpoint {endpoint!r:.80} (there are: {', '.join(known)})."
 
     def guides_of(self, plugins: Iterable[Loaded]) -> list[Loaded]:
         """Return the guides if one of these restorers takes guidance and has a guided model; else none."""

@@ -31,7 +31,8 @@ from plugins.options import RESERVED_NAMES
 ENTRY_POINT_GROUP = "limpid.plugins"
 ALLOWED_VARIABLE = "LIMPID_PLUGINS"
 """Environment variable with comma-separated plugin ids; if set, only these are imported."""
-_OWN_ENDPOINTS = frozenset({"restore", "plugins", "models", "health"})
+OWN_ENDPOINTS = ("restore", "plugins", "models", "health")
+"""Endpoints that are no plugin's."""
 _BUILT_IN_FOLDER = Path(__file__).parent
 
 
@@ -213,7 +214,7 @@ def _manifest(folder: Path) -> Manifest:
 
 def _checked(manifest: Manifest, found: _Found, catalog: hub.Catalog | None) -> Loaded:
     """The plugin's class, checked by structure. Raises a LimpidError saying what is missing."""
-    if manifest.id in _OWN_ENDPOINTS | RESERVED_NAMES:
+    if manifest.id in {*OWN_ENDPOINTS, *RESERVED_NAMES}:
         raise PluginError(f"The id '{manifest.id}' is one of the app's own names: choose another.")
     try:
         plugin = found.load(manifest)

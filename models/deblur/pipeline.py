@@ -18,7 +18,7 @@ from models.deblur.output import DeblurOutput
 from models.deblur.tiling import GRID_PX, HALO_PX, MIN_TILE_PX, OVERLAP_PX, TILE_PX, TiledRun
 from models.deblur.wiener import GAMMA
 from models.errors import ModelError
-from models.geometry import pad_to
+from models.geometry import pad_to, with_halo
 from models.guidance import GuidedPipeline
 from models.loading import load_part, read_config, write_config
 from models.runtime import Runtime, apply_cross_attention, torch_dtype
@@ -68,18 +68,20 @@ class DeblurPipeline(GuidedPipeline):
 
     def cost(self, height: int, width: int) -> dict[str, float]:
         """Estimate seconds, memory in MB beside the weights, and tiles for a photo of that size."""
-        tiles = len(plan(height, width, TILE_PX, OVERLAP_PX, GRID_PX).tiles)
-        megapixels = height * width / 1e6
-        seen = megapixels if tiles == 1 else tiles * (TILE_PX + 2 * HALO_PX) ** 2 / 1e6
+        tiles = plan(height, width, TILE_PX, OVERLAP_PX, GRID_PX).tiles
+        boxes = [with_halo(tile, HALO_PX, height, width)[0] for tile in tiles]
+        unit = self.network.multiple  # to which the sides of what the networks see are padded
+        areas = [-(-box.height // unit) * -(-box.width // unit) * unit**2 / 1e6 for box in boxes]
+        megapixels, seen = height * width / 1e6, sum(areas)
         size = sum(p.numel() for p in self.network.parameters()) / 1e6
         # The small network (10 M parameters) from its times on one busy core; the full one by its size.
         weight = max(1.0, size / 30)
-        seconds = 0.1 + 4.0 * seen * weight
+        seconds = 0.12 * len(tiles) + 4.0 * seen * weight
         if self.device.type != "cpu":
             seconds /= 50
-        working = min(seen, (TILE_PX + 2 * HALO_PX) ** 2 / 1e6) * 1200 * weight**0.5
+        working = max(areas) * 1200 * weight**0.5
         weights = size * next(self.network.parameters()).element_size()
-        return {"seconds": seconds, "memory_mb": weights + working + 60 * megapixels, "tiles": tiles}
+        return {"seconds": seconds, "memory_mb": weights + working + 60 * megapixels, "tiles": len(tiles)}
 
     @torch.inference_mode()
     def __call__(

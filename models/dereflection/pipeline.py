@@ -129,7 +129,8 @@ class DereflectionPipeline(GuidedPipeline):
         # Measured on two cores (benchmarks); a GPU is faster by far more than it matters here.
         seconds = 130 * seen
         if isinstance(self.network, SmallDereflection):
-            seconds = 0.1 + (0.3 if self.network.local.idle else 0.8) * seen
+            reduced = min(1.0, self.network.config.working_size / max(height, width))  # at which the whole is seen
+            seconds = 0.03 + 0.9 * reduced**2 * height * width / 1e6 + (0.2 if self.network.local.idle else 0.8) * seen
         if self.megapixel_seconds is not None:
             seconds = self.megapixel_seconds * seen
         elif self.device.type != "cpu":

@@ -26,7 +26,9 @@ def browser() -> Iterator[playwright.Browser]:
 
 def test_a_photo_is_restored_and_compared(browser: playwright.Browser, app_url: str, tmp_path: Path) -> None:
     strangers: list[str] = []
+    refused: list[str] = []  # by the page's own Content-Security-Policy
     page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    page.on("console", lambda message: refused.append(message.text) if "Security Policy" in message.text else None)
     page.on("request", lambda request: strangers.append(request.url) if is_outside(request.url, app_url) else None)
     page.goto(app_url)
     bench = page.get_by_role("tabpanel").filter(has=page.get_by_role("button", name="Restore photo")).first
@@ -57,7 +59,7 @@ def test_a_photo_is_restored_and_compared(browser: playwright.Browser, app_url: 
     with page.expect_download() as saved:
         download.click()
     assert re.fullmatch(r"window-restored\.png", saved.value.suggested_filename)
-    assert not strangers, strangers
+    assert not strangers and not refused, strangers + refused
     page.close()
 
 

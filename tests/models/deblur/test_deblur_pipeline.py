@@ -7,6 +7,7 @@ import torch
 from models.deblur.blur_field import double_angle
 from models.deblur.pipeline import DeblurPipeline
 from models.errors import ModelError
+from tests import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +209,13 @@ def test_bfloat16_stays_near_float32(tiny_deblur, pipeline):
     photo = photo_of(90, 130)
     low = DeblurPipeline.from_pretrained(tiny_deblur, dtype="bfloat16")(photo)
     assert np.abs(low.image - pipeline(photo).image).mean() < 0.02
+
+
+@pytest.mark.parametrize(
+    "height, width, measured",
+    [(512, 512, 1.47), (1, 30000, 10.6), (30000, 1, 10.6), (20, 6000, 2.6), (100, 20000, 17.3), (2000, 1500, 29.0)],
+)
+def test_the_cost_of_the_embedded_model_is_near_what_was_measured(height, width, measured):
+    """Seconds on one core of an Intel Xeon."""
+    forecast = DeblurPipeline.from_pretrained(ROOT / "models/checkpoints/deblur-small").cost(height, width)["seconds"]
+    assert measured / 2 < forecast < measured * 2
