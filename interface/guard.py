@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from interface.accounts import OPEN, user_of
 from interface.blocks import INTERNAL, NO_ROOM, sentence
 from interface.cache import NoRoomError, require_room
 from interface.settings import LOOPBACK_NAMES, MAX_UPLOAD_BYTES, Settings
@@ -42,6 +43,7 @@ class Guard:
         names = (*settings.hosts, *LOOPBACK_NAMES, server_name.strip("[]").lower())
         self.hosts = names if local or settings.hosts else ()  # () for any
         self.origins = None if "SPACE_ID" in os.environ else settings.hosts  # others' pages may call a Space
+        self.accounts = settings.accounts
         self.headers = {
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "same-origin",
@@ -100,6 +102,9 @@ class Guard:
                     f"Pages of {origin!r:.80} may not send anything here. Whoever runs this server can add that host "
                     "to LIMPID_HOSTS.",
                 )
+        if self.accounts and _path(scope) not in OPEN and user_of(headers, self.accounts) is None:
+            challenge = {"WWW-Authenticate": 'Basic realm="Limpid", charset="UTF-8"'}
+            raise HTTPException(401, "This server is for people with an account: log in with yours.", challenge)
         if (length := headers.get("content-length", "0")).isdigit() and int(length) > _limit(scope):
             raise _too_large(scope)
         if scope["method"] == "GET" and (asked := re.match(r"/gradio_api/call/(?:v2/)?[^/]+/([^/]+)$", _path(scope))):
@@ -128,7 +133,7 @@ class Guard:
             status, text = 400, "The upload holds no file: send one as multipart/form-data, under the name files."
         else:
             status, text = 500, sentence(error)
-        return JSONResponse({"error": text, "detail": text}, status)
+        return JSONResponse({"error": text, "detail": text}, status, getattr(error, "headers", None))
 
     def _call_refusal(self, name: str, error: Exception) -> tuple[int, str]:
         why = self.why_not(name)

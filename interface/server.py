@@ -8,15 +8,20 @@ from typing import Any
 
 import gradio as gr
 from fastapi.exceptions import RequestValidationError
+from gradio_client import Client
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from interface import page
+from interface.accounts import header, user_of
 from interface.cache import choose_folder, keep_swept
 from interface.guard import Guard, malformed, refused
 from interface.service import Service
 from interface.settings import MAX_UPLOAD_BYTES, Settings, settings
 from interface.theme import CSS, HEAD, theme
+from plugins import __version__
 
 SESSIONS_KEPT = 64
 """Sessions whose state gradio keeps, about a third of a megabyte each; every call of a program is one. A page that is
@@ -44,14 +49,15 @@ def serve(service: Service | None = None, **changes: Any) -> gr.Blocks:
 
 def launch(app: gr.Blocks, service: Service, limits: Settings, **changes: Any) -> None:
     """Launch the app with the project's options; `changes` override them."""
-    on_space = "SPACE_ID" in os.environ
-    name = os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else "127.0.0.1")
+    here = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
+    name = changes.get("server_name") or os.environ.get("GRADIO_SERVER_NAME") or here
     guard = Middleware(Guard, settings=limits, server_name=name, why_not=service.why_not)
     options: dict[str, Any] = {
         "server_name": name,
-        "auth": [*limits.accounts] or None,
+        "auth_dependency": (lambda request: user_of(request.headers, limits.accounts)) if limits.accounts else None,
         "state_session_capacity": SESSIONS_KEPT,
         "app_kwargs": {
+            "routes": [Route("/health", lambda _: JSONResponse(alive(app)))],
             "middleware": [guard],
             "exception_handlers": {RequestValidationError: malformed, HTTPException: refused},
         },
@@ -68,3 +74,18 @@ def launch(app: gr.Blocks, service: Service, limits: Settings, **changes: Any) -
         "run_history": False,
     }
     app.launch(**{**options, **changes})
+    if limits.accounts and app.mcp_server_obj is not None:
+        # Gradio's MCP server calls the app through a client, which it would make without an account.
+        app.mcp_server_obj._client_instance = Client(
+            app.local_url,
+            download_files=False,
+            verbose=False,
+            analytics_enabled=False,
+            _skip_components=False,
+            headers={"x-gradio-user": "mcp", **header(limits.accounts[0])},
+        )
+
+
+def alive(app: gr.Blocks) -> dict[str, Any]:
+    """Return what GET /health answers, for proxies: quick, and without an account."""
+    return {"status": "ok", "version": __version__, "waiting": len(app._queue)}

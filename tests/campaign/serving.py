@@ -83,7 +83,7 @@ def main(words: list[str]) -> None:
     from models.hub import Catalog
 
     catalog = None if words[0] == "-" else Catalog.load(Path(words[0]))
-    serve(Service(map(Path, words[1:]), catalog), prevent_thread_lock=False)
+    serve(Service(map(Path, words[1:]), catalog))
 
 
 if __name__ == "__main__":
