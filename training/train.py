@@ -10,6 +10,7 @@ import argparse
 import signal
 from pathlib import Path
 
+from models.errors import LimpidError, is_full_disk
 from training.tasks.registry import load_config
 from training.tasks.trainer import Trainer
 
@@ -21,14 +22,22 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. data.root=photos")
     parser.add_argument("--cpu", action="store_true", help="stay on the CPU where there is a GPU")
     options = parser.parse_args(arguments)
-    trainer = Trainer(load_config(options.config, options.set), options.cpu)
+    config = load_config(options.config, options.set)
+    try:
+        trainer = Trainer(config, options.cpu)
 
-    def ask_to_stop(*_: object) -> None:
-        trainer.stop_asked = True
+        def ask_to_stop(*_: object) -> None:
+            trainer.stop_asked = True
 
-    signal.signal(signal.SIGTERM, ask_to_stop)
-    signal.signal(signal.SIGINT, ask_to_stop)
-    complete = trainer.run()
+        signal.signal(signal.SIGTERM, ask_to_stop)
+        signal.signal(signal.SIGINT, ask_to_stop)
+        complete = trainer.run()
+    except (LimpidError, FloatingPointError) as error:
+        parser.exit(1, f"{error}\n")
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        parser.exit(1, f"The disk is full ({error}): make room, and give the same command again.\n")
     trainer.accelerator.end_training()
     raise SystemExit(0 if complete else 143)
 
