@@ -202,7 +202,14 @@ def restore_photo(
     if record_path.exists() and not before:
         raise _not_ours(record_path)
     outcome = host.restore(
-        photo, request.steps, request.params, request.options, out_dir=scratch, progress=progress, previews=False
+        photo,
+        request.steps,
+        request.params,
+        request.options,
+        out_dir=scratch,
+        progress=progress,
+        previews=False,
+        layers=request.layers,
     )
     layers = [path for path, _ in outcome.layers] if request.layers else []
     moves = {path: target.with_name(target.name + path.name.removeprefix(stem(photo))) for path in layers}

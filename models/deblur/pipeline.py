@@ -138,7 +138,13 @@ class DeblurPipeline(GuidedPipeline):
         # A tile much larger than the photo would only make the first halvings useless when memory is short.
         longest = max(height, width) + -max(height, width) % GRID_PX
         size = max(MIN_TILE_PX, min(tile or TILE_PX, longest))
-        done = with_shrinking(run, size, notes=notes)
+        least, unit = min(size, 128), 1200 * max(1.0, sum(p.numel() for p in self.network.parameters()) / 30e6) ** 0.5
+
+        def need(tile: int) -> float:
+            seen = min(tile + 2 * HALO_PX, height) * min(tile + 2 * HALO_PX, width) / 1e6
+            return unit * seen + (48 if diffuse else 36) * height * width / 1e6  # pictures, tensor, deconvolved
+
+        done = with_shrinking(run, size, minimum=least, notes=notes, need=need)
         notes += done.tally.notes()
         info: dict[str, Any] = {"detail": detail, "linear": linear, "left_out": done.tally.record()}
         prerestored = image = done.pictures[..., :3]

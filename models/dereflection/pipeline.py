@@ -150,6 +150,7 @@ class DereflectionPipeline(GuidedPipeline):
         tokens: Tensor | None = None,
         hint: np.ndarray | None = None,
         processing: Processing = "native",
+        keep_layer: bool = True,
         tile: int | None = None,
         tile_offset: tuple[int, int] = (0, 0),
         progress: Callable[[int, int], None] | None = None,
@@ -165,6 +166,7 @@ class DereflectionPipeline(GuidedPipeline):
             processing: "native" works on the photo's own pixels, tiled where it is large; "published" at the sizes of
                 DAI's own command line, in one piece. A note says where a network has no such sizes, or memory is too
                 short.
+            keep_layer: Whether the removed light is returned, too; without it less memory is used.
             tile: Largest side of a tile in pixels; halved where memory is short.
             tile_offset: Shift of the grid of tiles in pixels, down and right.
             progress: Called with the tiles done and their total; what it raises ends the run.
@@ -188,7 +190,7 @@ class DereflectionPipeline(GuidedPipeline):
             if not network.takes_hint:
                 notes.append("This model takes no hint of where the reflection is; it ran without.")
                 hint = None
-        run = _Run(self, photo, tokens, tile_offset, progress, hint)
+        run = _Run(self, photo, tokens, tile_offset, progress, hint, 6 if keep_layer else 3)
         both = None
         if processing == "published":
             try:
@@ -196,9 +198,11 @@ class DereflectionPipeline(GuidedPipeline):
             except MemoryShortError:
                 notes.append("Memory was too short for the published sizes, which want the photo in one piece.")
         if both is None:
-            both = with_shrinking(run.in_tiles, self._tile(photo.shape[0], photo.shape[1], tile), notes=notes)
+            first = self._tile(photo.shape[0], photo.shape[1], tile)
+            both = with_shrinking(run.in_tiles, first, minimum=min(first, 128), notes=notes, need=run.need_mb)
         np.clip(both, 0, 1, out=both)  # blending weights sum to 1 but for rounding
-        return DereflectionOutput(both[..., :3], both[..., 3:], run.plans[-1].record(), notes)
+        layer = both[..., 3:] if keep_layer else None
+        return DereflectionOutput(both[..., :3], layer, run.plans[-1].record(), notes)
 
     def _tile(self, height: int, width: int, tile: int | None = None) -> int:
         """Return the first tile size; one much larger than the photo would make the first halvings useless."""
@@ -235,12 +239,21 @@ class _Run:
         offset: tuple[int, int],
         progress: Callable[[int, int], None] | None,
         hint: np.ndarray | None,
+        channels: int,
     ) -> None:
+        self.channels = channels
         self.pipeline, self.photo, self.tokens, self.offset, self.progress = pipeline, photo, tokens, offset, progress
         self.hint = hint
         self.network: Any = pipeline.network
         self.height, self.width = photo.shape[:2]
         self.plans: list[TilePlan] = []
+
+    def need_mb(self, size: int) -> float:
+        """Estimate the memory, in MiB, of a run in tiles of ``size`` pixels beside what is loaded already."""
+        megapixels = self.height * self.width / 1e6
+        tile = min(size + 2 * self.network.halo, self.height) * min(size + 2 * self.network.halo, self.width) / 1e6
+        # The photo as a tensor while the whole is looked at; then tiles, and the result as it is blended.
+        return max(12 * megapixels, tile * self.pipeline._megapixel_mb() + 4 * self.channels * megapixels)
 
     def in_one_piece(self, size: int) -> np.ndarray:
         """Return picture and removed layer, H x W x 6, at the published sizes."""
@@ -249,9 +262,9 @@ class _Run:
 
         def restore(pixels: np.ndarray, _: Tile) -> np.ndarray:
             photo = self.pipeline._to_tensor(pixels)
-            return _layers(photo, self.network.restore(photo, self.tokens, processing="published"))[0]
+            return _layers(photo, self.network.restore(photo, self.tokens, processing="published"), self.channels)[0]
 
-        return run_tiled(restore, self.photo, whole, progress=self.progress, channels=6)
+        return run_tiled(restore, self.photo, whole, progress=self.progress, channels=self.channels)
 
     def in_tiles(self, size: int) -> np.ndarray:
         """Return picture and removed layer, H x W x 6, in tiles of up to ``size`` pixels."""
@@ -269,7 +282,9 @@ class _Run:
                 boxes, inner = zip(*alike, strict=True)
                 parts = torch.cat([self.pipeline._to_tensor(self.photo[_inside(box)]) for box in boxes])
                 restored = self.network.restore_tiles(parts, context, boxes, self.tokens)
-                done += [layers[place] for layers, place in zip(_layers(parts, restored), inner, strict=True)]
+                done += [
+                    layers[place] for layers, place in zip(_layers(parts, restored, self.channels), inner, strict=True)
+                ]
             return np.stack(done)
 
         # What once was too much for the memory is not tried in batches.
@@ -278,15 +293,17 @@ class _Run:
         def call(_: np.ndarray, tile: Any) -> np.ndarray:
             return restore(tile) if batch > 1 else restore((tile,))[0]
 
-        return run_tiled(call, self.photo, tiles, progress=self.progress, batch=batch, channels=6)
+        return run_tiled(call, self.photo, tiles, progress=self.progress, batch=batch, channels=self.channels)
 
 
 def _inside(box: Box) -> tuple[slice, slice]:
     return slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
 
 
-def _layers(photos: Tensor, restored: Tensor) -> list[np.ndarray]:
-    """Return, for each picture of a batch, the restored picture and the light that was removed, H x W x 6."""
+def _layers(photos: Tensor, restored: Tensor, channels: int) -> list[np.ndarray]:
+    """Return, for each picture of a batch, the restored picture and, of 6 channels, the light that was removed."""
     image = restored.float().clamp(0, 1)
+    if channels == 3:
+        return [to_array(one[None]) for one in image]
     both = torch.cat([image, to_srgb(to_linear(photos) - to_linear(image))], 1)
     return [to_array(one[None]) for one in both]

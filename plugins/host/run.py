@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from models import hub
+from models import hub, memory
 from models import runtime as runtimes
 from plugins import schema
 from plugins.contract import Cost, Guidance, Picture, PluginError, Progress, Size, as_cost, as_guidance
@@ -26,6 +26,8 @@ from plugins.host.steps import RunState, plugin_errors, run_guide, run_steps
 from plugins.options import DEFAULT_GUIDE, HostOptions
 from plugins.registry import Loaded, Registry
 
+READING_MB = 24.0
+"""Memory for a megapixel: as decoded, as samples, and as the floats that models take."""
 ParamsByStep = Mapping[str, Mapping[str, Any]]
 
 
@@ -62,6 +64,7 @@ class Host:
         progress: Progress | None = None,
         guidance: Guidance | Mapping[str, Any] | None = None,
         previews: bool = True,
+        layers: bool = True,
     ) -> Outcome:
         """Run the steps in order and write the result, its layers and its previews into ``out_dir``.
 
@@ -76,6 +79,7 @@ class Host:
             progress: reports progress, and may cancel the run.
             guidance: what the photo shows, in place of what a guide finds.
             previews: whether to write previews.
+            layers: whether to write layers. Without, restorers that have a parameter for it make none: less memory.
 
         Raises:
             LimpidError: PictureError, FormError, ModelError, PluginError, Cancelled, …; its text is for users.
@@ -83,11 +87,12 @@ class Host:
         progress = progress or Progress()
         wanted = HostOptions.of(options)
         chain = self._chain(steps, params or {})
+        if not layers:
+            chain = [(loaded, without_layers(given)) for loaded, given in chain]
         if all(loaded.manifest.kind == "guide" for loaded, _ in chain):
             raise PluginError("A guide restores nothing by itself: name a restorer among the steps, too.")
         progress.update(0.0, "reading the photo")
-        self.limits.check_size(*pictures.size_of(image_path))
-        source = pictures.read(image_path)
+        source = self._read(image_path)
         encode.check(wanted.format, *source.size)
         facts = record.RunFacts(source.size, notes=list(source.notes))
         mask = None if wanted.mask is None else read_mask(wanted.mask, *source.size, facts.notes)
@@ -115,10 +120,10 @@ class Host:
                 result = files.add(pictures.result_name(source.path, wanted.format))
                 pictures.write(samples, source, result.parent, wanted.format, wanted.keep_metadata, facts.notes)
                 progress.update(0.95, "writing the layers")
-                layers = []
-                for label, layer in state.layers:
+                kept = []
+                for label, layer in state.layers if layers else ():
                     progress.check()
-                    layers.append((pictures.save_layer(layer, files.layer(label)), label))
+                    kept.append((pictures.save_layer(layer, files.layer(label)), label))
                 if previews:
                     pictures.preview(source, source.samples, files.add(f"{files.stem}-before.jpg"))
                     pictures.preview(source, samples, files.add(f"{files.stem}-after.jpg"))
@@ -130,10 +135,18 @@ class Host:
         return Outcome(
             files.at(result),
             record.build(done, facts, wanted),
-            [(files.at(path), label) for path, label in layers],
+            [(files.at(path), label) for path, label in kept],
             files.folder / f"{files.stem}-before.jpg" if previews else None,
             files.folder / f"{files.stem}-after.jpg" if previews else None,
         )
+
+    def _read(self, image_path: str | Path | None) -> pictures.Source:
+        """Read a photo that is within the limits of the host and the memory. Raises LimpidError."""
+        width, height = pictures.size_of(image_path)
+        self.limits.check_size(width, height)
+        megapixels = width * height / 1e6
+        memory.require(READING_MB * megapixels, f"to read {megapixels:.0f} megapixels")
+        return pictures.read(image_path)
 
     def guide(
         self,
@@ -151,8 +164,7 @@ class Host:
         if chain[0][0].manifest.kind != "guide":
             raise PluginError(f"'{step}' is not a guide but a restorer.")
         progress.update(0.0, "reading the photo")
-        self.limits.check_size(*pictures.size_of(image_path))
-        source = pictures.read(image_path)
+        source = self._read(image_path)
         facts = record.RunFacts(source.size, notes=list(source.notes))
         with self._turn(progress):
             state = RunState(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 1.0), facts)
@@ -265,3 +277,9 @@ class Host:
             yield
         finally:
             self._busy.release()
+
+
+def without_layers(params: BaseModel) -> BaseModel:
+    """Return the parameters of a restorer, set to make no layers if it has a parameter for that."""
+    names = {"keep_layer", "keep_layers"} & set(type(params).model_fields)
+    return params.model_copy(update=dict.fromkeys(names, False))

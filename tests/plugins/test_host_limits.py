@@ -8,7 +8,9 @@ import time
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 
+from models.errors import MemoryShortError
 from plugins.contract import Cost
 from plugins.host import pictures
 from plugins.host.limits import Limits, Speed, TooCostlyError
@@ -83,3 +85,25 @@ def test_a_full_disk_is_called_that_and_leaves_nothing(what, photo, tmp_path, mo
         host_with(None).restore(photo, ["late"], out_dir=out)
     assert not list(out.iterdir())
     assert host_with(None).restore(photo, ["late"], out_dir=out).path.is_file()
+
+
+def test_a_photo_too_large_for_the_memory_is_refused_before_it_is_read(photo, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIMPID_MEMORY_MB", "1")
+    with monkeypatch.context() as patch, pytest.raises(MemoryShortError, match="to read 0 megapixels.*of 1 MB"):
+        patch.setattr(pictures, "read", None)
+        host_with(None).restore(photo, ["late"], out_dir=tmp_path / "out")
+
+
+def test_without_layers_none_are_made(photo, tmp_path):
+    class Layered(Late):
+        class Params(BaseModel):
+            keep_layers: bool = True
+
+        def run(self, picture, params, ctx):
+            return {"image": picture.pixels, "layers": {"removed": picture.pixels} if params.keep_layers else {}}
+
+    host = Host(registry(loaded(Layered, "late")))
+    assert [label for _, label in host.restore(photo, ["late"], out_dir=tmp_path / "a").layers] == ["removed"]
+    outcome = host.restore(photo, ["late"], out_dir=tmp_path / "b", layers=False, previews=False)
+    assert outcome.layers == [] and outcome.record["params"]["keep_layers"] is False
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["photo-restored.png"]
