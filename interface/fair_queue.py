@@ -35,32 +35,29 @@ class Share:
 
     clock: float = 0.0
     done: dict[str, float] = field(default_factory=dict)
-    """Tag of each client's last job, where it still matters."""
+    """Tag of each client's last job that was served, where it still matters."""
 
-    def tag(self, client: str, seconds: float) -> float:
-        """Return the tag of a further job of a client."""
-        self.done[client] = max(self.clock, self.done.get(client, 0.0)) + seconds
-        return self.done[client]
-
-    def serve(self, seconds: float, clients: set[str]) -> None:
-        """Let the clock run while a job of that many seconds is served; ``clients`` are those who have jobs."""
+    def serve(self, client: str, arrived: float, seconds: float, clients: set[str]) -> None:
+        """Take note that a job is served, which came at ``arrived``; ``clients`` are those who have jobs."""
+        self.done[client] = max(self.done.get(client, 0.0), arrived) + seconds
         self.clock += seconds / len(clients)
-        self.done = {client: tag for client, tag in self.done.items() if tag > self.clock or client in clients}
+        self.done = {name: tag for name, tag in self.done.items() if tag > self.clock or name in clients}
 
 
 @dataclass
 class Ticket:
-    """A job: the address and the session it came from, its forecast, its tag within the address.
+    """A job: the address and the session it came from, its forecast, and the clocks when it came.
 
-    ``arrived``: the clock of the addresses when it came. ``started``: time.monotonic() when it began to run.
+    ``among_sessions``: the clock of its address; ``among_addresses``: that of all addresses. ``started``:
+    time.monotonic() when it began to run.
     """
 
     address: str
     session: str
     seconds: float
     number: int
-    tag: float
-    arrived: float
+    among_sessions: float
+    among_addresses: float
     started: float | None = None
 
 
@@ -75,30 +72,34 @@ class FairOrder:
     def ticket(self, address: str, session: str, seconds: float) -> Ticket:
         """Return the ticket of a new job."""
         self.count += 1
-        tag = self.sessions[address].tag(session, seconds)
-        return Ticket(address, session, seconds, self.count, tag, self.addresses.clock)
+        return Ticket(address, session, seconds, self.count, self.sessions[address].clock, self.addresses.clock)
 
     def order(self, tickets: Iterable[Ticket]) -> list[Ticket]:
         """Return waiting tickets in the order in which they are to be served."""
         by_address: defaultdict[str, list[Ticket]] = defaultdict(list)
-        for ticket in tickets:
+        for ticket in sorted(tickets, key=lambda one: one.number):
             by_address[ticket.address].append(ticket)
         tagged = []
         for address, own in by_address.items():
+            share, among = self.sessions[address], []
+            last: dict[str, float] = {}  # tag of each session's job before
+            for ticket in own:
+                before = last.get(ticket.session, share.done.get(ticket.session, 0.0))
+                last[ticket.session] = max(before, ticket.among_sessions) + ticket.seconds
+                among.append((last[ticket.session], ticket.number, ticket))
             tag = self.addresses.done.get(address, 0.0)
-            for ticket in sorted(own, key=lambda one: (one.tag, one.number)):
-                tag = max(tag, ticket.arrived) + ticket.seconds
-                tagged.append((tag, ticket.number, ticket))
+            for _, number, ticket in sorted(among, key=lambda one: one[:2]):
+                tag = max(tag, ticket.among_addresses) + ticket.seconds
+                tagged.append((tag, number, ticket))
         return [ticket for _, _, ticket in sorted(tagged, key=lambda one: one[:2])]
 
     def serve(self, ticket: Ticket, waiting: Iterable[Ticket]) -> None:
         """Take note that a job is served, and which others wait."""
         others = list(waiting)
-        done = max(self.addresses.done.get(ticket.address, 0.0), ticket.arrived)
-        self.addresses.done[ticket.address] = done + ticket.seconds
-        self.addresses.serve(ticket.seconds, {ticket.address, *(one.address for one in others)})
+        addresses = {ticket.address, *(one.address for one in others)}
+        self.addresses.serve(ticket.address, ticket.among_addresses, ticket.seconds, addresses)
         own = {ticket.session, *(one.session for one in others if one.address == ticket.address)}
-        self.sessions[ticket.address].serve(ticket.seconds, own)
+        self.sessions[ticket.address].serve(ticket.session, ticket.among_sessions, ticket.seconds, own)
         for address in {*self.sessions} - {one.address for one in others}:
             if all(tag <= self.sessions[address].clock for tag in self.sessions[address].done.values()):
                 del self.sessions[address]
@@ -138,9 +139,11 @@ class FairQueue(Queue):
         queue = self.event_queue_per_concurrency_id[concurrency_id].queue
         order = self.orders[concurrency_id]
         for event in queue:
-            if event._id not in self.tickets:
-                megapixels = event.request.state.megapixels
-                seconds = megapixels * self.megapixel_seconds.get(event.fn, FIRST_SECONDS)
+            # Forecast anew for all: what is learnt meanwhile must not put later jobs before earlier ones.
+            seconds = event.request.state.megapixels * self.megapixel_seconds.get(event.fn, FIRST_SECONDS)
+            if event._id in self.tickets:
+                self.tickets[event._id].seconds = seconds
+            else:
                 address = event.username or (event.request.client.host if event.request.client else "")
                 self.tickets[event._id] = order.ticket(address, event.session_hash, seconds)
         ranks = {ticket.number: rank for rank, ticket in enumerate(order.order(self._waiting(queue)))}
@@ -174,7 +177,7 @@ class FairQueue(Queue):
             await super().process_events(events, batch, begin_time, fn)
             if event.alive:
                 rate = (time.monotonic() - started) / event.request.state.megapixels
-                self.megapixel_seconds[fn] = 0.7 * self.megapixel_seconds.get(fn, rate) + 0.3 * rate
+                self.megapixel_seconds[fn] = (self.megapixel_seconds.get(fn, rate) + rate) / 2
         finally:
             self.tickets.pop(event._id, None)
 

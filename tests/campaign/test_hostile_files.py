@@ -10,7 +10,7 @@ from tests.campaign.hostile import hostile_files
 from tests.campaign.serving import Served
 
 ENDPOINTS = ("restore", "dereflection", "deblur", "semantic_guidance") if LONG else ("restore",)
-COUNT = 300 if LONG else 36
+COUNT = 300 if LONG else 24
 
 
 def test_files_are_the_same_for_the_same_seed() -> None:

@@ -60,10 +60,10 @@ def test_a_batch_killed_again_and_again_ends_as_one_that_was_not(
 ) -> None:
     listing, photos, rng = tiny_pipeline.parent / "catalog.toml", tmp_path / "photos", random.Random(0)
     photos.mkdir()
-    for number in range(40 if LONG else 8):
+    for number in range(40 if LONG else 6):
         files.photo(photos, f"{number}.png", (96, 64), number)
     assert batch(listing, photos, tmp_path / "once").wait(600) == 0
-    for _ in range(50 if LONG else 2):
+    for _ in range(50 if LONG else 1):
         kill_soon(batch(listing, photos, tmp_path / "often"), rng.uniform(0, 6))
         for file in (tmp_path / "often").glob("*.png"):  # nothing half stands under its name
             assert file.read_bytes() == (tmp_path / "once" / file.name).read_bytes()

@@ -15,7 +15,7 @@ from tests.campaign.conftest import LONG, call, is_a_sentence, upload
 from tests.campaign.serving import Served
 from tests.interface.files import scene
 
-CALLS = 500 if LONG else 60
+CALLS = 500 if LONG else 40
 WORDS = st.one_of(
     st.text(max_size=40), st.sampled_from(["", "default", "png", "x" * 5000, "../../etc/passwd", "\0", "NaN"])
 )

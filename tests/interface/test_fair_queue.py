@@ -76,3 +76,12 @@ def test_no_file_but_an_upload_is_opened_for_its_size(tmp_path, monkeypatch) -> 
 
 def test_the_place_is_told_in_words() -> None:
     assert place_text(12, 39.7) == "12 before you, about 40 s" and place_text(1, 0.1) == "1 before you, about 1 s"
+
+
+def test_a_forecast_that_changes_does_not_put_later_jobs_first() -> None:
+    order = FairOrder()
+    waiting = [order.ticket("here", f"early {i}", 12.0) for i in range(5)]
+    for ticket in waiting:
+        ticket.seconds = 0.5  # learnt since
+    waiting += [order.ticket("here", f"late {i}", 0.5) for i in range(5)]
+    assert [ticket.number for ticket in served(order, waiting)] == list(range(1, 11))
