@@ -20,6 +20,8 @@ from models.errors import LimpidError
 LIFETIME_HOURS = 6
 """How long an upload is kept and a result can be downloaded."""
 LIFETIME_S = LIFETIME_HOURS * 3600
+UNFINISHED_S = 3600
+"""How long the file of an upload that was broken off is kept; one still under way is written to all the time."""
 SWEEP_S = 600
 SHORTEST_LIFETIME_S = 900
 """How long files are kept at least, where the quota is used up."""
@@ -92,7 +94,8 @@ def sweep(age: float = LIFETIME_S) -> None:
     """Delete uploads and results older than `age` seconds, and folders that become empty."""
     limit = time.time() - age
     for file, stat in list(_files()):
-        if stat.st_mtime < limit:
+        unfinished = file.parent == root_folder()
+        if stat.st_mtime < (max(limit, time.time() - UNFINISHED_S) if unfinished else limit):
             _delete(file)
     for folder in [*_uploads(), *cache_folder().glob("*/*")]:
         with suppress(OSError):  # not empty, or deleted by another process

@@ -131,7 +131,7 @@ class FairQueue(Queue):
         seconds = sum(self._left(event) for event in before)
         for place, event in enumerate(queue[start:], len(before)):
             if place:
-                unit = ProgressUnit(index=None, length=None, unit="", progress=None, desc=place_text(place, seconds))
+                unit = ProgressUnit(index=None, length=None, unit="", progress=0.0, desc=place_text(place, seconds))
                 self.send_message(event, ProgressMessage(progress_data=[unit]))
             seconds += self._left(event)
 
