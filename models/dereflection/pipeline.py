@@ -13,11 +13,10 @@ import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
-from models.arrays import check_hint, check_photo, to_array, to_tensor
-from models.colour import to_linear, to_srgb
+from models.arrays import check_hint, check_photo, to_tensor
 from models.compiling import asked_for, compile_blocks
 from models.dereflection.interface import Processing, TiledNetwork
-from models.dereflection.output import DereflectionOutput
+from models.dereflection.output import DereflectionOutput, pictures_of
 from models.dereflection.overview import OVERVIEW_PX
 from models.dereflection.small import SmallDereflection
 from models.errors import MemoryShortError, ModelError
@@ -262,7 +261,8 @@ class _Run:
 
         def restore(pixels: np.ndarray, _: Tile) -> np.ndarray:
             photo = self.pipeline._to_tensor(pixels)
-            return _layers(photo, self.network.restore(photo, self.tokens, processing="published"), self.channels)[0]
+            restored = self.network.restore(photo, self.tokens, processing="published")
+            return pictures_of(photo, restored, self.channels)[0]
 
         return run_tiled(restore, self.photo, whole, progress=self.progress, channels=self.channels)
 
@@ -282,9 +282,8 @@ class _Run:
                 boxes, inner = zip(*alike, strict=True)
                 parts = torch.cat([self.pipeline._to_tensor(self.photo[_inside(box)]) for box in boxes])
                 restored = self.network.restore_tiles(parts, context, boxes, self.tokens)
-                done += [
-                    layers[place] for layers, place in zip(_layers(parts, restored, self.channels), inner, strict=True)
-                ]
+                pictures = pictures_of(parts, restored, self.channels)
+                done += [picture[place] for picture, place in zip(pictures, inner, strict=True)]
             return np.stack(done)
 
         # What once was too much for the memory is not tried in batches.
@@ -298,12 +297,3 @@ class _Run:
 
 def _inside(box: Box) -> tuple[slice, slice]:
     return slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
-
-
-def _layers(photos: Tensor, restored: Tensor, channels: int) -> list[np.ndarray]:
-    """Return, for each picture of a batch, the restored picture and, of 6 channels, the light that was removed."""
-    image = restored.float().clamp(0, 1)
-    if channels == 3:
-        return [to_array(one[None]) for one in image]
-    both = torch.cat([image, to_srgb(to_linear(photos) - to_linear(image))], 1)
-    return [to_array(one[None]) for one in both]
