@@ -6,24 +6,25 @@ call the same functions.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
 
 from interface import jobs
-from interface.cache import new_folder
-from models.errors import LimpidError
+from interface.blocks import NO_ROOM, problem, sentence
+from interface.cache import NoRoomError, new_folder, require_room
+from models.errors import is_full_disk
 from plugins.contract import Cancelled
 from plugins.host.run import Outcome
-from plugins.options import HostOptions
+from plugins.options import DEFAULT_STEP, HostOptions
 from plugins.registry import Loaded
 from plugins.schema import FieldSpec, fields
 
-log = logging.getLogger(__name__)
 DEFAULT_MODEL = "default"
 """What the page sends for the default model; None means the same."""
 TYPES: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": str, "path": str}
@@ -56,7 +57,7 @@ def chain(plugins: Sequence[Loaded]) -> Callable[..., Any]:
         return await restore_photo(image, as_steps(steps), as_params(params), rest, progress)
 
     first = [
-        FieldSpec("steps", "str", None, help=f"Ids of the restorers to run, in order. {listed}"),
+        FieldSpec("steps", "str", [DEFAULT_STEP], help=f"Ids of the restorers to run, in order. {listed}"),
         FieldSpec("params", "str", None, help='Parameters by restorer, as JSON: {"id": {"name": value}}.'),
     ]
     return with_signature(
@@ -66,6 +67,16 @@ def chain(plugins: Sequence[Loaded]) -> Callable[..., Any]:
         [*first, *host_fields()],
         {"steps": list[str] | None, "params": dict[str, Any] | None},
     )
+
+
+def unusable(plugin_id: str, reason: str) -> Callable[..., Any]:
+    """Return the endpoint of a restorer that cannot be used: it raises an error that says why."""
+
+    async def endpoint(*_: Any) -> None:
+        raise problem(reason)
+
+    summary = f"Cannot be used at present. {reason}"
+    return with_signature(endpoint, plugin_id, summary, host_fields(), returns="Nothing but an error.")
 
 
 def guide(plugin: Loaded) -> Callable[..., Any]:
@@ -99,11 +110,27 @@ async def restore_photo(
     """Run the restorers on a photo; return what every restoring endpoint returns."""
     given = dict(zip(HostOptions.model_fields, options, strict=True))
     given["model"] = None if given["model"] in (None, "", DEFAULT_MODEL) else given["model"]
-    job = jobs.Job(image, tuple(steps), params, given, str(new_folder("results")))
+    folder = await asyncio.to_thread(results_folder)
+    job = jobs.Job(image, tuple(steps), params, given, str(folder))
     outcome: Outcome = await run_job(job, progress)
     layers = [(str(path), label) for path, label in outcome.layers]
     previews = (str(outcome.before), str(outcome.after)) if outcome.before and outcome.after else None
     return str(outcome.path), outcome.record, layers, previews
+
+
+def results_folder() -> Path:
+    """Make the folder for a run's files. Raises gr.Error."""
+    try:
+        require_room()
+        return new_folder("results")
+    except NoRoomError as error:
+        raise problem(str(error)) from error
+    except OSError as error:
+        if is_full_disk(error):
+            raise problem(NO_ROOM) from error
+        raise problem(
+            f"The server cannot make the folder for results ({error.strerror or error}): tell who runs it."
+        ) from error
 
 
 async def run_job(job: jobs.Job, progress: gr.Progress) -> Any:
@@ -112,16 +139,9 @@ async def run_job(job: jobs.Job, progress: gr.Progress) -> Any:
     try:
         return await jobs.follow(job, lambda step: progress(step.fraction, desc=sentence_case(step.message)))
     except Cancelled as error:
-        raise gr.Error("Cancelled.", print_exception=False) from error
-    except LimpidError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+        raise problem("Cancelled.") from error
     except Exception as error:
-        log.exception("A job failed")
-        raise gr.Error(
-            f"Something went wrong inside Limpid ({type(error).__name__}); the photo was not changed. "
-            "See the server's log for details.",
-            print_exception=False,
-        ) from error
+        raise problem(sentence(error)) from error
 
 
 def sentence_case(message: str) -> str:
@@ -176,11 +196,13 @@ def limits(field: FieldSpec) -> str:
 
 
 def as_steps(steps: Any) -> list[str]:
-    """Return step ids from a list, or from text such as "dereflection,deblur". Raises gr.Error."""
+    """Return step ids from a list, or from text such as "dereflection,deblur"; None is the default. Raises gr.Error."""
+    if steps is None:
+        return [DEFAULT_STEP]
     if isinstance(steps, str):
         steps = steps.split(",")
     if not isinstance(steps, list | tuple) or not all(isinstance(step, str) for step in steps):
-        raise gr.Error('The steps must be a list of restorer ids, such as ["dereflection"].', print_exception=False)
+        raise problem('The steps must be a list of restorer ids, such as ["dereflection"].')
     return [step.strip() for step in steps if step.strip()]
 
 
@@ -190,8 +212,8 @@ def as_params(params: Any) -> dict[str, dict[str, Any]]:
         try:
             params = json.loads(params or "{}")
         except json.JSONDecodeError as error:
-            raise gr.Error(f"The params are not JSON ({error}).", print_exception=False) from error
+            raise problem(f"The params are not JSON ({error}).") from error
     params = {} if params is None else params
     if not isinstance(params, dict) or not all(isinstance(value, dict) for value in params.values()):
-        raise gr.Error('The params must be JSON by restorer, such as {"dereflection": {}}.', print_exception=False)
+        raise problem('The params must be JSON by restorer, such as {"dereflection": {}}.')
     return params

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from interface.finding import read_record, records_in, result_names, source_of
 from interface.scratch import scratch_folder
-from models.errors import LimpidError
+from models.errors import LimpidError, is_full_disk
 from plugins.contract import Progress
 from plugins.host.pictures import stem
 from plugins.host.run import Host, Outcome
@@ -117,7 +117,7 @@ def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, over
                 else:
                     skipped += 1
             except Exception as error:  # a failure must not stop the other photos
-                failed.append(printable(f"{photo}: {_reason(error)}"))
+                failed.append(printable(f"{photo}: {why(error)}"))
                 if not bar.disable:
                     bar.write(f"Failed: {failed[-1]}", file=sys.stderr)
             bar.n = index + 1
@@ -129,6 +129,15 @@ def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, over
     sys.stdout.flush()
     wait_for_others()
     return 1 if failed else 0
+
+
+def why(error: Exception) -> str:
+    """Say in a sentence why a photo failed."""
+    if is_full_disk(error):
+        return "The disk is full: make room on it, and start the same command again."
+    if isinstance(error, OSError) and error.strerror:
+        return f"The result could not be written: {error.strerror}."
+    return str(error) if isinstance(error, LimpidError) else repr(error)
 
 
 def restore_photo(
@@ -146,13 +155,26 @@ def restore_photo(
         target = _target_now(photo, target)
     record_path = target.with_name(f"{target.name}-restored.json")
     before = read_record(record_path)
-    same = not overwrite and before is not None and (before.get("source"), before.get("asked")) == (source, asked)
-    if before and same and all((target.parent / name).is_file() for name in kept_files(before)):
-        return False
+    if before and not overwrite and before.get("source") == source:
+        was = (before.get("asked") or {}).get("steps")
+        if was != asked["steps"]:
+            raise LimpidError(
+                f"{record_path} is a result of other steps ({', '.join(was or ['unknown'])}) than those asked for now "
+                f"({', '.join(request.steps)}): choose another --out, or --overwrite."
+            )
+        if before.get("asked") == asked and all((target.parent / name).is_file() for name in kept_files(before)):
+            return False
     if record_path.exists() and not before:
         raise _not_ours(record_path)
     outcome = host.restore(
-        photo, request.steps, request.params, request.options, out_dir=scratch, progress=progress, previews=False
+        photo,
+        request.steps,
+        request.params,
+        request.options,
+        out_dir=scratch,
+        progress=progress,
+        previews=False,
+        layers=request.layers,
     )
     while not _publish(outcome, photo, target.with_name(f"{target.name}-restored"), request, scratch):
         target = _target_now(photo, target)
@@ -209,12 +231,6 @@ def _scratch(out: Path) -> Iterator[Path]:
             yield folder
     except OSError as error:
         raise LimpidError(f"The folder {out} cannot be written to: {error.strerror or error}.") from error
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"The result could not be written: {error.strerror}."
-    return str(error) if isinstance(error, LimpidError) else repr(error)
 
 
 def printable(text: str) -> str:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.errors import LimpidError
-from plugins.contract import PluginError
-from plugins.options import HostOptions
+from plugins.options import DEFAULT_STEP, HostOptions
 from plugins.schema import FieldSpec, fields
 
 if TYPE_CHECKING:
@@ -27,16 +26,16 @@ USAGE = """usage: python app.py                       serve the page, the API an
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status: 0 success, 1 failure, 2 unknown command, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words:
-        from interface.server import serve
-
-        serve()
-        return 0
-    command, rest = words[0], words[1:]
+    command, rest = (words[0], words[1:]) if words else ("", [])
     if command in ("-h", "--help", "help"):
         print(USAGE, end="")
         return 0
     try:
+        if not words:
+            from interface.server import serve
+
+            serve()
+            return 0
         if command == "restore":
             return restore(rest)
         if command in ("models", "plugins") and rest in ([], ["--json"]):
@@ -84,10 +83,9 @@ def restore(words: Sequence[str]) -> int:
     parser = restore_parser(registry)
     given = parser.parse_args(words)
     steps = [step.strip() for step in (given.steps or "").split(",") if step.strip()]
-    steps = steps or [plugin.manifest.id for plugin in registry.restorers()][:1]
-    if not steps:
-        reasons = " ".join(f"{plugin_id}: {reason}" for plugin_id, reason in registry.disabled)
-        raise PluginError(f"No restorer can be used. {reasons}")
+    steps = steps or [DEFAULT_STEP]
+    for step in steps:
+        registry.get(step)  # before any photo, since none could be restored
     options = {name: value for name in HostOptions.model_fields if (value := getattr(given, name)) is not None}
     params: dict[str, dict[str, Any]] = {step: {} for step in steps}
     for key, value in vars(given).items():
@@ -112,10 +110,12 @@ def restore_parser(registry: Registry) -> argparse.ArgumentParser:
         "`accelerate launch` spreads the files over processes.",
     )
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="files, folders or patterns")
-    parser.add_argument("--steps", help="restorers to run, in order, with commas (default: the first there is)")
+    parser.add_argument("--steps", help=f"restorers to run, in order, with commas (default: {DEFAULT_STEP})")
     parser.add_argument("--out", default="restored", help="folder for the results (default: %(default)s)")
     parser.add_argument("--layers", action="store_true", help="also keep the layers that were removed, as PNG")
-    parser.add_argument("--overwrite", action="store_true", help="do finished photos again")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="do finished photos again, and replace results of other steps"
+    )
     host = parser.add_argument_group("for every step")
     for field in fields(HostOptions):
         add_flag(host, field, field.name)

@@ -6,13 +6,19 @@ page, API, MCP and command line give the same messages.
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio import component_meta
 from gradio.data_classes import ImageData
-from gradio_client.utils import is_file_obj_with_meta
+from gradio_client.utils import is_file_obj_with_meta, is_http_url_like
 from pydantic import ValidationInfo, model_validator
+
+from interface import cache, links
+from interface.blocks import NOT_AN_UPLOAD, problem
+from interface.settings import MAX_UPLOAD_BYTES
 
 if TYPE_CHECKING:
     from plugins.schema import FieldSpec
@@ -52,11 +58,15 @@ class PhotoInput(gr.Image):
         if payload is None:
             return None
         if not payload.path:
-            raise gr.Error(
-                "A picture must be an uploaded file or a link to one (in Python: gradio_client.handle_file).",
-                print_exception=False,
-            )
+            raise problem(NOT_AN_UPLOAD)
         return payload.path
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
+        """Return the file; a link is downloaded into gradio's cache. Raises LimpidError."""
+        if not (isinstance(url_or_file_path, str) and is_http_url_like(url_or_file_path)):
+            return await super().async_move_resource_to_block_cache(url_or_file_path)
+        await asyncio.to_thread(cache.require_room)
+        return str(await links.download(url_or_file_path, Path(self.GRADIO_CACHE), MAX_UPLOAD_BYTES))
 
 
 class BeforeAfter(gr.ImageSlider):

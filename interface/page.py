@@ -5,10 +5,12 @@ from __future__ import annotations
 import gradio as gr
 
 from interface import models_page, snippets
-from interface.cache import HOUR_S, RESULT_LIFETIME_S
+from interface.blocks import LimpidBlocks
+from interface.cache import LIFETIME_S, SWEEP_S
 from interface.service import Service
-from interface.tabs import chain_tab, fill_examples, guide_tab, restorer_tab
+from interface.tabs import chain_tab, fill_examples, guide_tab, restorer_tab, unusable_tab
 from interface.theme import ON_LOAD, TOGGLE_THEME
+from plugins.options import DEFAULT_STEP
 
 LOGO = """<svg viewBox="0 0 48 48" role="img" aria-label=""><defs>
 <linearGradient id="lg" x1="0" y1="0" x2="1" y2="1"><stop stop-color="#3cb6bf"/><stop offset="1" stop-color="#0f7a86"/>
@@ -24,12 +26,15 @@ BRAND = f"""<div class="brand">{LOGO}<div><h1>Limpid</h1>
 
 def build(service: Service) -> gr.Blocks:
     """Build the app. It sends no requests to other hosts."""
-    with gr.Blocks(
-        title="Limpid", analytics_enabled=False, delete_cache=(HOUR_S, RESULT_LIFETIME_S), fill_width=True
+    with LimpidBlocks(
+        title="Limpid", analytics_enabled=False, delete_cache=(SWEEP_S, LIFETIME_S), fill_width=True
     ) as page:
         masthead()
         examples: dict[str, gr.Dataset] = {}  # by plugin
         with gr.Tabs(elem_id="places"):
+            if DEFAULT_STEP in service.broken:
+                with gr.Tab(DEFAULT_STEP.capitalize(), id=DEFAULT_STEP):
+                    unusable_tab(service, DEFAULT_STEP)
             for plugin in service.restorers:
                 with gr.Tab(plugin.manifest.name, id=plugin.manifest.id):
                     examples[plugin.manifest.id] = restorer_tab(service, plugin)

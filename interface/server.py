@@ -7,14 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
+from gradio_client import Client
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from interface import page
-from interface.cache import keep_swept
+from interface.accounts import header, user_of
+from interface.cache import choose_folder, keep_swept
+from interface.guard import Guard, malformed, refused
 from interface.service import Service
+from interface.settings import MAX_UPLOAD_BYTES, Settings, settings
 from interface.theme import CSS, HEAD, theme
+from plugins import __version__
 
-MAX_QUEUED_JOBS = 24
-MAX_UPLOAD_SIZE = "200mb"
+SESSIONS_KEPT = 64
+"""Sessions whose state gradio keeps, about a third of a megabyte each; every call of a program is one. A page that is
+left out keeps nothing but whether its mask editor is open, and goes on."""
 
 
 def serve(service: Service | None = None, **changes: Any) -> gr.Blocks:
@@ -23,10 +34,12 @@ def serve(service: Service | None = None, **changes: Any) -> gr.Blocks:
     It listens on 127.0.0.1:7860, on a Space on all addresses, unless GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say
     otherwise.
     """
+    limits = settings()
+    choose_folder()
     service = service or Service()
     app = page.build(service)
-    app.queue(max_size=MAX_QUEUED_JOBS)
-    launch(app, **{"prevent_thread_lock": True, **changes})
+    app.queue(max_size=limits.queue, api_open=False)  # not open: every run waits its turn
+    launch(app, service, limits, **{"prevent_thread_lock": True, **changes})
     service.warm_up()  # last, so that the page answers before torch is imported
     keep_swept()
     if not changes.get("prevent_thread_lock"):
@@ -34,16 +47,25 @@ def serve(service: Service | None = None, **changes: Any) -> gr.Blocks:
     return app
 
 
-def launch(app: gr.Blocks, **changes: Any) -> None:
+def launch(app: gr.Blocks, service: Service, limits: Settings, **changes: Any) -> None:
     """Launch the app with the project's options; `changes` override them."""
-    on_space = "SPACE_ID" in os.environ
+    here = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
+    name = changes.get("server_name") or os.environ.get("GRADIO_SERVER_NAME") or here
+    guard = Middleware(Guard, settings=limits, server_name=name, why_not=service.why_not)
     options: dict[str, Any] = {
-        "server_name": os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else "127.0.0.1"),
+        "server_name": name,
+        "auth_dependency": (lambda request: user_of(request.headers, limits.accounts)) if limits.accounts else None,
+        "state_session_capacity": SESSIONS_KEPT,
+        "app_kwargs": {
+            "routes": [Route("/health", lambda _: JSONResponse(alive(app)))],
+            "middleware": [guard],
+            "exception_handlers": {RequestValidationError: malformed, HTTPException: refused},
+        },
         "theme": theme(),
         "css": CSS,
         "head": HEAD,
         "mcp_server": True,
-        "max_file_size": MAX_UPLOAD_SIZE,
+        "max_file_size": MAX_UPLOAD_BYTES,
         "favicon_path": Path(__file__).parent / "favicon.png",
         "share": False,
         "pwa": False,
@@ -52,3 +74,18 @@ def launch(app: gr.Blocks, **changes: Any) -> None:
         "run_history": False,
     }
     app.launch(**{**options, **changes})
+    if limits.accounts and app.mcp_server_obj is not None:
+        # Gradio's MCP server calls the app through a client, which it would make without an account.
+        app.mcp_server_obj._client_instance = Client(
+            app.local_url,
+            download_files=False,
+            verbose=False,
+            analytics_enabled=False,
+            _skip_components=False,
+            headers={"x-gradio-user": "mcp", **header(limits.accounts[0])},
+        )
+
+
+def alive(app: gr.Blocks) -> dict[str, Any]:
+    """Return what GET /health answers, for proxies: quick, and without an account."""
+    return {"status": "ok", "version": __version__, "waiting": len(app._queue)}

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from interface import jobs
+from interface.settings import settings
+from models.errors import LimpidError
 from models.hub import Catalog, list_models
 from plugins import __version__
+from plugins.host.limits import Limits
 from plugins.host.run import Host
-from plugins.registry import Loaded, Registry
+from plugins.registry import OWN_ENDPOINTS, Loaded, Registry
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +26,8 @@ class Service:
     def __init__(self, extra_folders: Iterable[str | Path] = (), catalog: Catalog | None = None) -> None:
         self.catalog = catalog or Catalog.load()
         self.registry = Registry.discover(extra_folders, catalog=self.catalog)
-        self.host = Host(self.registry, self.catalog)
+        bounds = settings()
+        self.host = Host(self.registry, self.catalog, Limits(bounds.max_side, bounds.max_seconds))
         jobs.use(self.host)
 
     @property
@@ -35,6 +39,26 @@ class Service:
     def guides(self) -> list[Loaded]:
         """Enabled guides, in order."""
         return self.registry.guides()
+
+    @property
+    def broken(self) -> list[str]:
+        """Ids of plugins that are disabled, but for those that LIMPID_PLUGINS leaves out."""
+        return [name for name, _ in self.registry.disabled if name not in self.registry.left_out]
+
+    def reason(self, plugin_id: str) -> str:
+        """Return why a plugin cannot be used, as a sentence; "" for one that can."""
+        try:
+            self.registry.get(plugin_id)
+        except LimpidError as error:
+            return str(error)
+        return ""
+
+    def why_not(self, endpoint: str) -> str:
+        """Return why there is no such endpoint, as a sentence; "" for one that there is."""
+        known = [plugin.manifest.id for plugin in (*self.restorers, *self.guides)] + [*OWN_ENDPOINTS]
+        if endpoint in known or endpoint in self.broken:
+            return self.reason(endpoint) if endpoint in self.broken else ""
+        return f"There is no endpoint {endpoint!r:.80} (there are: {', '.join(known)})."
 
     def guides_of(self, plugins: Iterable[Loaded]) -> list[Loaded]:
         """Return the guides if one of these restorers takes guidance and has a guided model; else none."""

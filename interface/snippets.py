@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from interface.cache import LIFETIME_HOURS
 from plugins.contract import Cost, Size
 
 EMPTY_HTML = '<div class="hint">Add a photo, press the button, then pull the handle to compare.</div>'
@@ -78,7 +79,8 @@ def footer_html(health: dict[str, Any] | None) -> str:
     return (
         f'<div class="footline"><div class="what">{live}</div><div class="where">'
         f"<span>API: {listed}</span><span>MCP: <code>gradio_api/mcp</code></span>"
-        "<span>Photos stay on this server and are deleted within hours.</span></div></div>"
+        f"<span>Photos stay on this server and are deleted after {LIFETIME_HOURS} hours, sooner where space is short."
+        "</span></div></div>"
     )
 
 

@@ -14,6 +14,7 @@ from interface.examples import photos
 from interface.guidance import GuidanceControls
 from interface.result_view import on_upload, show_result
 from interface.service import Service
+from plugins.options import DEFAULT_STEP
 from plugins.registry import Loaded
 from plugins.schema import fields
 
@@ -73,14 +74,14 @@ def restorer_tab(service: Service, plugin: Loaded) -> gr.Dataset:
 def chain_tab(service: Service) -> gr.Dataset:
     """Make the tab for several restorers, and the /restore endpoint; return its row of examples."""
     plugins = service.restorers
-    ids = [plugin.manifest.id for plugin in plugins]
     with gr.Row(elem_classes="bench"):
         with gr.Column(scale=5, min_width=320, elem_classes="left"):
             lead("Several restorers on one photo, in the order you pick them. The photo is read and written once.")
             photo, about = photo_input()
             steps = AnyDropdown(
                 [(plugin.manifest.name, plugin.manifest.id) for plugin in plugins],
-                value=ids[:1],
+                value=[DEFAULT_STEP],
+                allow_custom_value=True,  # the default step is shown, and refused, even where it cannot be used
                 multiselect=True,
                 label="Steps, in order",
             )
@@ -108,8 +109,19 @@ def chain_tab(service: Service) -> gr.Dataset:
     )
     wire(stop, run, outputs)
     guidance.follow(photo, ONE_AT_A_TIME)
-    photo.change(on_upload(service, ids[:1]), photo, about, queue=False, **QUIET_EVENT)
+    photo.change(on_upload(service, [DEFAULT_STEP]), photo, about, queue=False, **QUIET_EVENT)
     return examples
+
+
+def unusable_tab(service: Service, plugin_id: str) -> None:
+    """Make the tab and endpoint of a restorer that cannot be used; both say why, and nothing stands in for it."""
+    reason = service.reason(plugin_id)
+    gr.HTML(snippets.problem_html(reason), padding=False)
+    spec = [control(field, visible="hidden") for field in api.host_fields() if field.kind != "path"]
+    photo, area = (PhotoInput(label=label, visible="hidden") for label in ("Photo", "Mask"))
+    host = [*spec[:3], area, *spec[3:]]
+    run = gr.Button("Restore photo", visible="hidden")
+    run.click(api.unusable(plugin_id, reason), [photo, *host], None, api_name=plugin_id)
 
 
 def guide_tab(service: Service, plugin: Loaded) -> gr.Dataset:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class LimpidError(Exception):
     """Base of all errors whose text may be shown to users as it is."""
@@ -17,3 +19,12 @@ class AlteredModelError(ModelError):
 
 class MemoryShortError(LimpidError):
     """Memory ran out even with the smallest tiles."""
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Return True for an error of a full disk or a used-up quota, also where it is the cause of another error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

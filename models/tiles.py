@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from models import memory
 from models.errors import MemoryShortError
 
 Span = tuple[int, int]  # start, length
@@ -224,13 +225,27 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def with_shrinking(
-    run: Callable[[int], T], tile: int, *, minimum: int = 128, notes: MutableSequence[str] | None = None
+    run: Callable[[int], T],
+    tile: int,
+    *,
+    minimum: int = 128,
+    notes: MutableSequence[str] | None = None,
+    need: Callable[[int], float] | None = None,
 ) -> T:
     """Return ``run(tile)``; when memory runs short, halve the tile (down to ``minimum`` px) and try again.
 
     Pass no tile larger than the picture, or the first halvings change nothing. Each halving is added to ``notes``.
-    Raises MemoryShortError when the smallest tile does not fit either; other errors pass through.
+    Raises MemoryShortError when the smallest tile does not fit either; other errors pass through. ``need`` estimates
+    the MiB that a tile size takes: where the memory is limited (`models.memory`), sizes that take more than is left
+    are not tried.
     """
+    if need is not None:
+        asked = tile
+        while tile > minimum and need(tile) > memory.room_mb():
+            tile = max(minimum, tile // 2)
+        memory.require(need(tile), f"for this picture, even in tiles of {tile} px")
+        if tile < asked and notes is not None:
+            notes.append(f"The memory is limited: tiles of {tile} px were used instead of {asked} px.")
     while True:
         try:
             return run(tile)

@@ -13,6 +13,10 @@ from plugins import schema
 Format = Literal["png", "jpeg", "webp", "tiff"]
 GuidanceMode = Literal["off", "automatic", "edited"]
 KeepMetadata = Literal["none", "without_location", "all"]
+DEFAULT_STEP = "dereflection"
+"""The step where none is named. Where it cannot be used, that is an error: another restorer gives another picture."""
+DEFAULT_GUIDE = "semantic_guidance"
+"""The guide that is asked; where it cannot be used, a note names the one asked in its place."""
 
 
 class HostOptions(BaseModel):

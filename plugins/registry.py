@@ -31,7 +31,8 @@ from plugins.options import RESERVED_NAMES
 ENTRY_POINT_GROUP = "limpid.plugins"
 ALLOWED_VARIABLE = "LIMPID_PLUGINS"
 """Environment variable with comma-separated plugin ids; if set, only these are imported."""
-_OWN_ENDPOINTS = frozenset({"restore", "plugins", "models", "health"})
+OWN_ENDPOINTS = ("restore", "plugins", "models", "health")
+"""Endpoints that are no plugin's."""
 _BUILT_IN_FOLDER = Path(__file__).parent
 
 
@@ -62,10 +63,15 @@ class _Found:
 
 @dataclass
 class Registry:
-    """The plugins found. ``enabled``: by id, in their order. ``disabled``: (id, reason)."""
+    """The plugins found.
+
+    ``enabled``: by id, in their order. ``disabled``: (id, reason). ``left_out``: those of them that
+    LIMPID_PLUGINS does not name.
+    """
 
     enabled: dict[str, Loaded] = field(default_factory=dict)
     disabled: list[tuple[str, str]] = field(default_factory=list)
+    left_out: set[str] = field(default_factory=set)
 
     @classmethod
     def discover(cls, extra_folders: Iterable[str | Path] = (), catalog: hub.Catalog | None = None) -> Registry:
@@ -94,6 +100,7 @@ class Registry:
                 raise PluginError(f"Another plugin has the id '{name}' already ({found.source}): rename one.")
             seen.add(name)
             if allowed is not None and name not in allowed:
+                self.left_out.add(name)
                 raise PluginError(f"It is not among those that {ALLOWED_VARIABLE} allows.")
             self.enabled[name] = _checked(manifest, found, catalog)
         except LimpidError as error:
@@ -198,7 +205,7 @@ def _manifest(folder: Path) -> Manifest:
 
 def _checked(manifest: Manifest, found: _Found, catalog: hub.Catalog | None) -> Loaded:
     """Import a plugin's class and check its structure. Raises a LimpidError naming what is missing."""
-    if manifest.id in _OWN_ENDPOINTS | RESERVED_NAMES:
+    if manifest.id in {*OWN_ENDPOINTS, *RESERVED_NAMES}:
         raise PluginError(f"The id '{manifest.id}' is one of the app's own names: choose another.")
     try:
         plugin = found.load(manifest)

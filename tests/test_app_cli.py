@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -241,3 +242,25 @@ def test_the_page_answers_soon() -> None:
 def test_service_names_the_models_of_a_plugin(tiny_catalog: Catalog) -> None:
     service = Service(catalog=tiny_catalog)
     assert service.model_ids(service.restorers[0]) == [("Tiny", "dereflection-small")]
+
+
+@pytest.mark.parametrize("what", ["record", "name"])
+def test_a_full_disk_is_called_that_and_once_there_is_room_the_same_command_goes_on(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = [files.photo(tmp_path, f"{name}.png") for name in "ab"]
+    out = tmp_path / "out"
+    assert restore(photos[0], "--out", out) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text" if what == "record" else "replace", full)
+        assert restore(*photos, "--out", out) == 1
+    told = capsys.readouterr()
+    assert "The disk is full: make room" in told.err and "1 already there, 1 failed" in told.out
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert restore(*photos, "--out", out) == 0
+    assert "1 restored, 1 already there" in capsys.readouterr().out

@@ -7,6 +7,7 @@ same weights as one never killed.
 import signal
 from pathlib import Path
 
+from models.errors import LimpidError, is_full_disk
 from training.core.command import Command
 from training.tasks.registry import load_config
 from training.tasks.trainer import Trainer
@@ -21,14 +22,21 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with parser.reporting(ValueError, FileNotFoundError):
         config = load_config(options.config, options.set)
-    trainer = Trainer(config, options.cpu)
+    try:
+        trainer = Trainer(config, options.cpu)
 
-    def ask_to_stop(*_: object) -> None:
-        trainer.stop_asked = True
+        def ask_to_stop(*_: object) -> None:
+            trainer.stop_asked = True
 
-    signal.signal(signal.SIGTERM, ask_to_stop)
-    signal.signal(signal.SIGINT, ask_to_stop)
-    complete = trainer.run()
+        signal.signal(signal.SIGTERM, ask_to_stop)
+        signal.signal(signal.SIGINT, ask_to_stop)
+        complete = trainer.run()
+    except (LimpidError, FloatingPointError) as error:
+        parser.exit(1, f"{error}\n")
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        parser.exit(1, f"The disk is full ({error}): make room, and give the same command again.\n")
     trainer.accelerator.end_training()
     raise SystemExit(0 if complete else 143)
 

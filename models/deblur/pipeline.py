@@ -98,18 +98,20 @@ class DeblurPipeline(GuidedPipeline):
 
     def cost(self, height: int, width: int) -> dict[str, float]:
         """Estimate seconds, memory in MB beside the weights, and tiles for a photo of that size."""
-        tiles = len(plan(height, width, TILE_PX, OVERLAP_PX, GRID_PX).tiles)
-        megapixels = height * width / 1e6
-        seen = megapixels if tiles == 1 else tiles * (TILE_PX + 2 * HALO_PX) ** 2 / 1e6
+        tiles = plan(height, width, TILE_PX, OVERLAP_PX, GRID_PX).tiles
+        boxes = [tile.grown(HALO_PX) for tile in tiles]
+        unit = self.network.multiple  # to which the sides of what the networks see are padded
+        areas = [-(-box.height // unit) * -(-box.width // unit) * unit**2 / 1e6 for box in boxes]
+        megapixels, seen = height * width / 1e6, sum(areas)
         size = sum(p.numel() for p in self.network.parameters()) / 1e6
         # The small network (10 M parameters) from its times on one busy core; the full one by its size.
         weight = max(1.0, size / 30)
-        seconds = 0.1 + 4.0 * seen * weight
+        seconds = 0.12 * len(tiles) + 4.0 * seen * weight
         if self.device.type != "cpu":
             seconds /= 50
-        working = min(seen, (TILE_PX + 2 * HALO_PX) ** 2 / 1e6) * 1200 * weight**0.5
+        working = max(areas) * 1200 * weight**0.5
         weights = size * next(self.network.parameters()).element_size()
-        return {"seconds": seconds, "memory_mb": weights + working + 60 * megapixels, "tiles": tiles}
+        return {"seconds": seconds, "memory_mb": weights + working + 60 * megapixels, "tiles": len(tiles)}
 
     @torch.inference_mode()
     def __call__(
@@ -166,7 +168,13 @@ class DeblurPipeline(GuidedPipeline):
         # A tile much larger than the photo would only make the first halvings useless when memory is short.
         longest = max(height, width) + -max(height, width) % GRID_PX
         size = max(MIN_TILE_PX, min(tile or TILE_PX, longest))
-        done = with_shrinking(run, size, notes=notes)
+        least, unit = min(size, 128), 1200 * max(1.0, sum(p.numel() for p in self.network.parameters()) / 30e6) ** 0.5
+
+        def need(tile: int) -> float:
+            seen = min(tile + 2 * HALO_PX, height) * min(tile + 2 * HALO_PX, width) / 1e6
+            return unit * seen + (48 if diffuse else 36) * height * width / 1e6  # pictures, tensor, deconvolved
+
+        done = with_shrinking(run, size, minimum=least, notes=notes, need=need)
         notes += done.tally.notes()
         info: dict[str, Any] = {"detail": detail, "linear": linear, "left_out": done.tally.record()}
         prerestored = image = done.pictures[..., :3]

@@ -30,13 +30,13 @@ class DereflectionOutput:
     """The result of a dereflection run.
 
     Attributes:
-        image, reflection: H x W x 3 float32, sRGB in [0, 1].
+        image, reflection: H x W x 3 float32, sRGB in [0, 1]. The reflection is None where it was not asked for.
         plan: The tiles.
         notes: Sentences for the user.
     """
 
     image: np.ndarray
-    reflection: np.ndarray
+    reflection: np.ndarray | None
     plan: dict[str, Any]
     notes: list[str] = field(default_factory=list)
 
@@ -132,7 +132,8 @@ class DereflectionPipeline(GuidedPipeline):
         # Measured on two cores (benchmarks); a GPU is faster by far more than it matters here.
         seconds = 130 * seen
         if self.small:
-            seconds = 0.1 + (0.3 if self.network.local.idle else 0.8) * seen
+            reduced = min(1.0, self.network.config.working_size / max(height, width))  # at which the whole is seen
+            seconds = 0.03 + 0.9 * reduced**2 * height * width / 1e6 + (0.2 if self.network.local.idle else 0.8) * seen
         if self.megapixel_seconds is not None:
             seconds = self.megapixel_seconds * seen
         elif self.device.type != "cpu":
@@ -152,6 +153,7 @@ class DereflectionPipeline(GuidedPipeline):
         tokens: Tensor | None = None,
         hint: np.ndarray | None = None,
         processing: Processing = "native",
+        keep_layer: bool = True,
         tile: int | None = None,
         tile_offset: tuple[int, int] = (0, 0),
         progress: Callable[[int, int], None] | None = None,
@@ -167,6 +169,7 @@ class DereflectionPipeline(GuidedPipeline):
             processing: "native" works on the photo's own pixels, tiled where it is large; "published" at the sizes of
                 DAI's own command line, in one piece. A note says where a network has no such sizes, or memory is too
                 short.
+            keep_layer: Whether the removed light is returned, too; without it less memory is used.
             tile: Largest side of a tile in pixels; halved where memory is short.
             tile_offset: Shift of the grid of tiles in pixels, down and right.
             progress: Called with the tiles done and their total; what it raises ends the run.
@@ -192,15 +195,23 @@ class DereflectionPipeline(GuidedPipeline):
                 hint = None
         plans: list[TilePlan] = []
         height, width = photo.shape[:2]
+        channels = 6 if keep_layer else 3
+
+        def need_mb(size: int) -> float:
+            """Estimate the memory, in MiB, of a run in tiles of ``size`` pixels beside what is loaded already."""
+            side = size + 2 * network.halo
+            seen, megapixels = min(side, height) * min(side, width) / 1e6, height * width / 1e6
+            # The photo as a tensor while the whole is looked at; then tiles, and the result as it is blended.
+            return max(12 * megapixels, seen * self._megapixel_mb() + 4 * channels * megapixels)
 
         def in_one_piece(size: int) -> np.ndarray:
             plans.append(plan(height, width, size, 0))
 
             def restore(pixels: np.ndarray, _: Sequence[Box]) -> Tensor:
                 whole = self._to_tensor(pixels)
-                return _layers(whole, self.network.restore(whole, tokens, processing="published"))
+                return _layers(whole, self.network.restore(whole, tokens, processing="published"), channels)
 
-            return run_tiled(restore, photo, plans[-1], progress=progress, channels=6)
+            return run_tiled(restore, photo, plans[-1], progress=progress, channels=channels)
 
         def in_tiles(size: int) -> np.ndarray:
             # What once was too much for the memory is not tried in batches.
@@ -211,9 +222,9 @@ class DereflectionPipeline(GuidedPipeline):
 
             def restore(pixels: np.ndarray, tiles: Sequence[Box]) -> Tensor:
                 photos, boxes = self._to_tensor(pixels), [tile.grown(network.halo) for tile in tiles]
-                return _layers(photos, network.restore_tiles(photos, context, boxes, tokens))
+                return _layers(photos, network.restore_tiles(photos, context, boxes, tokens), channels)
 
-            options = {"halo": network.halo, "batch": batch, "channels": 6}
+            options = {"halo": network.halo, "batch": batch, "channels": channels}
             return run_tiled(restore, photo, plans[-1], progress=progress, **options)
 
         both = None
@@ -223,9 +234,11 @@ class DereflectionPipeline(GuidedPipeline):
             except MemoryShortError:
                 notes.append("Memory was too short for the published sizes, which want the photo in one piece.")
         if both is None:
-            both = with_shrinking(in_tiles, self._tile(height, width, tile), notes=notes)
+            first = self._tile(height, width, tile)
+            both = with_shrinking(in_tiles, first, minimum=min(first, 128), notes=notes, need=need_mb)
         np.clip(both, 0, 1, out=both)  # blending weights sum to 1 but for rounding
-        return DereflectionOutput(both[..., :3], both[..., 3:], plans[-1].record(), notes)
+        layer = both[..., 3:] if keep_layer else None
+        return DereflectionOutput(both[..., :3], layer, plans[-1].record(), notes)
 
     def _tile(self, height: int, width: int, tile: int | None = None) -> int:
         """Return the first tile size, not much larger than the photo, or the first halvings would be useless."""
@@ -251,7 +264,9 @@ class DereflectionPipeline(GuidedPipeline):
         return to_tensor(pixels, self.device, torch.float32, self.layout)
 
 
-def _layers(photos: Tensor, restored: Tensor) -> Tensor:
-    """Return the restored pictures and the light that was removed, B x H x W x 6."""
+def _layers(photos: Tensor, restored: Tensor, channels: int) -> Tensor:
+    """Return the restored pictures and, of 6 ``channels``, the light that was removed, B x H x W x ``channels``."""
     image = restored.float().clamp(0, 1)
-    return torch.cat([image, to_srgb(to_linear(photos) - to_linear(image))], 1).permute(0, 2, 3, 1)
+    if channels == 6:
+        image = torch.cat([image, to_srgb(to_linear(photos) - to_linear(image))], 1)
+    return image.permute(0, 2, 3, 1)

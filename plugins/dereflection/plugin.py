@@ -43,7 +43,12 @@ class Dereflection(Pipelined):
         # A mask that is white everywhere gives no hint of where the reflection is.
         hint = picture.mask if params.mask_hint and picture.mask is not None and picture.mask.min() < 1 else None
         output = self._pipeline(
-            picture.pixels, processing=params.processing, progress=tile_progress(ctx), hint=hint, **guidance_kwargs(ctx)
+            picture.pixels,
+            processing=params.processing,
+            keep_layer=params.keep_layers,
+            progress=tile_progress(ctx),
+            hint=hint,
+            **guidance_kwargs(ctx),
         )
         layers = {"reflection": output.reflection} if params.keep_layers else {}
         return Result(output.image, layers, {"plan": output.plan, "notes": output.notes})

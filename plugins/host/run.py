@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,17 +13,21 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from models import hub
+from models import hub, memory
 from models import runtime as runtimes
 from plugins import schema
 from plugins.contract import Cost, Guidance, Picture, PluginError, Progress, Size, as_cost, as_guidance
 from plugins.host import encode, pictures, record
+from plugins.host.files import RunFiles
+from plugins.host.limits import Limits, Speed
 from plugins.host.loading import ModelCache, Ready
 from plugins.host.masks import read_mask
 from plugins.host.steps import RunState, plugin_errors, run_guide, run_steps
-from plugins.options import HostOptions
+from plugins.options import DEFAULT_GUIDE, HostOptions
 from plugins.registry import Loaded, Registry
 
+READING_MB = 24.0
+"""Memory for a megapixel: as decoded, as samples, and as the floats that models take."""
 ParamsByStep = Mapping[str, Mapping[str, Any]]
 
 
@@ -44,9 +45,11 @@ class Outcome:
 class Host:
     """Runs plugins and keeps their models loaded. Thread-safe: one run at a time, others wait."""
 
-    def __init__(self, registry: Registry, catalog: hub.Catalog | None = None) -> None:
+    def __init__(self, registry: Registry, catalog: hub.Catalog | None = None, limits: Limits | None = None) -> None:
         self.registry = registry
         self.catalog = catalog
+        self.limits = limits or Limits()
+        self.speed = Speed()
         self._models = ModelCache(catalog)
         self._busy = Lock()
 
@@ -61,6 +64,7 @@ class Host:
         progress: Progress | None = None,
         guidance: Guidance | Mapping[str, Any] | None = None,
         previews: bool = True,
+        layers: bool = True,
     ) -> Outcome:
         """Run the steps in order and write the result, its layers and its previews into ``out_dir``.
 
@@ -75,6 +79,7 @@ class Host:
             progress: reports progress, and may cancel the run.
             guidance: what the photo shows, in place of what a guide finds.
             previews: whether to write previews.
+            layers: whether to write layers. Without, restorers that have a parameter for it make none: less memory.
 
         Raises:
             LimpidError: PictureError, FormError, ModelError, PluginError, Cancelled, …; its text is for users.
@@ -82,15 +87,20 @@ class Host:
         progress = progress or Progress()
         wanted = HostOptions.of(options)
         chain = self._chain(steps, params or {})
+        if not layers:
+            chain = [(loaded, without_layers(given)) for loaded, given in chain]
         if all(loaded.manifest.kind == "guide" for loaded, _ in chain):
             raise PluginError("A guide restores nothing by itself: name a restorer among the steps, too.")
         progress.update(0.0, "reading the photo")
-        source = pictures.read(image_path)
+        source = self._read(image_path)
         encode.check(wanted.format, *source.size)
         facts = record.RunFacts(source.size, notes=list(source.notes))
         mask = None if wanted.mask is None else read_mask(wanted.mask, *source.size, facts.notes)
         with self._turn(progress):
             state = RunState(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 0.9), facts)
+            size = Size(*source.size)
+            plain = self._forecast(state.steps, size, measured=False)
+            self.limits.check_cost(self._forecast(state.steps, size))
             guide = None
             if guidance is not None:
                 state.guidance, state.given = as_guidance(guidance), True
@@ -105,15 +115,15 @@ class Host:
             progress.update(0.9, "writing the result")
             samples = pictures.compose(source, image, weight)
             del image  # the largest array, before others are made
-            files = _Files(Path(out_dir), pictures.stem(source.path))
-            try:
+            files = RunFiles(Path(out_dir), pictures.stem(source.path))
+            with files.open():
                 result = files.add(pictures.result_name(source.path, wanted.format))
                 pictures.write(samples, source, result.parent, wanted.format, wanted.keep_metadata, facts.notes)
                 progress.update(0.95, "writing the layers")
-                layers = []
-                for label, layer in state.layers:
+                kept = []
+                for label, layer in state.layers if layers else ():
                     progress.check()
-                    layers.append((pictures.save_layer(layer, files.layer(label)), label))
+                    kept.append((pictures.save_layer(layer, files.layer(label)), label))
                 if previews:
                     pictures.preview(source, source.samples, files.add(f"{files.stem}-before.jpg"))
                     pictures.preview(source, samples, files.add(f"{files.stem}-after.jpg"))
@@ -121,15 +131,22 @@ class Host:
                 facts.peak_memory_mb = runtimes.peak_memory_mb(state.device)
                 progress.update(1.0, "done")
                 files.publish()
-            finally:
-                files.close()
+            self.speed.learn(steps, plain.seconds, facts.seconds)
         return Outcome(
             files.at(result),
             record.build(done, facts, wanted),
-            [(files.at(path), label) for path, label in layers],
+            [(files.at(path), label) for path, label in kept],
             files.folder / f"{files.stem}-before.jpg" if previews else None,
             files.folder / f"{files.stem}-after.jpg" if previews else None,
         )
+
+    def _read(self, image_path: str | Path | None) -> pictures.Source:
+        """Read a photo that is within the limits of the host and the memory. Raises LimpidError."""
+        width, height = pictures.size_of(image_path)
+        self.limits.check_size(width, height)
+        megapixels = width * height / 1e6
+        memory.require(READING_MB * megapixels, f"to read {megapixels:.0f} megapixels")
+        return pictures.read(image_path)
 
     def guide(
         self,
@@ -147,10 +164,11 @@ class Host:
         if chain[0][0].manifest.kind != "guide":
             raise PluginError(f"'{step}' is not a guide but a restorer.")
         progress.update(0.0, "reading the photo")
-        source = pictures.read(image_path)
+        source = self._read(image_path)
         facts = record.RunFacts(source.size, notes=list(source.notes))
         with self._turn(progress):
             state = RunState(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 1.0), facts)
+            self.limits.check_cost(self._forecast(state.steps, Size(*source.size)))
             started = time.perf_counter()
             runtimes.reset_peak(state.device)
             _, done = run_steps(state, Picture(source.pixels))
@@ -175,13 +193,17 @@ class Host:
         """
         chain = self._chain(steps, params or {})
         size = Size(*pictures.size_of(image_path))
-        total = Cost(0.0, 0.0, 0)
         with self._turn(progress or Progress()):
-            for ready, given in self._ready(chain, model, Progress()):
-                with plugin_errors(ready.loaded):
-                    one = as_cost(ready.plugin.cost(size, given))
-                most = max(total.memory_mb, one.memory_mb)
-                total = Cost(total.seconds + one.seconds, most, total.tiles + one.tiles)
+            return self._forecast(self._ready(chain, model, Progress()), size)
+
+    def _forecast(self, steps: Sequence[tuple[Ready, BaseModel]], size: Size, measured: bool = True) -> Cost:
+        """Add up what the plugins forecast; with ``measured`` by the speed measured on this machine."""
+        total = Cost(0.0, 0.0, 0)
+        for ready, given in steps:
+            with plugin_errors(ready.loaded):
+                one = as_cost(ready.plugin.cost(size, given))
+            seconds = one.seconds * (self.speed.of(ready.loaded.manifest.id) if measured else 1.0)
+            total = Cost(total.seconds + seconds, max(total.memory_mb, one.memory_mb), total.tiles + one.tiles)
         return total
 
     def _chain(self, steps: Sequence[str], params: ParamsByStep) -> list[tuple[Loaded, BaseModel]]:
@@ -225,7 +247,10 @@ class Host:
             raise PluginError(f"There is no guide to ask: turn guidance off, or install one. {reasons}".strip())
         if wanted.guidance == "automatic" and wanted.guidance_text.strip():
             facts.notes.append("The guidance text was ignored: guidance is automatic, not edited.")
-        guide = guides[0]
+        guide = next((one for one in guides if one.manifest.id == DEFAULT_GUIDE), guides[0])
+        if guide.manifest.id != DEFAULT_GUIDE:
+            why = dict(self.registry.disabled).get(DEFAULT_GUIDE, "it is not there")
+            facts.notes.append(f"{guide.manifest.name} was asked in place of {DEFAULT_GUIDE}: {why}")
         progress.update(0.03, f"loading {guide.manifest.name}")
         return self._models.get(guide), schema.validate(guide.Params, params)
 
@@ -254,40 +279,7 @@ class Host:
             self._busy.release()
 
 
-class _Files:
-    """The files of one run, written to a temporary folder and moved into place together at the end."""
-
-    def __init__(self, folder: Path, stem: str) -> None:
-        self.folder = folder
-        self.stem = stem
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._aside = Path(tempfile.mkdtemp(prefix=".limpid-", dir=folder))
-        except OSError as error:
-            raise pictures.PictureError(f"The result cannot be written: {error.strerror or error}.") from error
-        self._names: list[str] = []
-
-    def add(self, name: str) -> Path:
-        self._names.append(name)
-        return self._aside / name
-
-    def layer(self, label: str) -> Path:
-        """Add a file for a layer, with a unique name: a plugin may call a layer "restored", as the result is called."""
-        word = "".join(letter if letter.isalnum() else "-" for letter in label.lower())
-        word = word.encode()[:80].decode(errors="ignore").strip("-") or "layer"
-        name, count = f"{self.stem}-{word}.png", 1
-        while name in self._names:
-            count += 1
-            name = f"{self.stem}-{word}-{count}.png"
-        return self.add(name)
-
-    def at(self, path: Path) -> Path:
-        """Return the final path of a file of this run."""
-        return self.folder / path.name
-
-    def publish(self) -> None:
-        for name in self._names:
-            os.replace(self._aside / name, self.folder / name)
-
-    def close(self) -> None:
-        shutil.rmtree(self._aside, ignore_errors=True)
+def without_layers(params: BaseModel) -> BaseModel:
+    """Return the parameters of a restorer, set to make no layers if it has a parameter for that."""
+    names = {"keep_layer", "keep_layers"} & set(type(params).model_fields)
+    return params.model_copy(update=dict.fromkeys(names, False))

@@ -96,19 +96,28 @@ def _checked(returned: Any, picture: Picture, ctx: RunContext) -> Result:
     image = _floats(result.image)
     if image.shape != picture.pixels.shape:
         raise PluginError(f"It returned a picture of shape {image.shape} for one of {picture.pixels.shape}.")
-    finite = np.isfinite(image)
-    if not finite.all():
+    if not _finite(image):
         note = "Some values were not finite; there the photo was left unchanged."
         if note not in ctx.notes:
             ctx.notes.append(note)
-        image = np.where(finite, image, picture.pixels)
+        image = np.where(np.isfinite(image), image, picture.pixels)
     layers = {}
     for name, given in list(result.layers.items())[:MAX_LAYERS]:
         layer = _floats(given)
         if layer.shape not in (picture.pixels.shape, picture.pixels.shape[:2]):
             raise PluginError(f"Its layer '{name}' has the shape {layer.shape}, not the picture's height and width.")
-        layers[str(name)] = np.clip(np.nan_to_num(layer), 0.0, 1.0)
-    return Result(np.clip(image, 0.0, 1.0), layers, result.info)
+        layers[str(name)] = _clipped(layer if _finite(layer) else np.nan_to_num(layer))
+    return Result(_clipped(image), layers, result.info)
+
+
+def _finite(values: np.ndarray) -> bool:
+    """Return whether all values are finite; a minimum and a maximum take no memory, a mask of all values does."""
+    return bool(np.isfinite(values.min()) and np.isfinite(values.max())) if values.size else True
+
+
+def _clipped(values: np.ndarray) -> np.ndarray:
+    """Return values in [0, 1]; those that are already are not copied."""
+    return values if values.size and values.min() >= 0 and values.max() <= 1 else np.clip(values, 0.0, 1.0)
 
 
 def _floats(values: Any) -> np.ndarray:

@@ -55,7 +55,8 @@ def test_the_command_line_takes_guidance(tiny_catalog: Catalog, tmp_path: Path, 
     assert main([*words, "--semantic-guidance.text", "dog on the beach", "--guidance", "off"]) == 0
     record = json.loads(next(out.glob("*.json")).read_text())["record"]
     assert record["steps"] == ["semantic_guidance", "dereflection"]
-    assert main(["restore", str(photo), "--out", str(out), "--guidance", "edited", "--guidance-text", "dog"]) == 0
+    words = ["restore", str(photo), "--out", str(out), "--overwrite"]
+    assert main([*words, "--guidance", "edited", "--guidance-text", "dog"]) == 0
 
 
 def test_chips_and_words_are_one_text() -> None:

@@ -7,9 +7,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.interface import files
+from tests.interface.test_app_refusals import upload
+from tests.interface.test_app_service import start
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api")
@@ -26,7 +29,9 @@ def browser() -> Iterator[playwright.Browser]:
 
 def test_a_photo_is_restored_and_compared(browser: playwright.Browser, app_url: str, tmp_path: Path) -> None:
     strangers: list[str] = []
+    refused: list[str] = []  # by the page's own Content-Security-Policy
     page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    page.on("console", lambda message: refused.append(message.text) if "Security Policy" in message.text else None)
     page.on("request", lambda request: strangers.append(request.url) if is_outside(request.url, app_url) else None)
     page.goto(app_url)
     bench = page.get_by_role("tabpanel").filter(has=page.get_by_role("button", name="Restore photo")).first
@@ -57,7 +62,7 @@ def test_a_photo_is_restored_and_compared(browser: playwright.Browser, app_url: 
     with page.expect_download() as saved:
         download.click()
     assert re.fullmatch(r"window-restored\.png", saved.value.suggested_filename)
-    assert not strangers, strangers
+    assert not strangers and not refused, strangers + refused
     page.close()
 
 
@@ -114,3 +119,20 @@ def test_suggested_tags_can_be_edited_and_guide_the_run(
     playwright.expect(summary).to_contain_text("dog")
     playwright.expect(summary).to_contain_text("“zorp”")
     page.close()
+
+
+def test_those_who_wait_see_their_place(browser: playwright.Browser, app_url: str, tmp_path: Path) -> None:
+    photo = files.photo(tmp_path)
+    image = upload(app_url, photo)
+    jobs = [start(app_url, "slow", image=image, parts=1200) for _ in range(2)]
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.goto(app_url)
+    bench = page.locator(".bench:visible")
+    bench.locator(".photo input[type=file]").set_input_files(photo)
+    playwright.expect(bench.locator(".block.about")).to_contain_text("48 × 32 px", timeout=20_000)
+    bench.get_by_role("button", name="Restore photo").click()
+    playwright.expect(bench.locator(".progress-level").first).to_contain_text("2 before you, about", timeout=10_000)
+    page.close()
+    for job in jobs:
+        with httpx.stream("GET", job):  # and leave, which stops it
+            pass

@@ -84,7 +84,7 @@ def test_old_results_are_swept_away() -> None:
     for path in (old, young, kept):
         path.write_bytes(b"x")
     for path in (old, kept, old.parent):
-        os.utime(path, (time.time() - 7 * cache.HOUR_S,) * 2)
+        os.utime(path, (time.time() - 7 * 3600,) * 2)
     cache.sweep()
     assert young.is_file() and kept.is_file() and not old.exists()
 

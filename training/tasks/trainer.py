@@ -8,7 +8,14 @@ from accelerate.utils import set_seed
 
 from degradations.sample_rng import SampleRNG, Stream
 from models.runtime import peak_memory_mb, reset_peak, use_threads
-from training.core.checkpointing import check_settings, list_checkpoints, save_checkpoint, settings_of, write_settings
+from training.core.checkpointing import (
+    check_settings,
+    list_checkpoints,
+    load_newest,
+    save_checkpoint,
+    settings_of,
+    write_settings,
+)
 from training.core.config import RunConfig
 from training.core.curves import CurveFile, plot_curves
 from training.core.distributed import Average, inside, is_shared_out, make_accelerator, set_up, whole, whole_weights
@@ -70,10 +77,7 @@ class Trainer:
                 write_settings(self.out, settings)
             return 0
         check_settings(self.out, settings)
-        step, folder = found[-1]
-        self.accelerator.load_state(str(folder))
-        self.accelerator.print(f"resumed from {folder} at step {step}")
-        return step
+        return load_newest(self.accelerator, self.out)
 
     def indices(self, step: int, part: int) -> list[int]:
         """Return the sample indices of one micro batch, disjoint from those of all other processes and parts."""

@@ -7,6 +7,7 @@ import torch
 from models.deblur.blur_field import double_angle
 from models.deblur.pipeline import DeblurPipeline
 from models.errors import ModelError
+from tests import ROOT
 from tests.models.photos import photo_of
 
 
@@ -173,3 +174,13 @@ def test_bad_dials_and_folders_of_others_are_refused(pipeline, tiny_pipeline, tm
     (tmp_path / "pipeline.json").write_text('{"_class_name": "DeblurPipeline"}')
     with pytest.raises(ModelError, match="no part 'network'"):
         DeblurPipeline.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "height, width, measured",
+    [(512, 512, 1.47), (1, 30000, 10.6), (30000, 1, 10.6), (20, 6000, 2.6), (100, 20000, 17.3), (2000, 1500, 29.0)],
+)
+def test_the_cost_of_the_embedded_model_is_near_what_was_measured(height, width, measured):
+    """Seconds on one core of an Intel Xeon."""
+    forecast = DeblurPipeline.from_pretrained(ROOT / "models/checkpoints/deblur-small").cost(height, width)["seconds"]
+    assert measured / 2 < forecast < measured * 2

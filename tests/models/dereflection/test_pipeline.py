@@ -7,6 +7,7 @@ import torch
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
 from models.errors import ModelError
+from tests import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +165,15 @@ def test_a_hint_changes_the_result_and_its_absence_does_not(pipeline):
 def test_a_hint_that_does_not_fit_is_refused(pipeline, hint, said):
     with pytest.raises(ValueError, match=said):
         pipeline(photo_of(50, 70), hint=hint)
+
+
+@pytest.mark.parametrize(
+    "height, width, measured",
+    [(512, 512, 0.20), (1, 30000, 0.04), (30000, 1, 0.05), (20, 6000, 0.05), (100, 20000, 0.36), (2000, 1500, 0.67)],
+)
+def test_the_cost_of_the_embedded_model_is_near_what_was_measured(height, width, measured):
+    """Seconds on one core of an Intel Xeon."""
+    forecast = DereflectionPipeline.from_pretrained(ROOT / "models/checkpoints/dereflection-small").cost(height, width)[
+        "seconds"
+    ]
+    assert measured / 2 < forecast < measured * 2
