@@ -154,7 +154,7 @@ def test_a_full_disk_is_a_sentence(
         patch.setattr(Path, where, full)
         assert restore(photo, "--out", out) == 1
     told = capsys.readouterr().err
-    assert "No space left on device" in told or "choose another --out" in told
+    assert "The disk is full: make room on it" in told or "choose another --out" in told
     assert "Error" not in told and "Errno" not in told
     assert restore(photo, "--out", out) == 0
 
