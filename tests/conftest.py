@@ -15,15 +15,22 @@ if TYPE_CHECKING:
     from models.catalog import Catalog
 
 pytest_plugins = ["tests.plugins.packages"]
-SLOW_FIXTURES = {"app_url", "browser", "launch", "finished_run"}  # a launched app, a browser, processes, a training run
+SLOW_FIXTURES = {
+    "app_url",
+    "closed_app",
+    "browser",
+    "launch",
+    "finished_run",
+}  # a launched app, a browser, processes, a training run
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what uses one of `SLOW_FIXTURES`."""
+    """Mark as slow the campaign and what uses one of `SLOW_FIXTURES`."""
     for item in items:
-        if isinstance(item, pytest.Function) and SLOW_FIXTURES.intersection(item.fixturenames):
+        used = set(item.fixturenames) if isinstance(item, pytest.Function) else set()
+        if used & SLOW_FIXTURES or "campaign" in item.path.parts:
             item.add_marker("slow")
 
 

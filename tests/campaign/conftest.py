@@ -14,7 +14,7 @@ import pytest
 
 from models.hub import Catalog
 from tests.campaign.serving import Served, served
-from tests.interface.conftest import guide_plugin, slow_plugin, tiny_catalog  # noqa: F401
+from tests.interface.conftest import plugin_folder  # noqa: F401
 
 LONG = os.environ.get("LIMPID_CAMPAIGN") == "long"
 long_only = pytest.mark.skipif(not LONG, reason="the long form: LIMPID_CAMPAIGN=long")
@@ -23,15 +23,14 @@ FILE = {"_type": "gradio.FileData"}
 
 @pytest.fixture(scope="session")
 def app(
-    tiny_catalog: Catalog,  # noqa: F811
-    slow_plugin: Path,  # noqa: F811
-    guide_plugin: Path,  # noqa: F811
+    tiny_catalog: Catalog,
+    plugin_folder: Path,  # noqa: F811
     tiny_pipeline: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Served]:
     """The app with tiny models, in a process of its own."""
     listing = tiny_pipeline.parent / "catalog.toml"
-    with served(listing, tmp_path_factory.mktemp("app"), slow_plugin, guide_plugin) as running:
+    with served(listing, tmp_path_factory.mktemp("app"), plugin_folder) as running:
         yield running
 
 

@@ -52,7 +52,7 @@ class Hosted:
 
 @pytest.fixture(scope="module")
 def hosted(
-    tiny_catalog: Any, tiny_pipeline: Path, slow_plugin: Path, tmp_path_factory: pytest.TempPathFactory
+    tiny_catalog: Any, tiny_pipeline: Path, plugin_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Hosted]:
     folder, port, ports = tmp_path_factory.mktemp("hosted"), free_port(), (free_port(), free_port())
     (block,) = re.findall(r"```nginx\n(.*?)```", (ROOT / "docs/hosting.md").read_text(), re.DOTALL)
@@ -64,7 +64,7 @@ def hosted(
     env = {"GRADIO_ROOT_PATH": "/restore", "LIMPID_HOSTS": "photos.example.org", "LIMPID_CACHE": str(folder / "models")}
     with ExitStack() as stack:
         copies = tuple(
-            stack.enter_context(served(listing, folder / str(number), slow_plugin, port=number, env=env))
+            stack.enter_context(served(listing, folder / str(number), plugin_folder, port=number, env=env))
             for number in ports
         )
         proxy = subprocess.Popen([str(NGINX), "-c", str(folder / "nginx.conf"), "-p", str(folder)])
