@@ -133,7 +133,8 @@ class DereflectionPipeline(GuidedPipeline):
         seconds = 130 * seen
         if self.small:
             reduced = min(1.0, self.network.config.working_size / max(height, width))  # at which the whole is seen
-            seconds = 0.03 + 0.9 * reduced**2 * height * width / 1e6 + (0.2 if self.network.local.idle else 0.8) * seen
+            whole_seconds = (1.8 if self.network.config.flip_tta else 0.9) * reduced**2 * height * width / 1e6
+            seconds = 0.03 + whole_seconds + (0.2 if self.network.local.idle else 0.8) * seen
         if self.megapixel_seconds is not None:
             seconds = self.megapixel_seconds * seen
         elif self.device.type != "cpu":

@@ -71,7 +71,7 @@ def test_a_large_photo_is_measured_in_its_own_process(model: str, tmp_path: Path
     assert 100 < result["peak_memory_mb"] <= getrusage(RUSAGE_CHILDREN).ru_maxrss / 2**10
 
 
-def test_what_is_measured_is_reported_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_measured_is_reported_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     photo = tmp_path / "photo.png"
     Image.fromarray(speed.sample_photo(8, 6)).save(photo)
     asked: list[tuple[object, ...]] = []
@@ -80,12 +80,13 @@ def test_what_is_measured_is_reported_as_it_is(tmp_path: Path, monkeypatch: pyte
         asked.append(given)
         return 2.5
 
-    monkeypatch.setitem(large.MEASUREMENTS, "host", host)
+    monkeypatch.setattr(large, "through_host", host)
     monkeypatch.setattr(large, "peak_memory_mb", lambda device: 321.0)
-    assert large.measure(photo, "a-model", "host", "bfloat16") == {
+    large.main(["--photo", str(photo), "--model", "a-model", "--through", "host"])
+    assert json.loads(capsys.readouterr().out) == {
         "through": "host", "width": 8, "height": 6, "megapixels": 48e-6, "seconds": 2.5, "peak_memory_mb": 321.0,
     }  # fmt: skip
-    assert asked == [(photo, "a-model", "bfloat16")]
+    assert asked == [(photo, "a-model")]
 
 
 @pytest.mark.slow

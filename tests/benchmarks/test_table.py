@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from benchmarks import rows, table
 from benchmarks.subjects import TITLES, Subject, build, call_of, count_operations, operations
+from models import runtime
 from models.dereflection.tuning import FUSED
 from tests.clock import Clock
 
@@ -50,7 +52,7 @@ def takes(monkeypatch, call, *seconds: float) -> None:
         return call(photo)
 
     monkeypatch.setattr(rows, "call_of", lambda *_: timed)
-    monkeypatch.setattr(rows, "time", clock)
+    monkeypatch.setattr(runtime, "time", clock)
 
 
 @pytest.mark.parametrize("network", list(TITLES))
@@ -120,7 +122,7 @@ def test_the_table_leaves_the_rows_of_a_gpu_that_is_not_there_empty(monkeypatch,
     printed = capsys.readouterr().out
     numbers = json.loads(out.read_text())
     on_gpu = [row for row in numbers["rows"] if row["subject"]["device"] == "cuda"]
-    assert [row["subject"] for row in on_gpu] == [one.as_dict() for one in table.subjects("cuda", tiny=True)]
+    assert [row["subject"] for row in on_gpu] == [asdict(one) for one in table.subjects("cuda", tiny=True)]
     assert all(row["sizes"]["768"] == {"reason": "there is no GPU here"} for row in on_gpu)
     assert "| Limpid, full, compiled | cuda | bfloat16 | auto | 768 | there is no GPU here |  |  |  |" in printed
     assert "| Restormer | cpu | float32 | sdpa | 768 | 7.000 | 900 | 5.00 | 25% |" in printed

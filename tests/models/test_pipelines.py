@@ -47,5 +47,5 @@ def test_bad_photos_and_folders_are_refused(pipeline, tmp_path):
         pipeline(np.zeros((4, 4), np.float32))
     with pytest.raises(ValueError, match="finite"):
         pipeline(np.full((4, 4, 3), np.nan, np.float32))
-    with pytest.raises(ModelError, match=r"no pipeline\.json"):
+    with pytest.raises(ModelError, match=r"no readable pipeline\.json"):
         type(pipeline).from_pretrained(tmp_path)

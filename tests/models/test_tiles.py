@@ -151,8 +151,8 @@ def test_wrong_shapes_are_refused():
     ("arguments", "said"),
     [
         ((0, 5, 128, 16), "0 x 5 px cannot be tiled"),
-        ((5, 5, 16, 16), "tiles of 16 px leave nothing beside an overlap of 16 px"),
-        ((5, 5, 31, 8, 16), "an overlap of 8 px .multiple 16.: use larger tiles"),
+        ((5, 5, 16, 16), r"tiles of 16 px must be larger than their overlap of 16 px \(multiple 1\)"),
+        ((5, 5, 31, 8, 16), r"must be larger than their overlap of 8 px \(multiple 16\)"),
         ((5, 5, 128, -1), "must not be negative"),
         ((5, 5, 128, 16, 1, (-1, 0)), "must not be negative"),
     ],

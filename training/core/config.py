@@ -63,7 +63,8 @@ class OptimizerConfig(Strict):
     decay: float = Field(0.3, ge=0, le=1)  # share of the steps, at the end, over which the rate falls to zero
     horizon: int | None = Field(None, ge=1)  # steps the schedule is laid out for, where a run ends before (steps)
     clip: float = Field(1.0, gt=0)  # largest norm of the gradient
-    ema: float = Field(0.998, ge=0, lt=1)
+    ema: float = Field(0.998, ge=0, lt=1)  # decay of the average of weights; it rises as (1 + n) / (10 + n) at step n,
+    ema_ramp: bool = True  # which forgets the start; false: the decay is `ema` throughout, for a warm start
     scales: dict[str, float] = {}  # prefix of parameters -> factor on their learning rate
 
 

@@ -60,7 +60,8 @@ class Trainer:
         self.objective, self.optimizer = a.prepare(objective, optimizer)
         # Some engines put others in their place.
         self.trained = [p for p in a.unwrap_model(self.objective).parameters() if p.requires_grad]
-        self.ema = Average(self.trained, decay=o.ema, foreach=a.device.type == "cuda" and not is_shared_out(a))
+        foreach = a.device.type == "cuda" and not is_shared_out(a)
+        self.ema = Average(self.trained, decay=o.ema, min_decay=0.0 if o.ema_ramp else o.ema, foreach=foreach)
         self.ema.to(a.device)
         a.register_for_checkpointing(self.ema)
         self.validator = components.validator(config) if a.is_main_process or is_shared_out(a) else None

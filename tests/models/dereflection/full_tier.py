@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from models.dereflection.full import FullDereflection
+from tests.components import make_tiny_dai
 
 
 def make(seed: int = 0) -> FullDereflection:
     """A tiny network that has been trained, so to speak: ControlNet and UNet differ, skips are not zero."""
-    network = FullDereflection.tiny(seed)
+    network = make_tiny_dai(seed)
     generator = torch.Generator().manual_seed(seed + 100)
     with torch.no_grad():
         for convolution in network.vae_2.encoder.zero_convs:
