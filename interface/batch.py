@@ -215,12 +215,17 @@ def _publish(outcome: Outcome, photo: Path, target: Path, request: Request, scra
             pass  # no links here: as if there were no other run
         else:
             part.unlink()
-    for final in moves.values():  # if killed here, an older result must not remain under the new record
-        final.unlink(missing_ok=True)
-    if part.exists():
-        part.replace(record_path)
-    for path, final in moves.items():
-        path.replace(final)
+    try:
+        for final in moves.values():  # if killed here, an older result must not remain under the new record
+            final.unlink(missing_ok=True)
+        if part.exists():
+            part.replace(record_path)
+        for path, final in moves.items():
+            path.replace(final)
+    except OSError:
+        if not before:  # a record whose files are not there
+            record_path.unlink(missing_ok=True)
+        raise
     return True
 
 
