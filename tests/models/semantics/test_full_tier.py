@@ -126,11 +126,17 @@ def test_gemma_gives_the_words_alone(gemma):
 def test_a_text_encoder_is_freed_even_when_it_fails(clip, monkeypatch):
     held = []
 
-    def fail(self, model, *rest):
-        held.append(model)
+    def fail(*args, **kwargs):
         raise RuntimeError("no tokens today")
 
-    monkeypatch.setattr(BaseTextEncoder, "_tokens", fail)
+    def loaded(*args):
+        model = load_part(*args)
+        held.append(model)
+        model.forward = fail
+        return model
+
+    load_part = full_tier.load_part
+    monkeypatch.setattr(full_tier, "load_part", loaded)
     with pytest.raises(RuntimeError, match="no tokens today"):
         BaseTextEncoder(clip)("dog")
     assert is_empty(held[0])
