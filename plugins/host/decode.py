@@ -45,7 +45,7 @@ def decode(path: str | Path | None, name: str | None = None) -> Decoded:
     except RefusedError as refusal:
         raise PictureError(f"{name} {refusal}") from refusal
     except Exception as error:  # decoders raise many kinds on damaged files
-        raise _damaged(name, error) from error
+        raise _damaged(file, name, error) from error
     notes = [f"{name} {note}" for note in opened.notes]
     pixels = _upright(pixels if pixels.ndim == 3 else pixels[..., None], opened.turn)
     samples, alpha = (pixels[..., :-1], pixels[..., -1]) if pixels.shape[2] in (2, 4) else (pixels, None)
@@ -97,7 +97,7 @@ def _open(path: Path, name: str) -> Opened:
             f"{name} is not a picture that can be read: use JPEG, PNG, HEIC, WebP, TIFF, AVIF, GIF, BMP or a raw file."
         ) from error
     except Exception as error:
-        raise _damaged(name, error) from error
+        raise _damaged(path, name, error) from error
     pixels = opened.size[0] * opened.size[1]
     if pixels > MAX_PIXELS:
         raise PictureError(
@@ -107,10 +107,10 @@ def _open(path: Path, name: str) -> Opened:
     return opened
 
 
-def _damaged(name: str, error: Exception) -> PictureError:
+def _damaged(file: Path, name: str, error: Exception) -> PictureError:
     if isinstance(error, MemoryError):
         return PictureError(f"There is not enough memory to open {name}.")
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = " ".join(str(error).replace(str(file), "the file").split()) or type(error).__name__  # no path of a server
     return PictureError(f"{name} is damaged or cut short: copy or export it again ({reason}).")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pillow_heif
 import pytest
@@ -84,3 +86,15 @@ def test_whole_numbers_of_other_kinds_are_refused(tmp_path, dtype):
     tifffile.imwrite(tmp_path / "odd.tif", np.full((8, 8), 9, dtype))
     with pytest.raises(PictureError, match="holds .* of a kind that is not read: save it with 8 or 16 bits"):
         pictures.read(tmp_path / "odd.tif")
+
+
+@pytest.mark.parametrize("kind", ["tiff", "avif", "gif", "png", "jpeg", "webp"])
+def test_a_picture_cut_short_is_called_that_without_its_path(kind: str, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    whole = tmp_path / f"whole.{kind}"
+    Image.fromarray(pixels).save(whole)
+    cut = tmp_path / f"cut.{kind}"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(PictureError, match="is damaged or cut short") as refusal:
+        pictures.read(cut)
+    assert str(tmp_path) not in str(refusal.value)
