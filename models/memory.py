@@ -6,12 +6,13 @@ import math
 import os
 from pathlib import Path
 
+import psutil
+
 from models.errors import MemoryShortError, ModelError
 
 LIMIT_VARIABLE = "LIMPID_MEMORY_MB"
 """Environment variable: memory of the process, libraries included, in MiB."""
 _CGROUP_FILES = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-_STATUS = Path("/proc/self/status")
 
 
 def limit_mb() -> float | None:
@@ -32,14 +33,8 @@ def limit_mb() -> float | None:
 
 
 def used_mb() -> float:
-    """Return the resident memory of this process in MiB; 0 where the system does not say."""
-    try:
-        for line in _STATUS.read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 2**10
-    except OSError:
-        pass  # no /proc: not Linux
-    return 0.0
+    """Return the resident memory of this process in MiB."""
+    return psutil.Process().memory_info().rss / 2**20
 
 
 def room_mb() -> float:

@@ -127,6 +127,16 @@ def tiny_catalog(tiny_pipeline: Path, tiny_deblur: Path, tiny_semantics: Path) -
     return Catalog.load(listing)
 
 
+@pytest.fixture
+def tiny_models(tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the command line in this process see the tiny pipelines, and be one process."""
+    from models.catalog import Catalog
+
+    monkeypatch.setattr(Catalog, "load", lambda path=None: tiny_catalog)
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope="session")
 def pair_folder(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of made pairs: input/ is target/ under a veil."""

@@ -20,12 +20,7 @@ from models.hub import Catalog
 from tests import ROOT
 from tests.interface import files
 
-
-@pytest.fixture(autouse=True)
-def tiny(tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Catalog, "load", lambda path=None: tiny_catalog)
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("tiny_models")
 
 
 def restore(*words: object) -> int:

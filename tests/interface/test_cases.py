@@ -22,7 +22,6 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from interface import cli
-from models.hub import Catalog
 from tests import ROOT
 
 CASES = ROOT.parent / "shared" / "cases"
@@ -63,10 +62,7 @@ def of_gamma(values: np.ndarray, gamma: float, primaries: tuple[float, ...] | No
 
 
 @pytest.fixture
-def restore(tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Restored]:
-    monkeypatch.setattr(Catalog, "load", lambda path=None: tiny_catalog)
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
-        monkeypatch.delenv(name, raising=False)
+def restore(tiny_models: None, tmp_path: Path) -> Callable[..., Restored]:
     return lambda name, *words: Restored(name, tmp_path / "out", *words)
 
 

@@ -13,16 +13,10 @@ import tifffile
 from PIL import Image
 
 from interface import batch, cli, finding
-from models.hub import Catalog
 from plugins.host.run import Host
 from tests.interface import files
 
-
-@pytest.fixture(autouse=True)
-def tiny(tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Catalog, "load", lambda path=None: tiny_catalog)
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("tiny_models")
 
 
 def restore(*words: object) -> int:
