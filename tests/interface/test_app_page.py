@@ -125,14 +125,18 @@ def test_those_who_wait_see_their_place(browser: playwright.Browser, app_url: st
     photo = files.photo(tmp_path)
     image = upload(app_url, photo)
     jobs = [start(app_url, "slow", image=image, parts=1200) for _ in range(2)]
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
-    page.goto(app_url)
-    bench = page.locator(".bench:visible")
-    bench.locator(".photo input[type=file]").set_input_files(photo)
-    playwright.expect(bench.locator(".block.about")).to_contain_text("48 × 32 px", timeout=20_000)
-    bench.get_by_role("button", name="Restore photo").click()
-    playwright.expect(bench.locator(".progress-level").first).to_contain_text("2 before you, about", timeout=10_000)
-    page.close()
-    for job in jobs:
-        with httpx.stream("GET", job):  # and leave, which stops it
-            pass
+    # One runs; whether the other one comes first as well depends on how long such jobs took so far.
+    place = re.compile(r"[12] before you, about \d+ s")
+    try:
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.goto(app_url)
+        bench = page.locator(".bench:visible")
+        bench.locator(".photo input[type=file]").set_input_files(photo)
+        playwright.expect(bench.locator(".block.about")).to_contain_text("48 × 32 px", timeout=20_000)
+        bench.get_by_role("button", name="Restore photo").click()
+        playwright.expect(bench.locator(".progress-level").first).to_contain_text(place, timeout=10_000)
+        page.close()
+    finally:
+        for job in jobs:
+            with httpx.stream("GET", job):  # and leave, which stops it
+                pass
