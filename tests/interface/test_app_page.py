@@ -103,6 +103,7 @@ def test_suggested_tags_can_be_edited_and_guide_the_run(
     page.get_by_role("tab", name="Waiting").click()
     bench = page.locator(".bench:visible")
     bench.locator(".photo input[type=file]").set_input_files(files.photo(tmp_path, "dog.png", (120, 80)))
+    playwright.expect(bench.locator(".block.about")).to_contain_text("120 × 80 px", timeout=20_000)
     guidance = bench.locator(".guidance")
     guidance.get_by_text("What the photo shows").click()
     playwright.expect(guidance.locator(".tags")).not_to_be_visible()  # off
