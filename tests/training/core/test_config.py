@@ -66,3 +66,9 @@ def test_a_run_begun_with_earlier_names_of_losses_goes_on(tmp_path):
     other = settings_of(load_config(DEBUG, ["losses={charbonnier: 1.0}"]), None)
     with pytest.raises(ValueError, match="losses"):
         check_settings(tmp_path, other)
+
+
+def test_a_setting_that_is_gone_is_left_out_of_a_record_where_it_was_off_and_refused_where_it_acted():
+    assert make_run({"name": "old", "perceptual": 0.0, "prior": None}).name == "old"
+    with pytest.raises(ValidationError, match="perceptual"):
+        make_run({"name": "old", "perceptual": 0.1})
