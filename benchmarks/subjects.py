@@ -18,7 +18,6 @@ from models.dereflection.full import OVERVIEW_PX
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.published import random_network, stable_diffusion_2_1
 from models.dereflection.small import SmallDereflection
-from models.dereflection.tuning import use_attention
 from models.images import to_array
 from models.runtime import compile_blocks
 
@@ -89,11 +88,7 @@ def build(subject: Subject, device: str | None = None) -> nn.Module:
 def pipeline_of(subject: Subject, network: nn.Module) -> DereflectionPipeline:
     """Return the pipeline as the app sets it up, with the subject's attention and compilation."""
     pipeline = DereflectionPipeline(network)
-    if subject.network == "full" and subject.attention not in ("sdpa", "xformers", "auto"):
-        pipeline.prepare_for_inference("sdpa")
-        use_attention(network, subject.attention)  # type: ignore[arg-type]
-    else:
-        pipeline.prepare_for_inference(subject.attention)
+    pipeline.prepare_for_inference(subject.attention)
     if subject.compile:
         compile_blocks(network)
     return pipeline

@@ -11,7 +11,6 @@ import torch
 from benchmarks import rows, table
 from benchmarks.subjects import TITLES, Subject, build, call_of, count_operations, operations
 from models import runtime
-from models.dereflection.tuning import FUSED
 from tests.clock import Clock
 
 
@@ -73,10 +72,10 @@ def test_every_network_is_timed_behind_the_same_boundary(network, monkeypatch) -
 
 
 def test_attention_and_precision_are_those_of_the_row() -> None:
-    fused = Subject("full", "bfloat16", FUSED, tiny=True)
-    network = build(fused)
-    call_of(fused, network)
-    assert {type(p).__name__ for p in network.unet.attn_processors.values()} == {"FusedAttnProcessor2_0"}
+    row = Subject("full", "bfloat16", "xformers", tiny=True)
+    network = build(row)
+    call_of(row, network)
+    assert {type(p).__name__ for p in network.unet.attn_processors.values()} == {"XFormersAttnProcessor"}
     assert network.unet.dtype == network.vae_2.dtype == network.prompt_embedding.dtype == torch.bfloat16
 
 
