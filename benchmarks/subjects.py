@@ -19,7 +19,6 @@ from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.published import random_network, stable_diffusion_2_1
 from models.dereflection.small import SmallDereflection
 from models.images import to_array
-from models.runtime import compile_blocks
 
 Call = Callable[[np.ndarray], np.ndarray]
 TINY_CONFIGS = {  # the full tier with few channels, to try the commands
@@ -49,14 +48,13 @@ class Subject:
     network: str
     dtype: str = "float32"
     attention: str = "sdpa"
-    compile: bool = False
     device: str = "cpu"
     tiny: bool = False
 
     @property
     def title(self) -> str:
         """Name shown in the table."""
-        return TITLES[self.network] + (", compiled" if self.compile else "")
+        return TITLES[self.network]
 
 
 def configs(subject: Subject) -> Mapping[str, Any]:
@@ -86,11 +84,9 @@ def build(subject: Subject, device: str | None = None) -> nn.Module:
 
 
 def pipeline_of(subject: Subject, network: nn.Module) -> DereflectionPipeline:
-    """Return the pipeline as the app sets it up, with the subject's attention and compilation."""
+    """Return the pipeline as the app sets it up, with the subject's attention."""
     pipeline = DereflectionPipeline(network)
     pipeline.prepare_for_inference(subject.attention)
-    if subject.compile:
-        compile_blocks(network)
     return pipeline
 
 

@@ -40,7 +40,6 @@ def subjects(device: str, tiny: bool = False) -> list[Subject]:
         *[Subject("reference", dtype, device=device, tiny=tiny) for dtype in both],
         Subject("full", "float32", device=device, tiny=tiny),
         *[Subject("full", "bfloat16", way, device=device, tiny=tiny) for way in ("sdpa", "xformers")],
-        Subject("full", "bfloat16", "auto", compile=True, device=device, tiny=tiny),
         *[Subject("small", dtype, device=device, tiny=tiny) for dtype in both],
     ]
 

@@ -18,7 +18,7 @@ from models.errors import MemoryShortError, ModelError
 from models.guidance import GuidedPipeline
 from models.images import check_hint, check_photo, to_linear, to_srgb, to_tensor
 from models.loading import load_network, read_config, save_network, write_config
-from models.runtime import Runtime, apply_attention, compile_blocks, compiling, heads_of, probe, torch_dtype
+from models.runtime import Runtime, apply_attention, heads_of, probe, torch_dtype
 from models.tiles import Box, TilePlan, plan, run_tiled, with_shrinking
 
 MIN_TILE_PX = 64
@@ -99,8 +99,6 @@ class DereflectionPipeline(GuidedPipeline):
                 apply_attention(module, self.runtime)
         if not self.small:
             self.network.keep_constants()
-        if compiling():
-            compile_blocks(self.network)
 
     def save_pretrained(self, folder: str | Path, dtype: str = "float16") -> None:
         """Write the components and ``pipeline.json``; weights as safetensors, the small tier's in shards of 9 MB."""
