@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.nafnet import NAFNet
 from benchmarks.reference_dai import ReferenceDAI
-from benchmarks.restormer import Restormer
 from models.dereflection.full import OVERVIEW_PX
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.published import random_network, stable_diffusion_2_1
@@ -37,7 +36,6 @@ TITLES = {
     "small": "Limpid, small",
     "reference": "DAI's reference forward",
     "nafnet": "NAFNet, width 32",
-    "restormer": "Restormer",
 }
 
 
@@ -76,10 +74,8 @@ def build(subject: Subject, device: str | None = None) -> nn.Module:
             network = small
         elif subject.network == "reference":
             network = ReferenceDAI(configs(subject))
-        elif subject.network == "nafnet":
-            network = NAFNet(4, (1, 1), 1, (1, 1)) if subject.tiny else NAFNet(32)
         else:
-            network = Restormer(8, (1, 1, 1), 1, (1, 2, 4)) if subject.tiny else Restormer()
+            network = NAFNet(4, (1, 1), 1, (1, 1)) if subject.tiny else NAFNet(32)
     return network.eval().requires_grad_(False).to(dtype)
 
 

@@ -34,7 +34,7 @@ def subjects(device: str, tiny: bool = False) -> list[Subject]:
     """Return the rows of a device."""
     both = ("float32", "bfloat16")
     if device == "cpu":
-        names = ("nafnet", "restormer", "small", "reference", "full")
+        names = ("nafnet", "small", "reference", "full")
         return [Subject(name, dtype, device=device, tiny=tiny) for name in names for dtype in both]
     return [
         *[Subject("reference", dtype, device=device, tiny=tiny) for dtype in both],

@@ -124,7 +124,7 @@ def test_the_table_leaves_the_rows_of_a_gpu_that_is_not_there_empty(monkeypatch,
     assert [row["subject"] for row in on_gpu] == [asdict(one) for one in table.subjects("cuda", tiny=True)]
     assert all(row["sizes"]["768"] == {"reason": "there is no GPU here"} for row in on_gpu)
     assert "| Limpid, full | cuda | bfloat16 | xformers | 768 | there is no GPU here |  |  |  |" in printed
-    assert "| Restormer | cpu | float32 | sdpa | 768 | 7.000 | 900 | 5.00 | 25% |" in printed
+    assert "| NAFNet, width 32 | cpu | float32 | sdpa | 768 | 7.000 | 900 | 5.00 | 25% |" in printed
     assert "On cpu at 768: 3.50 times as fast as the reference in float32: Limpid, full" in printed
     assert numbers["rates"] == {"cpu float32": 2.5e12, "cpu bfloat16": 2.5e12}
     assert "Matrix products, cpu bfloat16: 2.50 TFLOP/s." in printed
