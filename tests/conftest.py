@@ -80,8 +80,7 @@ def tiny_deblur(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.weights import stir
 
     torch.manual_seed(0)
-    network = make_tiny_deblur()
-    network.grow("kernel")
+    network = make_tiny_deblur(kernel=True)
     stir(network, 0.005)
     network.motion.coarse.bias.data[0] = 0.5  # horizontal, about 5 px
     network.prior.head.bias.data[:8] = 0.3  # a share of the deconvolved photo
