@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 # The names that earlier configurations, records and curves give losses.
-RENAMED_LOSSES = {"decibel": "log_mse", "pyramid": "multiscale_gradient", "aligned": "affine_invariant_log_mse"}
+RENAMED_LOSSES = {"decibel": "log_mse", "pyramid": "multiscale_gradient"}
 Value = TypeVar("Value")
 
 

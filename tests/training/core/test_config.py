@@ -43,8 +43,8 @@ def test_views_must_fit_the_batch_and_consistency_needs_them():
 
 
 def test_losses_under_earlier_names_are_renamed_in_configurations_and_committed_records(tmp_path):
-    (tmp_path / "stage.yaml").write_text("name: old\nlosses: {charbonnier: 1.0, decibel: 0.1, aligned: 0.2}\n")
-    expected = {"charbonnier": 1.0, "log_mse": 0.3, "affine_invariant_log_mse": 0.2}
+    (tmp_path / "stage.yaml").write_text("name: old\nlosses: {charbonnier: 1.0, decibel: 0.1, pyramid: 0.2}\n")
+    expected = {"charbonnier": 1.0, "log_mse": 0.3, "multiscale_gradient": 0.2}
     assert load_config(tmp_path / "stage.yaml", ["losses.log_mse=0.3"]).losses == expected
 
     records = sorted(CHECKPOINTS.rglob("record.json"))

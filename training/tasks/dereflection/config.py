@@ -14,6 +14,7 @@ from training.core.config import PhotoConfig, RunConfig
 class DataConfig(PhotoConfig):
     """The samples of dereflection."""
 
+    retired: ClassVar[dict[str, Any]] = {"rotate": True}
     layer_share: float = Field(0.0, ge=0, le=1)  # share with a real pair's reflection over a sharp photo
     blend_share: float = Field(0.0, ge=0, le=1)  # of the simulated rest, share by `blend` instead of `glass`
     flat_share: float = Field(0.0, ge=0, le=1)  # share of the photos shown as flat pictures (degradations.scenes)
@@ -25,7 +26,6 @@ class DataConfig(PhotoConfig):
     crop: int = Field(0, ge=0)  # with objective "local": side of the crops the local network sees
     whole: int = Field(256, ge=1)  # with objective "local": side at which the whole photo is looked at first
     views: int = Field(1, ge=1)  # views of each scene that follow each other, with the pane turned
-    rotate: bool = True  # false: such views share the scene alone, each has its own reflection
     glass: GlassConfig = GlassConfig()
     blend: BlendConfig = BlendConfig()
 
