@@ -21,6 +21,7 @@ SLOW_FIXTURES = {
     "browser",
     "launch",
     "finished_run",
+    "two_processes",
 }  # a launched app, a browser, processes, a training run
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
