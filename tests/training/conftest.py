@@ -33,7 +33,7 @@ def debug_overrides(photo_folder: Path, tmp_path: Path) -> list[str]:
 @pytest.fixture(autouse=True)
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the drawing of curves, which takes longer than a tiny run; that of ``finished_run`` is drawn."""
-    monkeypatch.setattr("training.tasks.trainer.plot_curves", lambda folder: None)
+    monkeypatch.setattr("training.core.curves.plot_curves", lambda folder: None)
 
 
 @pytest.fixture

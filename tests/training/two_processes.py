@@ -1,4 +1,4 @@
-"""``accelerate launch … two_processes.py FILE``: the runs that FILE (JSON) lists under "ddp", then those under "fsdp", in turn.
+"""``accelerate launch … two_processes.py FILE``: the runs that FILE (JSON) lists under "ddp" and "fsdp", in turn.
 
 Each is a configuration with its overrides. FSDP 2 is on CPUs, where accelerate has it for GPUs only.
 """
