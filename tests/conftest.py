@@ -23,8 +23,6 @@ SLOW_FIXTURES = {
     "finished_run",
     "two_processes",
 }  # a launched app, a browser, processes, a training run
-# Costly fixtures of a session and the tests that share them: one process of pytest-xdist runs them all.
-GROUPS = {"app_url": "app", "two_processes": "training", "finished_run": "training", "hosted": "hosted"}
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):  # each has its share of the processors
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // workers)))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -32,14 +30,11 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow the campaign and what uses one of `SLOW_FIXTURES`; group what shares one of `GROUPS`."""
+    """Mark as slow the campaign and what uses one of `SLOW_FIXTURES`."""
     for item in items:
         used = set(item.fixturenames) if isinstance(item, pytest.Function) else set()
         if used & SLOW_FIXTURES or "campaign" in item.path.parts:
             item.add_marker("slow")
-        group = next((group for fixture, group in GROUPS.items() if fixture in used), None)
-        # What shares nothing costly stays together by file, for the fixtures of its module.
-        item.add_marker(pytest.mark.xdist_group(group or "/".join(item.path.parts[-2:])))
 
 
 def pytest_collection_finish() -> None:
