@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from interface import models_page, snippets
+from interface import batch_api, models_page, snippets
 from interface.blocks import LimpidBlocks
 from interface.cache import LIFETIME_S, SWEEP_S
 from interface.service import Service
@@ -58,6 +58,8 @@ def build(service: Service) -> gr.Blocks:
         if examples:
             rows = [*examples.values()]
             page.load(lambda: fill_examples([*examples]), None, rows, show_progress="hidden", api_visibility="private")
+        if service.restorers:
+            batch_api.add(service)
         json_endpoints(service)
     return page
 
