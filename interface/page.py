@@ -7,6 +7,8 @@ import gradio as gr
 from interface import batch_api, models_page, snippets
 from interface.blocks import LimpidBlocks
 from interface.cache import LIFETIME_S, SWEEP_S
+from interface.retrain import access as retrain
+from interface.retrain.tab import retrain_tab
 from interface.service import Service
 from interface.tabs import chain_tab, fill_examples, guide_tab, restorer_tab, unusable_tab
 from interface.theme import ON_LOAD, TOGGLE_THEME
@@ -46,6 +48,9 @@ def build(service: Service) -> gr.Blocks:
                     examples[plugin.manifest.id] = guide_tab(service, plugin)
             with gr.Tab("Models and plugins", id="models") as tab:
                 models_page.models_tab(service, tab)
+            if retrain.wanted():
+                with gr.Tab("Retrain", id="retrain"):
+                    retrain_tab(service)
         footer = gr.HTML(snippets.footer_html(None), elem_id="footer")
         page.load(
             lambda: snippets.footer_html(service.health()),

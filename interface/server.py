@@ -17,6 +17,8 @@ from interface import mcp_server, page
 from interface.accounts import user_of
 from interface.cache import choose_folder, keep_swept
 from interface.guard import Guard, malformed, refused
+from interface.retrain import access
+from interface.retrain.naming import use_own_catalog
 from interface.service import Service
 from interface.settings import MAX_UPLOAD_BYTES, Settings, settings
 from interface.theme import CSS, HEAD, theme
@@ -35,6 +37,8 @@ def serve(service: Service | None = None, **changes: Any) -> gr.Blocks:
     """
     limits = settings()
     choose_folder()
+    if access.wanted():
+        use_own_catalog()
     service = service or Service()
     app = page.build(service)
     app.queue(max_size=limits.queue, api_open=False)  # not open: every run waits its turn

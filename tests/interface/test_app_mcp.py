@@ -145,7 +145,10 @@ def test_a_wrong_value_is_told_to_the_tool_user(app_url: str, tmp_path: Path) ->
 def test_a_wrong_argument_is_named(app_url: str, tmp_path: Path) -> None:
     image = encoded(tmp_path)
     misspelt, missing, nothing = call_tools(
-        app_url, ("dereflection", {"image": image, "strenght": 1}), ("dereflection", {}), ("dereflection", {"image": "x"})
+        app_url,
+        ("dereflection", {"image": image, "strenght": 1}),
+        ("dereflection", {}),
+        ("dereflection", {"image": "x"}),
     )
     assert misspelt.isError and "no argument 'strenght' of /dereflection" in misspelt.content[0].text
     assert missing.isError and "'image'" in missing.content[0].text
