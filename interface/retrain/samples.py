@@ -16,24 +16,26 @@ PHOTOS = 2
 GAP_PX = 6
 
 
-def newest_samples(project: Project) -> tuple[str, str] | None:
-    """Return the file and the caption of sample pictures of the newest model; None before there is one.
+CAPTION = "Two of your photos: degraded, restored by the newest model, and as they were"
 
-    They are made once for each model, beside the run.
-    """
-    record = project.model / "record.json"
-    if not record.is_file():
+
+def samples_file(project: Project) -> Path | None:
+    """Return where the sample pictures of the newest model are, or will be; None before there is a model."""
+    try:
+        return project.folder / f"samples-{(project.model / 'record.json').stat().st_mtime_ns}.png"
+    except OSError:
         return None
-    target = project.folder / f"samples-{record.stat().st_mtime_ns}.png"
-    if not target.is_file():
-        try:
-            picture = draw(project)
-        except (LimpidError, OSError):  # the model is just being replaced: the next time
-            return None
-        for old in project.folder.glob("samples-*.png"):
-            old.unlink(missing_ok=True)
-        picture.save(target)
-    return str(target), "Two of your photos: degraded, restored by the newest model, and as they were"
+
+
+def make_samples(project: Project, target: Path) -> None:
+    """Draw the sample pictures of the newest model, in place of those before; none if it is just being replaced."""
+    try:
+        picture = draw(project)
+    except (LimpidError, OSError):  # the next time
+        return
+    for old in project.folder.glob("samples-*.png"):
+        old.unlink(missing_ok=True)
+    picture.save(target)
 
 
 def draw(project: Project) -> Image.Image:

@@ -39,7 +39,14 @@ STAGES = {
         700,
         ("data.blur.families={}", "data.blur.kernels=null"),
     ),
-    "try": Stage("dereflection", "A try: a tiny network, in a minute, worth nothing", "debug.yaml", False, 8),
+    "try": Stage(
+        "dereflection",
+        "A try: a tiny network, in a minute, worth next to nothing",
+        "debug.yaml",
+        False,
+        24,
+        ("optimizer.lr=1e-2", "optimizer.warmup=4", "optimizer.ema=0.8"),
+    ),
 }
 
 

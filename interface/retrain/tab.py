@@ -21,7 +21,7 @@ from interface.retrain.curves import curves_html
 from interface.retrain.intake import take_in
 from interface.retrain.naming import name_model
 from interface.retrain.project import Project, RetrainError
-from interface.retrain.samples import newest_samples
+from interface.retrain.samples import CAPTION, make_samples, samples_file
 from interface.retrain.stages import STAGES
 from interface.service import Service
 from interface.settings import settings
@@ -68,7 +68,7 @@ def retrain_tab(service: Service) -> None:
         stop = gr.Button("Stop", elem_id="retrain-stop")
     state = gr.HTML("", padding=False, elem_id="retrain-state")
     curves = gr.HTML("", padding=False, elem_id="retrain-curves")
-    samples = gr.Image(label="Samples", interactive=False, type="filepath", visible=False)
+    samples = gr.Image(label=CAPTION, interactive=False, type="filepath", visible=False)
     with gr.Row():
         default = gr.Checkbox(False, label="Use it unless another is asked for")
         naming = gr.Button("Add it to the list of models", elem_id="retrain-add")
@@ -166,20 +166,25 @@ class Handlers:
         if access.not_the_owner(request, settings()) or not (project.folder / "state.json").is_file():
             return [gr.skip()] * 5
         await asyncio.to_thread(project.advance)
-        async with turns.turn("batch"):
-            drawn = await asyncio.to_thread(newest_samples, project)
+        drawn = samples_file(project)
+        if drawn and not drawn.is_file():
+            async with turns.turn("batch"):  # beside the photos of visitors
+                await asyncio.to_thread(make_samples, project, drawn)
         return await asyncio.to_thread(view, project, steps, drawn)
 
 
-def view(project: Project, steps: Any, drawn: tuple[str, str] | None) -> list[Any]:
+def view(project: Project, steps: Any, drawn: Path | None) -> list[Any]:
     """Return the values of what is shown of a project."""
     sheet = project.folder / "sheet.png"
-    samples = gr.Image(value=served(project, Path(drawn[0])), label=drawn[1], visible=True) if drawn else gr.skip()
+    pictures = [
+        gr.Image(value=served(project, file), visible=True) if file and file.is_file() else gr.skip()
+        for file in (sheet, drawn)
+    ]
     return [
         state_html(project, steps),
-        gr.Image(value=served(project, sheet), visible=True) if sheet.is_file() else gr.skip(),
+        pictures[0],
         curves_html(project.curve("loss.csv"), project.curve("validation.csv")),
-        samples,
+        pictures[1],
         project.log,
     ]
 

@@ -21,7 +21,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")]
 SLOW_MS = 240_000  # of a busy machine, for what needs a process of its own
-STEPS = 16
+STEPS = 24
 
 
 @pytest.fixture(scope="module")
