@@ -75,6 +75,7 @@ def launch(app: gr.Blocks, service: Service, limits: Settings, **changes: Any) -
         "ssr_mode": False,
         "footer_links": ["api", "settings"],
         "run_history": False,
+        "_frontend": False,  # all that this does: on a slow machine gradio would give up, its first page being late
     }
     mcp_server.install()
     app.launch(**{**options, **changes})

@@ -52,7 +52,7 @@ STAGES = {
 
 def training(stage: Stage, project: Path, name: str, steps: int, in_use: str, pairs: bool) -> list[str]:
     """Return the command that trains a stage on the photos of a project, or goes on with it."""
-    often = max(1, steps // 8)
+    often = max(6, steps // 8)  # fewer would spend a short run on checkpoints and samples
     given = [
         f"name={name}",
         f"out={project / 'run'}",

@@ -20,7 +20,7 @@ from tests.campaign.serving import Served, served
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")]
-SLOW_MS = 240_000  # of a busy machine, for what needs a process of its own
+SLOW_MS = 480_000  # of a busy machine, for what needs a process of its own
 STEPS = 24
 
 
