@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from models import hub, memory
 from models import runtime as runtimes
+from models.errors import ModelError
 from plugins import schema
 from plugins.contract import Cost, Guidance, Picture, PluginError, Progress, Size, as_cost, as_guidance
 from plugins.host import encode, pictures, record
@@ -85,12 +86,9 @@ class Host:
             LimpidError: PictureError, FormError, ModelError, PluginError, Cancelled, …; its text is for users.
         """
         progress = progress or Progress()
-        wanted = HostOptions.of(options)
-        chain = self._chain(steps, params or {})
+        wanted, chain = self._asked(steps, params or {}, options)
         if not layers:
             chain = [(loaded, without_layers(given)) for loaded, given in chain]
-        if all(loaded.manifest.kind == "guide" for loaded, _ in chain):
-            raise PluginError("A guide restores nothing by itself: name a restorer among the steps, too.")
         progress.update(0.0, "reading the photo")
         source = self._read(image_path)
         encode.check(wanted.format, *source.size)
@@ -139,6 +137,27 @@ class Host:
             files.folder / f"{files.stem}-before.jpg" if previews else None,
             files.folder / f"{files.stem}-after.jpg" if previews else None,
         )
+
+    def check(
+        self,
+        steps: Sequence[str],
+        params: ParamsByStep | None = None,
+        options: HostOptions | Mapping[str, Any] | None = None,
+    ) -> None:
+        """Raise LimpidError where ``restore`` would refuse these steps, parameters and options for every photo."""
+        wanted, chain = self._asked(steps, params or {}, options)
+        self._task_of(wanted.model, chain)
+        if wanted.mask is not None:
+            read_mask(wanted.mask, 1, 1, [])
+
+    def _asked(
+        self, steps: Sequence[str], params: ParamsByStep, options: HostOptions | Mapping[str, Any] | None
+    ) -> tuple[HostOptions, list[tuple[Loaded, BaseModel]]]:
+        """Return the options and the steps of a restoration, validated."""
+        wanted, chain = HostOptions.of(options), self._chain(steps, params)
+        if all(loaded.manifest.kind == "guide" for loaded, _ in chain):
+            raise PluginError("A guide restores nothing by itself: name a restorer among the steps, too.")
+        return wanted, chain
 
     def _read(self, image_path: str | Path | None) -> pictures.Source:
         """Read a photo that is within the limits of the host and the memory. Raises LimpidError."""
@@ -258,15 +277,27 @@ class Host:
         self, chain: list[tuple[Loaded, BaseModel]], model: str | None, progress: Progress
     ) -> list[tuple[Ready, BaseModel]]:
         """Load the models of the steps; ``model`` is for the step of its task. Raises PluginError if there is none."""
-        task = (self.catalog or hub.Catalog.load()).get(model).task if model else None
-        if task and task not in [loaded.manifest.task for loaded, _ in chain]:
-            names = " or ".join(loaded.manifest.name for loaded, _ in chain)
-            raise PluginError(f"The model '{model}' is for {task}, not for {names}: leave it empty or name another.")
+        task = self._task_of(model, chain)
         ready = []
         for loaded, given in chain:
             progress.update(0.02, f"loading {loaded.manifest.name}")
             ready.append((self._models.get(loaded, model if task and loaded.manifest.task == task else None), given))
         return ready
+
+    def _task_of(self, model: str | None, chain: list[tuple[Loaded, BaseModel]]) -> str | None:
+        """Return the task of the model asked for. Raises PluginError or ModelError if none of the steps has it."""
+        if not model:
+            return None
+        catalog = self.catalog or hub.Catalog.load()
+        steps = {loaded.manifest.task: loaded.manifest.name for loaded, _ in chain if loaded.manifest.task}
+        known = {entry.id: entry.task for task in steps for entry in catalog.entries(task)}
+        if model in known:
+            return known[model]
+        names = " or ".join(loaded.manifest.name for loaded, _ in chain)
+        if model in [entry.id for entry in catalog.entries()]:
+            task = catalog.get(model).task
+            raise PluginError(f"The model '{model}' is for {task}, not for {names}: leave it empty or name another.")
+        raise ModelError(f"There is no model '{model}' for {names}. Known ones: {', '.join(known) or 'none'}.")
 
     @contextmanager
     def _turn(self, progress: Progress) -> Iterator[None]:
