@@ -137,8 +137,8 @@ class SemanticsNetwork(ModelMixin, ConfigMixin):
         subject before a blurred background is no blurred photo).
         """
         found = []
-        for level in WHOLE_LEVELS:
-            mean, spread = moments(features.levels[level], 1)
+        for place in WHOLE_LEVELS:
+            mean, spread = moments(features.levels[place], 1)
             found += [mean, spread]
         found.append(features.top.float().mean((2, 3))[..., None])
         for level in self.encoder.first_levels(detail, DETAIL_LEVELS):

@@ -95,8 +95,9 @@ class SemanticsPipeline:
         small = self.thin(photo)
         check_photo(small)
         network, picture = self.network, to_tensor(small, self.device).contiguous(memory_format=torch.channels_last)
-        detail = resize(picture, *detail_size(*picture.shape[-2:], network.config.detail_size))
-        features = network.features(resize(detail, *whole_size(*picture.shape[-2:], network.config.size)))
+        height, width = picture.shape[-2:]
+        detail = resize(picture, *detail_size(height, width, network.config.detail_size))
+        features = network.features(resize(detail, *whole_size(height, width, network.config.size)))
         return network.classify(features), network.statistics(features, detail)
 
     def diagnosis(self, statistics: torch.Tensor) -> Diagnosis:

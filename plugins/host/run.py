@@ -18,12 +18,13 @@ from models import runtime as runtimes
 from plugins import schema
 from plugins.contract import Cost, Guidance, Picture, PluginError, Progress, Size, as_cost, as_guidance
 from plugins.host import encode, pictures, record
+from plugins.host.automatic import is_automatic, pick
 from plugins.host.files import RunFiles
 from plugins.host.limits import Limits, Speed
-from plugins.host.loading import ModelCache, Ready
+from plugins.host.loading import ModelCache, Ready, task_of
 from plugins.host.masks import read_mask
-from plugins.host.steps import RunState, plugin_errors, run_guide, run_steps
-from plugins.options import DEFAULT_GUIDE, HostOptions
+from plugins.host.steps import RunState, plugin_errors, run_guide, run_steps, without_layers
+from plugins.options import CURES, DEFAULT_GUIDE, HostOptions
 from plugins.registry import Loaded, Registry
 
 READING_MB = 24.0
@@ -73,6 +74,7 @@ class Host:
         Args:
             image_path: the photo.
             steps: ids of plugins. Guides among them guide the restorers after them, unless ``guidance`` is given.
+                "auto" alone: those that the default guide's diagnosis calls for; without any, the samples stay.
             params: parameters by step.
             options: the host's options.
             out_dir: a folder, made if missing.
@@ -86,7 +88,10 @@ class Host:
         """
         progress = progress or Progress()
         wanted = HostOptions.of(options)
-        chain = self._chain(steps, params or {})
+        automatic = is_automatic(steps)
+        chain = self._chain(list(CURES.values()) if automatic else steps, params or {})
+        if automatic:
+            self.registry.get(DEFAULT_GUIDE)  # raises where it cannot be used
         if not layers:
             chain = [(loaded, without_layers(given)) for loaded, given in chain]
         if all(loaded.manifest.kind == "guide" for loaded, _ in chain):
@@ -97,6 +102,10 @@ class Host:
         facts = record.RunFacts(source.size, notes=list(source.notes))
         mask = None if wanted.mask is None else read_mask(wanted.mask, *source.size, facts.notes)
         with self._turn(progress):
+            if automatic:
+                progress.update(0.01, "looking what is wrong")
+                ready = self._models.get(self.registry.get(DEFAULT_GUIDE))
+                chain, wanted = pick(ready, chain, wanted, Picture(source.pixels), facts, progress, self.catalog)
             state = RunState(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 0.9), facts)
             size = Size(*source.size)
             plain = self._forecast(state.steps, size, measured=False)
@@ -104,7 +113,7 @@ class Host:
             guide = None
             if guidance is not None:
                 state.guidance, state.given = as_guidance(guidance), True
-            else:
+            elif chain:
                 guide = self._guide(chain, wanted, facts, progress)
             started = time.perf_counter()
             runtimes.reset_peak(state.device)
@@ -131,7 +140,7 @@ class Host:
                 facts.peak_memory_mb = runtimes.peak_memory_mb(state.device)
                 progress.update(1.0, "done")
                 files.publish()
-            self.speed.learn(steps, plain.seconds, facts.seconds)
+            self.speed.learn([loaded.manifest.id for loaded, _ in chain], plain.seconds, facts.seconds)
         return Outcome(
             files.at(result),
             record.build(done, facts, wanted),
@@ -191,6 +200,7 @@ class Host:
         ``model``: as in the options of ``restore``. ``progress`` may cancel the wait for another run.
         Raises LimpidError.
         """
+        steps = [DEFAULT_GUIDE, *CURES.values()] if is_automatic(steps) else steps
         chain = self._chain(steps, params or {})
         size = Size(*pictures.size_of(image_path))
         with self._turn(progress or Progress()):
@@ -258,10 +268,7 @@ class Host:
         self, chain: list[tuple[Loaded, BaseModel]], model: str | None, progress: Progress
     ) -> list[tuple[Ready, BaseModel]]:
         """Load the models of the steps; ``model`` is for the step of its task. Raises PluginError if there is none."""
-        task = (self.catalog or hub.Catalog.load()).get(model).task if model else None
-        if task and task not in [loaded.manifest.task for loaded, _ in chain]:
-            names = " or ".join(loaded.manifest.name for loaded, _ in chain)
-            raise PluginError(f"The model '{model}' is for {task}, not for {names}: leave it empty or name another.")
+        task = task_of(model, chain, self.catalog)
         ready = []
         for loaded, given in chain:
             progress.update(0.02, f"loading {loaded.manifest.name}")
@@ -277,9 +284,3 @@ class Host:
             yield
         finally:
             self._busy.release()
-
-
-def without_layers(params: BaseModel) -> BaseModel:
-    """Return the parameters of a restorer, set to make no layers if it has a parameter for that."""
-    names = {"keep_layer", "keep_layers"} & set(type(params).model_fields)
-    return params.model_copy(update=dict.fromkeys(names, False))

@@ -44,7 +44,8 @@ def read_synsets(folder: Path) -> dict[str, Synset]:
 
 def distances(offset: str, synsets: Mapping[str, Synset]) -> dict[str, int]:
     """Return the synset at ``offset`` and all above it, each with the number of steps to it."""
-    found, level, step = {}, [offset], 0
+    found: dict[str, int] = {}
+    level, step = [offset], 0
     while level:
         for one in level:
             found.setdefault(one, step)

@@ -13,9 +13,9 @@ def components(config: SemanticRun) -> Components:
     from training.tasks.semantics.validation import SemanticValidator
 
     diagnosed, distilled = set(DIAGNOSIS) & set(config.losses), DISTILL in config.losses
-    unused = () if diagnosed else ("diagnosis.",)
-    unused += () if distilled else ("encoder.", "head.", "classifier.")
-    return Components(SemanticsNetwork, DegradedPhotos, SemanticObjective, unused, SemanticValidator)
+    unused = [] if diagnosed else ["diagnosis."]
+    unused += [] if distilled else ["encoder.", "head.", "classifier."]
+    return Components(SemanticsNetwork, DegradedPhotos, SemanticObjective, tuple(unused), SemanticValidator)
 
 
 TASK = Task("semantics", SemanticRun, "SemanticsPipeline", components, CARD)
