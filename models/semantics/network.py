@@ -58,7 +58,6 @@ class SemanticsNetwork(ModelMixin, ConfigMixin):
         detail_size: Shorter side in pixels of the larger picture, of which the encoder's first levels take statistics;
             a smaller photo is not enlarged.
         hidden: Hidden units of each head of the diagnosis.
-        dropout: Share of the heads' inputs that is dropped in training.
         temperatures: What the logits of reflection and of kinds of blur are divided by, so that the likelihoods are
             right (`training.tasks.semantics.calibration`).
         thresholds: Likelihoods of a reflection and of blur above which a photo is said to have one.
@@ -76,7 +75,6 @@ class SemanticsNetwork(ModelMixin, ConfigMixin):
         size: int = 224,
         detail_size: int = 384,
         hidden: int = 48,
-        dropout: float = 0.0,
         temperatures: tuple[float, float] = (1.0, 1.0),
         thresholds: tuple[float, float] = (0.5, 0.5),
     ) -> None:
@@ -93,7 +91,7 @@ class SemanticsNetwork(ModelMixin, ConfigMixin):
             {
                 name: nn.Sequential(
                     nn.BatchNorm1d(count, affine=False),
-                    nn.Dropout(dropout),
+                    nn.Dropout(0.0),  # of the inputs; a stage of training sets the share
                     nn.Linear(count, hidden),
                     nn.GELU(),
                     nn.Linear(hidden, outputs),

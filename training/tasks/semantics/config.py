@@ -44,4 +44,5 @@ class SemanticRun(RunConfig):
 
     task: Literal["semantics"] = "semantics"
     losses: dict[str, float] = {"distill": 1.0}
+    dropout: float = Field(0.0, ge=0, lt=1)  # share of the inputs of the diagnosis's heads that is dropped
     data: DegradedDataConfig = DegradedDataConfig()

@@ -37,6 +37,9 @@ class SemanticObjective(nn.Module):
             raise ValueError(f"losses of semantics are {known}; got {', '.join(config.losses) or 'none'}.")
         if wrong := [s for s in (*config.data.sizes, config.validation_size) if s % network.multiple]:
             raise ValueError(f"data.sizes and validation_size must be multiples of {network.multiple}; got {wrong[0]}.")
+        for part in network.diagnosis.modules():
+            if isinstance(part, nn.Dropout):
+                part.p = config.dropout
         # In a list, so that it is no part of this module: its weights are those the stage starts from.
         self._teacher = [copy.deepcopy(network).eval().requires_grad_(False)] if DISTILL in config.losses else []
 
