@@ -15,8 +15,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import inflect
+if TYPE_CHECKING:
+    import inflect
 
 HERE = Path(__file__).parent
 MAX_TEXT_LENGTH = 2000  # characters of a text that are read
@@ -134,7 +136,10 @@ def read_words(text: str) -> Reading:
     unknown: dict[str, str] = {}
     if len(text) > MAX_TEXT_LENGTH:
         notes.append(f"Of the {len(text):,} characters of the guidance text, the first {MAX_TEXT_LENGTH:,} were read.")
-    for phrase in SEPARATORS.split(text[:MAX_TEXT_LENGTH]):
+    text = text[:MAX_TEXT_LENGTH]
+    for name in (tag for tag in known.tags if SEPARATORS.search(tag)):  # "bag, hat or shoe" is one tag
+        text = re.sub(re.escape(name), fold(name), text, flags=re.IGNORECASE)
+    for phrase in SEPARATORS.split(text):
         typed = [word for word in re.split(r"[\s\-_]+", phrase) if fold(word)]
         words = [fold(word) for word in typed]
         if NEGATIONS & set(words) and len(words) > 1:
@@ -173,6 +178,8 @@ def _longest(words: list[str], known: Vocabulary) -> tuple[int, tuple[str, ...]]
 
 @cache
 def _english() -> inflect.engine:
+    import inflect  # takes a while, and most runs read no words
+
     return inflect.engine()
 
 

@@ -11,7 +11,7 @@ from models.semantics.vocabulary import MAX_TEXT_LENGTH, fold, read_words, vocab
         ("dog", ("dog",)),
         ("A DOG and a Cat, on Grass", ("dog", "cat", "nature")),
         ("puppies; mice|polar_bear/T-Shirt", ("dog", "small mammal", "electronics", "monkey or bear", "person")),
-        ("hot dog", ("burger or sandwich",)),  # the longest phrase, no dog
+        ("hot dog", ("dish of food",)),  # the longest phrase, no dog
         ("hot, dog", ("dog",)),
         ("a photo of two Labrador retrievers", ("retriever",)),
         ("geese, wolves and foxes", ("duck or goose", "wolf", "fox")),
