@@ -11,7 +11,7 @@ statistics of the features of several levels, besides of the encoder's first lev
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -99,6 +99,12 @@ class SemanticsNetwork(ModelMixin, ConfigMixin):
                 for name, outputs in (("reflection", 2), ("blur", len(KINDS) + 1))
             }
         )
+
+    @classmethod
+    def extract_init_dict(cls, config_dict: Mapping[str, Any], **kwargs: Any) -> Any:
+        """Split a configuration as diffusers does, without ``dropout``, which that of revision 2 still has."""
+        kept = {name: value for name, value in config_dict.items() if name != "dropout"}
+        return super().extract_init_dict(kept, **kwargs)
 
     @torch.no_grad()
     def load_published(self, weights: Mapping[str, Tensor]) -> None:
