@@ -96,12 +96,11 @@ def tiny_semantics(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved semantics pipeline of tiny size with random weights."""
     import torch
 
-    from models.semantics.network import TagNetwork
+    from models.semantics.network import SemanticsNetwork
     from models.semantics.pipeline import SemanticsPipeline
 
     torch.manual_seed(0)
-    network = TagNetwork(sizes=(32, 16), axes=4, gaussians=4)
-    torch.nn.init.normal_(network.head.weight, std=0.02)
+    network = SemanticsNetwork(width=0.125, features=16, size=32, detail_size=64, hidden=8)
     return _saved(SemanticsPipeline(network), tmp_path_factory.mktemp("tiny-semantics"))
 
 

@@ -53,8 +53,6 @@ class Trainer:
         groups = rate_groups(trained, o.scales)
         optimizer = torch.optim.AdamW(groups, o.lr, o.betas, weight_decay=o.weight_decay, fused=True)
         self.data = components.source(config.data, config.seed)
-        if components.prepare and self.lineage is None and not list_checkpoints(self.out):
-            components.prepare(self.network, self.data, config)
         objective = components.objective(self.network, config)
         a = self.accelerator
         set_up(a, self.network, objective, config, self.micro)
