@@ -213,9 +213,9 @@ class Host:
         *,
         progress: Progress | None = None,
     ) -> Cost:
-        """Estimate the cost of these steps on a photo, without loading, though models that are needed are loaded.
+        """Estimate the cost of these steps on a photo, without loading; models that are needed are loaded.
 
-        ``model``: as in the options of ``restore``. ``progress`` may cancel the wait for another run. Raises LimpidError.
+        ``model``: as in the options. ``progress`` may cancel the wait for another run. Raises LimpidError.
         """
         steps = [DEFAULT_GUIDE, *CURES.values()] if is_automatic(steps) else steps
         chain = self._chain(steps, params or {})
