@@ -22,7 +22,7 @@ from interface.turns import turns
 from models.errors import is_full_disk
 from plugins.contract import Cancelled
 from plugins.host.run import Outcome
-from plugins.options import DEFAULT_STEP, HostOptions
+from plugins.options import AUTO, DEFAULT_STEP, HostOptions
 from plugins.registry import Loaded
 from plugins.schema import FieldSpec, fields
 
@@ -60,7 +60,7 @@ def chain(plugins: Sequence[Loaded]) -> Callable[..., Any]:
     return with_signature(
         endpoint,
         "restore",
-        "Runs one or several restorers on a photo, in the order given.",
+        "Runs one or several restorers on a photo, in the order given, or those that it needs.",
         [*step_fields(plugins), *host_fields()],
         {"steps": list[str] | None, "params": dict[str, Any] | None},
     )
@@ -70,7 +70,12 @@ def step_fields(plugins: Sequence[Loaded]) -> list[FieldSpec]:
     """Return the arguments ``steps`` and ``params``, by which several of these restorers are run."""
     listed = "; ".join(f"{plugin.manifest.id}: {plugin.manifest.summary}" for plugin in plugins)
     return [
-        FieldSpec("steps", "str", [DEFAULT_STEP], help=f"Ids of the restorers to run, in order. {listed}"),
+        FieldSpec(
+            "steps",
+            "str",
+            [DEFAULT_STEP],
+            help=f'Ids of the restorers to run, in order, or "{AUTO}" alone: those that the photo needs. {listed}',
+        ),
         FieldSpec("params", "str", None, help='Parameters by restorer, as JSON: {"id": {"name": value}}.'),
     ]
 
@@ -97,7 +102,7 @@ def guide(plugin: Loaded) -> Callable[..., Any]:
         result = await run_job(job, progress)
         return {**result["guidance"], "notes": result["record"]["notes"]}
 
-    returns = "JSON: caption, tags (name and score from 0 to 1), model (who said so), notes."
+    returns = "JSON: caption, tags (name and score from 0 to 1), model (who said so), diagnosis, notes."
     return with_signature(endpoint, plugin.manifest.id, plugin.manifest.summary, own, returns=returns)
 
 

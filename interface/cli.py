@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.errors import LimpidError
-from plugins.options import DEFAULT_STEP, HostOptions
+from plugins.options import AUTO, CURES, DEFAULT_GUIDE, HostOptions
 from plugins.schema import FieldSpec, fields
 
 if TYPE_CHECKING:
@@ -81,16 +81,17 @@ def restore(words: Sequence[str]) -> int:
     parser = restore_parser(registry)
     given = parser.parse_args(words)
     steps = [step.strip() for step in (given.steps or "").split(",") if step.strip()]
-    steps = steps or [DEFAULT_STEP]
-    for step in steps:
+    steps = steps or [AUTO]
+    possible = [*CURES.values()] if steps == [AUTO] else steps
+    for step in [DEFAULT_GUIDE, *possible] if steps == [AUTO] else steps:
         registry.get(step)  # before any photo, since none could be restored
     options = {name: value for name in HostOptions.model_fields if (value := getattr(given, name)) is not None}
-    params: dict[str, dict[str, Any]] = {step: {} for step in steps}
+    params: dict[str, dict[str, Any]] = {step: {} for step in possible}
     for key, value in vars(given).items():
         plugin_id, dot, name = key.partition(".")
         if dot and value is not None:
             if plugin_id not in params:
-                parser.error(f"--{flag(key)} was given, but {plugin_id} is not among the steps ({', '.join(steps)})")
+                parser.error(f"--{flag(key)} was given, but {plugin_id} is not among the steps ({', '.join(possible)})")
             params[plugin_id][name] = value
     host = Host(registry, catalog)
     host.check(steps, params, options)
@@ -110,7 +111,9 @@ def restore_parser(registry: Registry) -> argparse.ArgumentParser:
         "`accelerate launch` spreads the files over processes.",
     )
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="files, folders or patterns")
-    parser.add_argument("--steps", help=f"restorers to run, in order, with commas (default: {DEFAULT_STEP})")
+    parser.add_argument(
+        "--steps", help=f"restorers to run, in order, with commas; or {AUTO}, the default: those that the photo needs"
+    )
     parser.add_argument("--out", default="restored", help="folder for the results (default: %(default)s)")
     parser.add_argument("--layers", action="store_true", help="also keep the layers that were removed, as PNG")
     parser.add_argument(

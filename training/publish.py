@@ -109,7 +109,12 @@ def quality(summaries: list[Summary]) -> dict[str, dict[str, float]]:
             for name in ("sharp", "severe"):
                 recall = summary["recall"][name]["mean"]
                 figures = {"macro recall at 3": round(recall, 3), "three commonest": round(summary["prior"], 3)}
+                if name == "sharp":
+                    figures["word among five"] = round(summary["recall"][name]["word_in_five"], 3)
                 shown[f"{summary['data']}, {name}"] = figures
+        elif summary["kind"] == "diagnosis":
+            for fault, row in summary["faults"].items():
+                shown[f"{summary['data']}, {fault}"] = {"AUC": round(row["auc"], 3), "found": round(row["found"], 3)}
         elif summary["kind"] == "no-harm":
             least = round(summary["minimum"]["psnr"], 2)
             shown["photos with nothing to remove"] = {"PSNR": round(summary["psnr"]["mean"], 2), "least": least}

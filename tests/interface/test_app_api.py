@@ -18,7 +18,7 @@ from tests.interface import files
 
 HOST_ARGUMENTS = ["strength", "model", "seed", "mask", "format", "keep_metadata", "guidance", "guidance_text"]
 RECORD = ["model", "revision", "device", "dtype", "attention", "size", "plan", "seed", "seconds", "peak_memory_mb",
-          "params", "guidance", "notes", "version"]  # fmt: skip
+          "params", "guidance", "diagnosis", "notes", "version"]  # fmt: skip
 
 
 def dereflect(client: Client, image: Path | None, **options: Any) -> tuple[str, dict[str, Any], list[dict[str, Any]]]:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("tiny_models")
 
 
 def restore(*words: object) -> int:
-    return cli.main(["restore", *map(str, words), "--strength", "0"])
+    return cli.main(["restore", *map(str, words), "--strength", "0", "--steps", "dereflection"])
 
 
 def test_a_photo_that_joins_later_takes_the_next_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
