@@ -24,7 +24,7 @@ USAGE = """usage: python app.py                       serve the page, the API an
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit status: 0 success, 1 failure, 2 unknown command, 130 interrupted."""
+    """Run a command; return the exit status: 0 success, 1 failure, 2 unknown command."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     command, rest = (words[0], words[1:]) if words else ("", [])
     if command in ("-h", "--help", "help"):
@@ -43,9 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LimpidError as error:
         print(f"{error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("Stopped. Finished photos are kept; the same command does the others.", file=sys.stderr)
-        return 130
     print(f"Not understood: {' '.join(words)}\n{USAGE}", file=sys.stderr, end="")
     return 2
 
@@ -71,12 +68,13 @@ def listing(what: str, as_json: bool) -> int:
 
 def restore(words: Sequence[str]) -> int:
     """Run `restore`; return the exit status. Raises LimpidError."""
-    from interface import batch
+    from interface import batch, interrupt
     from interface.finding import find_photos
     from models.hub import Catalog
     from plugins.host.run import Host
     from plugins.registry import Registry
 
+    interrupt.say("Stopped. Finished photos are kept; the same command does the others.")
     batch.prepare_process()
     catalog = Catalog.load()
     registry = Registry.discover(catalog=catalog)
@@ -95,11 +93,13 @@ def restore(words: Sequence[str]) -> int:
             if plugin_id not in params:
                 parser.error(f"--{flag(key)} was given, but {plugin_id} is not among the steps ({', '.join(possible)})")
             params[plugin_id][name] = value
+    host = Host(registry, catalog)
+    host.check(steps, params, options)
     photos = find_photos(given.photos)
     if not photos:
         raise LimpidError(f"No pictures were found in {', '.join(map(batch.printable, given.photos))}.")
     request = batch.Request(tuple(steps), params, options, given.layers)
-    return batch.run(Host(registry, catalog), photos, request, Path(given.out), overwrite=given.overwrite)
+    return batch.run(host, photos, request, Path(given.out), overwrite=given.overwrite)
 
 
 def restore_parser(registry: Registry) -> argparse.ArgumentParser:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gradio as gr
 
-from interface import models_page, snippets
+from interface import batch_api, models_page, snippets
 from interface.blocks import LimpidBlocks
 from interface.cache import LIFETIME_S, SWEEP_S
+from interface.retrain import access as retrain
+from interface.retrain.tab import retrain_tab
 from interface.service import Service
 from interface.tabs import chain_tab, fill_examples, guide_tab, restorer_tab, unusable_tab
 from interface.theme import ON_LOAD, TOGGLE_THEME
@@ -46,6 +48,9 @@ def build(service: Service) -> gr.Blocks:
                     examples[plugin.manifest.id] = guide_tab(service, plugin)
             with gr.Tab("Models and plugins", id="models") as tab:
                 models_page.models_tab(service, tab)
+            if retrain.wanted():
+                with gr.Tab("Retrain", id="retrain"):
+                    retrain_tab(service)
         footer = gr.HTML(snippets.footer_html(None), elem_id="footer")
         page.load(
             lambda: snippets.footer_html(service.health()),
@@ -58,6 +63,8 @@ def build(service: Service) -> gr.Blocks:
         if examples:
             rows = [*examples.values()]
             page.load(lambda: fill_examples([*examples]), None, rows, show_progress="hidden", api_visibility="private")
+        if service.restorers:
+            batch_api.add(service)
         json_endpoints(service)
     return page
 

@@ -124,9 +124,12 @@ def quality(summaries: list[Summary]) -> dict[str, dict[str, float]]:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     parser = Command(__doc__)
-    parser.add_argument("--id", required=True, help="an embedded model of models/catalog.toml")
+    parser.add_argument("--id", required=True, help="a model of models/catalog.toml, or of your own catalog")
     parser.add_argument("--run", type=Path, help="the folder 'model' of a finished run; without: upload what is there")
     parser.add_argument("--report", type=Path, action="append", default=[], help="an --out of training.evaluate")
+    parser.add_argument(
+        "--checkpoints", type=Path, default=CHECKPOINTS, help="where the checkpoint goes (default: models/checkpoints)"
+    )
     parser.add_argument("--upload", metavar="OWNER/NAME", help="then upload the checkpoint to this model repository")
     parser.add_argument("--upload-space", metavar="OWNER/NAME", help="then upload the whole app to this Space")
     options = parser.parse_args(arguments)
@@ -135,10 +138,9 @@ def main(arguments: list[str] | None = None) -> None:
     with parser.reporting():
         entry = Catalog.load().get(options.id)
         if options.run:
-            target = publish(options.run, entry, options.report)
-            print(f"published {entry.id} to {target.relative_to(CHECKPOINTS.parents[1])}")
+            print(f"published {entry.id} to {publish(options.run, entry, options.report, options.checkpoints)}")
         if options.upload:
-            print(upload_checkpoint(CHECKPOINTS / entry.id, options.upload))
+            print(upload_checkpoint(options.checkpoints / entry.id, options.upload))
         if options.upload_space:
             print(upload_space(options.upload_space))
 

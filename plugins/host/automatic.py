@@ -39,6 +39,7 @@ def pick(
     The diagnosis and the reason go to ``facts``. A model of a step that is not run is left out of the options, with a
     note. Raises LimpidError.
     """
+    progress.update(0.01, "looking what is wrong")
     name = guide.loaded.manifest.name
     with plugin_errors(guide.loaded):
         context = RunContext(wanted.seed, None, progress.silent(), facts.notes)

@@ -99,20 +99,6 @@ def test_nothing_found_is_said(tmp_path: Path, pattern: str, capsys: pytest.Capt
     assert "No pictures were found in" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
-def test_interruption_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Host, "restore", interrupted)
-    assert restore(files.photo(tmp_path), "--out", tmp_path / "out") == 130
-    assert capsys.readouterr().err.splitlines() == [
-        "Stopped. Finished photos are kept; the same command does the others."
-    ]
-    assert not list((tmp_path / "out").iterdir())
-
-
 @pytest.mark.parametrize("both", [False, True])
 def test_another_run_takes_the_name_meanwhile(tmp_path: Path, both: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x").mkdir()
