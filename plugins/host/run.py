@@ -87,7 +87,6 @@ class Host:
             LimpidError: PictureError, FormError, ModelError, PluginError, Cancelled, …; its text is for users.
         """
         progress = progress or Progress()
-        automatic = is_automatic(steps)
         wanted, chain = self._asked(steps, params or {}, options)
         if not layers:
             chain = [(loaded, without_layers(given)) for loaded, given in chain]
@@ -97,7 +96,7 @@ class Host:
         facts = record.RunFacts(source.size, notes=list(source.notes))
         mask = None if wanted.mask is None else read_mask(wanted.mask, *source.size, facts.notes)
         with self._turn(progress):
-            if automatic:
+            if is_automatic(steps):
                 asked = self._models.get(self.registry.get(DEFAULT_GUIDE))
                 chain, wanted = pick(asked, chain, wanted, Picture(source.pixels), facts, progress, self.catalog)
             state = RunState(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 0.9), facts)
