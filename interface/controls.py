@@ -69,17 +69,6 @@ class PhotoInput(gr.Image):
         return str(await links.download(url_or_file_path, Path(self.GRADIO_CACHE), MAX_UPLOAD_BYTES))
 
 
-class BeforeAfter(gr.ImageSlider):
-    """A slider between two previews: an output of a run that the page shows and the API leaves out."""
-
-    is_template = True
-
-    @property
-    def skip_api(self) -> bool:
-        """Whether clients and MCP tools leave this output out."""
-        return True
-
-
 class AnyDropdown(gr.Dropdown):
     """A list of choices that passes any value on; the host validates it."""
 

@@ -18,14 +18,16 @@ from interface import page
 from interface.accounts import header, user_of
 from interface.cache import choose_folder, keep_swept
 from interface.guard import Guard, malformed, refused
+from interface.pace import Pace
+from interface.routes import editor_routes
 from interface.service import Service
 from interface.settings import MAX_UPLOAD_BYTES, Settings, settings
 from interface.theme import CSS, HEAD, theme
 from plugins import __version__
 
 SESSIONS_KEPT = 64
-"""Sessions whose state gradio keeps, about a third of a megabyte each; every call of a program is one. A page that is
-left out keeps nothing but whether its mask editor is open, and goes on."""
+"""Sessions whose state gradio keeps, about a third of a megabyte each; every call of a program is one. The page
+keeps nothing there."""
 
 
 def serve(service: Service | None = None, **changes: Any) -> gr.Blocks:
@@ -37,9 +39,10 @@ def serve(service: Service | None = None, **changes: Any) -> gr.Blocks:
     limits = settings()
     choose_folder()
     service = service or Service()
-    app = page.build(service)
+    pace = Pace()
+    app = page.build(service, pace)
     app.queue(max_size=limits.queue, api_open=False)  # not open: every run waits its turn
-    launch(app, service, limits, **{"prevent_thread_lock": True, **changes})
+    launch(app, service, limits, pace, **{"prevent_thread_lock": True, **changes})
     service.warm_up()  # last, so that the page answers before torch is imported
     keep_swept()
     if not changes.get("prevent_thread_lock"):
@@ -47,7 +50,7 @@ def serve(service: Service | None = None, **changes: Any) -> gr.Blocks:
     return app
 
 
-def launch(app: gr.Blocks, service: Service, limits: Settings, **changes: Any) -> None:
+def launch(app: gr.Blocks, service: Service, limits: Settings, pace: Pace, **changes: Any) -> None:
     """Launch the app with the project's options; `changes` override them."""
     here = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
     name = changes.get("server_name") or os.environ.get("GRADIO_SERVER_NAME") or here
@@ -57,7 +60,7 @@ def launch(app: gr.Blocks, service: Service, limits: Settings, **changes: Any) -
         "auth_dependency": (lambda request: user_of(request.headers, limits.accounts)) if limits.accounts else None,
         "state_session_capacity": SESSIONS_KEPT,
         "app_kwargs": {
-            "routes": [Route("/health", lambda _: JSONResponse(alive(app)))],
+            "routes": [Route("/health", lambda _: JSONResponse(alive(app))), *editor_routes(pace)],
             "middleware": [guard],
             "exception_handlers": {RequestValidationError: malformed, HTTPException: refused},
         },
