@@ -100,7 +100,7 @@ export class View extends EventTarget {
       fingers.set(event.pointerId, now);
       if (pinch && fingers.size === 2) {
         const next = spread(fingers);
-        this.setZoom(this.scale * this.dpr * next.length / pinch.length, next);
+        this.setZoom(this.scale * this.dpr * next.length / pinch.length, pinch);
         this.pan(next.x - pinch.x, next.y - pinch.y);
         pinch = next;
       } else if (press) {

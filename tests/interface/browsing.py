@@ -26,13 +26,21 @@ class Editor:
         self.problems: list[str] = []
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.strangers: list[str] = []  # addresses of other hosts
-        self.page.on("request", lambda request: self._seen(request.url))
+        self.joined: list[int] = []  # events that were put into the queue
+        self.page.on("request", self._seen)
         self.page.goto(app_url + at)
         self.find(".lp-ready").wait_for()
 
-    def _seen(self, url: str) -> None:
-        if not url.startswith((self.url, "data:", "blob:")):
-            self.strangers.append(url)
+    def _seen(self, request: Any) -> None:
+        if not request.url.startswith((self.url, "data:", "blob:")):
+            self.strangers.append(request.url)
+        if request.url.endswith("queue/join"):
+            self.joined.append(request.post_data_json["fn_index"])
+
+    def runs(self) -> int:
+        """How often a network was asked for."""
+        found = "window.gradio_config.dependencies.find(one => one.api_name === 'editor_restore').id"
+        return self.joined.count(self.page.evaluate(found))
 
     def find(self, selector: str) -> Any:
         return self.page.locator(selector)
