@@ -51,7 +51,7 @@ export async function start({element, spec, base, trigger}) {
 
   function redraw(what) {
     const photo = photos.current;
-    if (photo && !photo.busy && photo.results.has(options.signature(photo))) photo.last = options.signature(photo);
+    for (const one of photos.list) if (!one.busy && one.results.has(options.signature(one))) one.last = options.signature(one);
     root.dataset.state = photo ? photo.state : 'empty';
     root.classList.toggle('lp-many', photos.list.length > 1);
     for (const name of ['tools']) root.querySelector(`.lp-${name}`).hidden = !photo;
