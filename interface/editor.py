@@ -26,12 +26,13 @@ from interface.service import Service
 from interface.settings import MAX_UPLOAD_BYTES
 from interface.static_files import STATIC, asset_path
 from models.errors import LimpidError
+from plugins import options as plugin_options
 from plugins.host import pictures
 from plugins.host.again import write_again
 from plugins.options import DEFAULT_STEP, HostOptions
 from plugins.registry import Loaded
 
-AUTO: str | None = None
+AUTO: str | None = getattr(plugin_options, "AUTO", None)
 """What the first choice, Auto, asks for: the host chooses the steps. None where it cannot: then there is no Auto."""
 MARKUP = (STATIC / "editor.html").read_text(encoding="utf-8")
 START = """/* events of this component: "restore" "encode" "zip" "models" */

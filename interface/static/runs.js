@@ -36,11 +36,15 @@ export class Runs {
     try {
       this.set(photo, {state: 'uploading', fraction: 0, error: ''});
       photo.path = await upload(photo.file, photo.name, (share) => this.set(photo, {fraction: share}), photo.abort.signal);
-      const facts = await ask('facts', {file: photo.path, steps: this.options.kind()});
-      photo.size = {width: facts.width, height: facts.height};
-      photo.shownByBrowsers = facts.shown;
+      photo.facts = ask('facts', {file: photo.path, steps: this.options.kind()}).then((facts) => {
+        photo.size ??= {width: facts.width, height: facts.height};
+        photo.shownByBrowsers = facts.shown;
+        this.photos.changed('size');
+      });
+      photo.facts.catch(() => {});  // the run tells what is wrong with the photo
       this.set(photo, {state: 'ready'}, 'size');
       if (photo.wanted) this.restore(photo);
+      else await photo.facts;
     } catch (error) {
       this.fail(photo, error);
     }
