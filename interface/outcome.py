@@ -10,8 +10,9 @@ from PIL import Image
 
 from interface import api
 
-LITTLE_PSNR_DB = 40.0
-"""Change from which on a run is said to have found something: 40 dB is a root mean square of 2.5 levels of 255."""
+LITTLE_PSNR_DB = 38.0
+"""Change from which on a run is said to have found something: 38 dB is a root mean square of 3.2 levels of 255,
+of which the previews, JPEGs, make up to 2.5 by themselves."""
 LITTLE_BLOCK = 12.0
 """Mean change of a block of 16 x 16 pixels, in levels, that is told in any case: a small reflection is something."""
 BLOCK_PX = 8  # of every second pixel

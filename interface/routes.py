@@ -33,7 +33,9 @@ def editor_routes(pace: Pace) -> list[BaseRoute]:
         return Response(seen.crop(asked.get("file", ""), box), media_type="image/png", headers=PRIVATE)
 
     def preview(request: Request) -> Response:
-        return Response(seen.preview(request.query_params.get("file", "")), media_type="image/jpeg", headers=PRIVATE)
+        asked = request.query_params
+        longest = min(seen.PREVIEW_PX, max(1, int(asked.get("longest", seen.PREVIEW_PX))))
+        return Response(seen.preview(asked.get("file", ""), longest), media_type="image/jpeg", headers=PRIVATE)
 
     def examples(request: Request) -> Response:
         return JSONResponse([str(path) for path in photos(request.query_params.get("plugin", ""))])

@@ -27,6 +27,7 @@ from plugins.host.run import READING_MB
 
 MAX_CROP_PX = 1024
 """Longest side of a crop."""
+PREVIEW_PX = 2048
 _decoding = threading.Lock()  # one at a time, which bounds memory
 Made = TypeVar("Made")
 
@@ -67,8 +68,8 @@ def crop(path: str, box: Box) -> bytes:
     return data.getvalue()
 
 
-def preview(path: str, longest: int = 2048) -> bytes:
-    """Return a picture as JPEG, at most ``longest`` px a side, for formats that browsers do not show."""
+def preview(path: str, longest: int = PREVIEW_PX) -> bytes:
+    """Return a picture as JPEG, at most ``longest`` px a side: thumbnails, and formats that browsers do not show."""
     pixels = in_worker(_shown, str(served(path)), longest)
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "JPEG", quality=90)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
@@ -33,4 +34,4 @@ def asset_path(name: str) -> str:
 
 def static_mount() -> Mount:
     """Return the route of these files."""
-    return Mount(f"/{_PLACE}", Forever(directory=STATIC))
+    return Mount(f"/{_PLACE}", GZipMiddleware(Forever(directory=STATIC)))

@@ -1,6 +1,6 @@
 // Photos coming in: dropped, chosen, pasted, or one of the examples.
 import {make} from './dom.js';
-import {ask, fileUrl} from './server.js';
+import {ask, fileUrl, routeUrl} from './server.js';
 import {t} from './words.js';
 
 export class Intake {
@@ -39,7 +39,7 @@ export class Intake {
     place.querySelector('.lp-thumbs').replaceChildren(...paths.map((path, index) => {
       const name = path.split('/').at(-1);
       const open = async () => this.take([new File([await (await fetch(fileUrl(path))).blob()], name, {type: 'image/jpeg'})]);
-      return make('button', {type: 'button', class: 'lp-example', 'aria-label': t('example', {n: index + 1}), onclick: open}, make('img', {alt: '', src: fileUrl(path)}));
+      return make('button', {type: 'button', class: 'lp-example', 'aria-label': t('example', {n: index + 1}), onclick: open}, make('img', {alt: '', src: routeUrl('preview', {file: path, longest: 272})}));
     }));
   }
 }

@@ -99,6 +99,20 @@ def test_a_run_is_cancelled_on_the_photo(editor: Editor, tmp_path: Path) -> None
     assert (pixels(editor.shown()) == files.scene()).all()
 
 
+def test_the_time_that_is_left_is_told(editor: Editor, tmp_path: Path) -> None:
+    facts = {"width": 48, "height": 32, "shown": True, "seconds": 20}
+    editor.page.route("**/limpid/facts*", lambda route: route.fulfill(json=facts))
+    editor.mode("slow")
+    editor.find(".lp-advanced > summary").click()
+    editor.page.get_by_label("Parts").fill("400")
+    editor.drop(files.photo(tmp_path))
+    expect(editor.find(".lp-progress-text")).to_contain_text(re.compile(r"Restoring · 1\d s left"))
+    assert 0 < int(str(editor.find(".lp-track").get_attribute("aria-valuenow"))) < 60
+    editor.find(".lp-cancel").click()
+    expect(editor.find(".lp-message")).to_contain_text("Cancelled")
+    editor.page.get_by_label("Parts").fill("1")
+
+
 def test_those_who_wait_see_their_place(editor: Editor, app_url: str, tmp_path: Path) -> None:
     photo = files.photo(tmp_path)
     image = upload(app_url, photo)
