@@ -1,7 +1,7 @@
 // What the photo shows: the guides asked, and tags and words that guide a run.
 import {control, choice} from './controls.js';
 import {make} from './dom.js';
-import {asFile, call} from './server.js';
+import {asFile, call, Offline} from './server.js';
 import {t} from './words.js';
 
 export class Guidance {
@@ -32,7 +32,7 @@ export class Guidance {
       this.found = {...found, guide: guide.id};
       if (this.mode !== 'edited') this.tags = found.tags.map((tag) => tag.name);
     } catch (error) {
-      this.error = error instanceof TypeError ? t('offline') : error.message;
+      this.error = error instanceof Offline ? t('offline') : error.message;
     }
     this.photos.changed('guidance');
   }

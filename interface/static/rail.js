@@ -1,6 +1,6 @@
 // The rail: restore, strength, brush, format and download, what was removed, notes, options, run record.
 import {make} from './dom.js';
-import {fileUrl} from './server.js';
+import {fileUrl, Offline} from './server.js';
 import * as saving from './saving.js';
 import {bytes, t} from './words.js';
 
@@ -48,7 +48,7 @@ export class Rail {
     try {
       saving.download(await make());
     } catch (error) {
-      this.tell(error instanceof TypeError ? t('offline') : error.message);
+      this.tell(error instanceof Offline ? t('offline') : error.message);
     } finally {
       this.writing = false;
       this.draw();

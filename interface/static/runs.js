@@ -1,6 +1,6 @@
 // Uploads photos and restores them, one after another. The server's queue takes turns among its visitors.
 import {Photo} from './photos.js';
-import {ask, asFile, call, upload} from './server.js';
+import {ask, asFile, call, upload, Offline} from './server.js';
 import {seconds, t} from './words.js';
 
 const UPLOADS = 2;  // at once
@@ -131,7 +131,7 @@ export class Runs {
 
   fail(photo, error) {
     if (error.name === 'AbortError') return this.set(photo, {state: 'cancelled', left: null}, 'result');
-    this.set(photo, {state: 'failed', left: null, error: error instanceof TypeError ? t('offline') : error.message}, 'result');
+    this.set(photo, {state: 'failed', left: null, error: error instanceof Offline ? t('offline') : error.message}, 'result');
   }
 
   set(photo, values, what = 'progress') {

@@ -7,8 +7,11 @@ export const asFile = (path, name) => path && {path, orig_name: name, meta: {_ty
 const session = () => Math.random().toString(36).slice(2, 14);
 export const ownSession = session();
 
+export class Offline extends Error {}  // the server does not answer
+const reach = (...what) => fetch(...what).catch(() => { throw new Offline(); });
+
 export async function ask(name, values) {
-  return answered(await fetch(routeUrl(name, values)));
+  return answered(await reach(routeUrl(name, values)));
 }
 
 async function answered(response) {
@@ -25,7 +28,7 @@ export function upload(blob, name, report = () => {}, abort = null) {
     form.append('files', blob, name);
     request.open('POST', `${base}gradio_api/upload`);
     request.upload.onprogress = (event) => event.lengthComputable && report(event.loaded / event.total);
-    request.onerror = () => fail(new TypeError('offline'));
+    request.onerror = () => fail(new Offline());
     request.onabort = () => fail(new DOMException('', 'AbortError'));
     request.onload = () => {
       let body = {};
@@ -45,7 +48,7 @@ export async function call(name, data, {report = () => {}, abort = null, own = f
   const session_hash = own ? ownSession : session();
   const headers = {'Content-Type': 'application/json', ...(await gpuHeaders(event))};
   const body = {data, fn_index: event.id, session_hash};
-  const join = await fetch(`${base}gradio_api/queue/join`, {method: 'POST', headers, body: JSON.stringify(body)});
+  const join = await reach(`${base}gradio_api/queue/join`, {method: 'POST', headers, body: JSON.stringify(body)});
   const {event_id} = await answered(join);
   return new Promise((done, fail) => {
     const stream = new EventSource(`${base}gradio_api/queue/data?session_hash=${session_hash}`);
@@ -55,7 +58,7 @@ export async function call(name, data, {report = () => {}, abort = null, own = f
       await fetch(`${base}gradio_api/cancel`, {method: 'POST', headers, body: JSON.stringify(cancel)}).catch(() => {});
       end(fail, new DOMException('', 'AbortError'));
     });
-    stream.onerror = () => end(fail, new TypeError('offline'));
+    stream.onerror = () => end(fail, new Offline());
     stream.onmessage = ({data: text}) => {
       const message = JSON.parse(text);
       if (message.event_id && message.event_id !== event_id) return;
