@@ -1,5 +1,6 @@
 // The editor: puts the parts together and redraws them when a photo, a result or an option changes.
 import {Brush} from './brush.js';
+import {offerCamera} from './camera.js';
 import {Divider} from './divider.js';
 import {Intake} from './intake.js';
 import {Options} from './options.js';
@@ -42,6 +43,7 @@ export async function start({element, spec, base, trigger}) {
   const strip = new Strip(root, photos, runs);
   const rail = new Rail({root, photos, runs, options, brush, dirty, tell});
   const intake = new Intake(root, (files) => { places.place && history.pushState(null, '', `#${options.mode.id}`); places.follow(); runs.add(files); }, spec.max_bytes, tell);
+  offerCamera(root, (files) => intake.take(files), tell);
   const enter = (mode) => { options.setMode(mode); redraw('mode'); };
   const places = new Places(root, spec, {
     visit: enter,

@@ -13,7 +13,7 @@ from gradio_client import Client
 
 from benchmarks.speed import free_port
 from models.hub import Catalog
-from tests.interface.browsing import CHROMIUM, Editor
+from tests.interface.browsing import CHROMIUM, FAKE_CAMERA, Editor
 from tests.plugins.packages import forget
 
 SLOW = '''"""Takes its time, and counts how far it came."""
@@ -116,7 +116,7 @@ def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("no Chromium here")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *FAKE_CAMERA])
         yield browser
         browser.close()
 

@@ -62,4 +62,4 @@ def test_guidance_is_offered_where_a_restorer_has_a_model_that_was_trained_with_
     told = editor_spec(client)
     # Not by the two built in, whose tiny models were not, nor by two that take none; by one without models.
     assert [one["id"] for one in told["restorers"] if one["guided"]] == ["waiting"]
-    assert {"dog", "person"} <= set(told["guides"][0]["vocabulary"])
+    assert "dog" in told["guides"][0]["vocabulary"]

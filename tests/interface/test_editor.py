@@ -273,3 +273,11 @@ def test_an_example_is_restored_with_one_click(editor: Editor) -> None:
     expect(examples).to_have_count(4)
     examples.first.click()
     assert editor.shown().name.startswith("through-glass-")
+
+
+def test_a_photo_is_taken_with_the_camera(editor: Editor) -> None:
+    editor.find(".lp-camera").click()
+    editor.page.wait_for_function("document.querySelector('.lp-camera-view video')?.videoWidth > 0")
+    editor.find(".lp-shoot").click()
+    assert editor.shown().name == "camera-restored.png"
+    expect(editor.find(".lp-camera-view")).to_have_count(0)
