@@ -12,7 +12,7 @@ from PIL import Image
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-PATIENCE_MS = 60_000  # the machine may be busy
+PATIENCE_MS = 180_000  # the machine may be busy
 
 
 class Editor:

@@ -13,7 +13,7 @@ from gradio_client import Client
 
 from benchmarks.speed import free_port
 from models.hub import Catalog
-from tests.interface.browsing import CHROMIUM, FAKE_CAMERA, Editor
+from tests.interface.browsing import CHROMIUM, FAKE_CAMERA, PATIENCE_MS, Editor
 from tests.plugins.packages import forget
 
 SLOW = '''"""Takes its time, and counts how far it came."""
@@ -115,6 +115,7 @@ def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
         pytest.skip("no Chromium here")
+    playwright.expect.set_options(timeout=PATIENCE_MS / 3)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *FAKE_CAMERA])
         yield browser

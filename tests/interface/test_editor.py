@@ -18,7 +18,6 @@ from tests.interface.test_app_refusals import upload
 from tests.interface.test_app_service import start, wait_until
 
 expect = pytest.importorskip("playwright.sync_api").expect
-expect.set_options(timeout=30_000)
 
 
 def test_a_dropped_photo_is_restored_without_a_click(editor: Editor, tmp_path: Path) -> None:

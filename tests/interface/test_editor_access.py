@@ -36,7 +36,7 @@ def test_axe_finds_nothing_serious_in_both_themes_at_three_sizes(
     open_editor: Callable[..., Editor], tmp_path: Path
 ) -> None:
     editor = open_editor()
-    expect(editor.find("#footer")).to_contain_text("Limpid 0", timeout=30_000)
+    expect(editor.find("#footer")).to_contain_text("Limpid 0")
     editor.page.add_style_tag(content="* { transition: none !important; }")  # colours in between are no findings
     found: dict[str, list[str]] = {}
 

@@ -61,7 +61,7 @@ def test_a_broken_one_among_them_stops_no_other_and_one_can_be_taken_out(editor:
         files.photo(tmp_path, "b.png", seed=2),
     ]
     editor.drop(*photos)
-    expect(editor.find(".lp-item[data-state=done]")).to_have_count(2, timeout=60_000)
+    expect(editor.find(".lp-item[data-state=done]")).to_have_count(2)
     expect(editor.find(".lp-item[data-state=failed]")).to_have_count(1)
     editor.find('.lp-thumb[aria-label^="truncated.jpg"]').click()
     expect(editor.find(".lp-message")).to_contain_text("cut")
@@ -78,11 +78,11 @@ def test_a_broken_one_among_them_stops_no_other_and_one_can_be_taken_out(editor:
 def test_a_changed_option_is_for_all_of_them(editor: Editor, tmp_path: Path) -> None:
     editor.mode("invert")
     editor.drop(*(files.photo(tmp_path, f"{index}.png", seed=index) for index in range(3)))
-    expect(editor.find(".lp-item[data-state=done]")).to_have_count(3, timeout=60_000)
+    expect(editor.find(".lp-item[data-state=done]")).to_have_count(3)
     editor.find(".lp-advanced > summary").click()
     editor.page.get_by_label("Amount").fill("0")
     expect(editor.find(".lp-item[data-state=changed]")).to_have_count(3)
     editor.find(".lp-restore-all").click()
-    expect(editor.find(".lp-item[data-state=done]")).to_have_count(3, timeout=60_000)
+    expect(editor.find(".lp-item[data-state=done]")).to_have_count(3)
     editor.page.get_by_label("Amount").fill("1")
     expect(editor.find(".lp-item[data-state=done]")).to_have_count(3)  # there are results of before
