@@ -2,7 +2,10 @@
 
 import sys
 
-from interface.cli import main
+from interface.interrupt import end_in_one_line
 
 if __name__ == "__main__":
+    end_in_one_line()  # first, since the imports take their time
+    from interface.cli import main
+
     sys.exit(main())

@@ -43,7 +43,7 @@ def measure(subject: Subject, sizes: Sequence[dict[str, Any]], rate: float, limi
         try:
             reset_peak(subject.device)
             times = [seconds(partial(call, photo), subject.device, runs=1, warmup=0)]
-            # The first call includes caching and compiling, so it counts only if it is the only one.
+            # The first call includes caching, so it counts only if it is the only one.
             while times[0] < SINGLE_RUN_S and len(times) <= MAX_TIMED_RUNS:
                 times.append(seconds(partial(call, photo), subject.device, runs=1, warmup=0))
         except Exception as error:

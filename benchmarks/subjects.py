@@ -13,14 +13,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.nafnet import NAFNet
 from benchmarks.reference_dai import ReferenceDAI
-from benchmarks.restormer import Restormer
 from models.dereflection.full import OVERVIEW_PX
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.published import random_network, stable_diffusion_2_1
 from models.dereflection.small import SmallDereflection
-from models.dereflection.tuning import use_attention
 from models.images import to_array
-from models.runtime import compile_blocks
 
 Call = Callable[[np.ndarray], np.ndarray]
 TINY_CONFIGS = {  # the full tier with few channels, to try the commands
@@ -39,7 +36,6 @@ TITLES = {
     "small": "Limpid, small",
     "reference": "DAI's reference forward",
     "nafnet": "NAFNet, width 32",
-    "restormer": "Restormer",
 }
 
 
@@ -50,14 +46,13 @@ class Subject:
     network: str
     dtype: str = "float32"
     attention: str = "sdpa"
-    compile: bool = False
     device: str = "cpu"
     tiny: bool = False
 
     @property
     def title(self) -> str:
         """Name shown in the table."""
-        return TITLES[self.network] + (", compiled" if self.compile else "")
+        return TITLES[self.network]
 
 
 def configs(subject: Subject) -> Mapping[str, Any]:
@@ -79,23 +74,15 @@ def build(subject: Subject, device: str | None = None) -> nn.Module:
             network = small
         elif subject.network == "reference":
             network = ReferenceDAI(configs(subject))
-        elif subject.network == "nafnet":
-            network = NAFNet(4, (1, 1), 1, (1, 1)) if subject.tiny else NAFNet(32)
         else:
-            network = Restormer(8, (1, 1, 1), 1, (1, 2, 4)) if subject.tiny else Restormer()
+            network = NAFNet(4, (1, 1), 1, (1, 1)) if subject.tiny else NAFNet(32)
     return network.eval().requires_grad_(False).to(dtype)
 
 
 def pipeline_of(subject: Subject, network: nn.Module) -> DereflectionPipeline:
-    """Return the pipeline as the app sets it up, with the subject's attention and compilation."""
+    """Return the pipeline as the app sets it up, with the subject's attention."""
     pipeline = DereflectionPipeline(network)
-    if subject.network == "full" and subject.attention not in ("sdpa", "xformers", "auto"):
-        pipeline.prepare_for_inference("sdpa")
-        use_attention(network, subject.attention)  # type: ignore[arg-type]
-    else:
-        pipeline.prepare_for_inference(subject.attention)
-    if subject.compile:
-        compile_blocks(network)
+    pipeline.prepare_for_inference(subject.attention)
     return pipeline
 
 

@@ -20,7 +20,6 @@ import torch
 
 from benchmarks.speed import machine
 from benchmarks.subjects import Subject, operations
-from models.dereflection.tuning import FUSED, PLAIN, XFORMERS
 from models.runtime import seconds
 from training.core.command import Command
 from training.evaluation.tables import table as format_table
@@ -35,14 +34,12 @@ def subjects(device: str, tiny: bool = False) -> list[Subject]:
     """Return the rows of a device."""
     both = ("float32", "bfloat16")
     if device == "cpu":
-        names = ("nafnet", "restormer", "small", "reference", "full")
+        names = ("nafnet", "small", "reference", "full")
         return [Subject(name, dtype, device=device, tiny=tiny) for name in names for dtype in both]
-    ways = (PLAIN, FUSED, XFORMERS, "auto")
     return [
         *[Subject("reference", dtype, device=device, tiny=tiny) for dtype in both],
         Subject("full", "float32", device=device, tiny=tiny),
-        *[Subject("full", "bfloat16", way, device=device, tiny=tiny) for way in ways],
-        Subject("full", "bfloat16", "auto", compile=True, device=device, tiny=tiny),
+        *[Subject("full", "bfloat16", way, device=device, tiny=tiny) for way in ("sdpa", "xformers")],
         *[Subject("small", dtype, device=device, tiny=tiny) for dtype in both],
     ]
 

@@ -18,10 +18,11 @@ import gradio as gr
 from interface import jobs
 from interface.blocks import NO_ROOM, problem, sentence
 from interface.cache import NoRoomError, new_folder, require_room
+from interface.turns import turns
 from models.errors import is_full_disk
 from plugins.contract import Cancelled
 from plugins.host.run import Outcome
-from plugins.options import DEFAULT_STEP, HostOptions
+from plugins.options import AUTO, DEFAULT_STEP, HostOptions
 from plugins.registry import Loaded
 from plugins.schema import FieldSpec, fields
 
@@ -32,7 +33,8 @@ Returned = tuple[str, dict[str, Any], list[tuple[str, str]]]
 """What an endpoint returns: restored file, run record, (file, label) of each layer."""
 Restored = tuple[str, dict[str, Any], list[tuple[str, str]], tuple[str, str] | None]
 """What an endpoint returns, and previews (before, after), which the editor shows."""
-IMAGE_HELP = "The photo: JPEG, PNG, WebP, TIFF, HEIC, AVIF, GIF or a raw file, in any orientation and colour profile."
+IMAGE_HELP = "JPEG, PNG, WebP, TIFF, HEIC, AVIF, GIF or a raw file, in any orientation and colour profile."
+PHOTO = FieldSpec("image", "path", None, help=f"The photo: {IMAGE_HELP}")
 
 
 def restorer(plugin: Loaded) -> Callable[..., Any]:
@@ -51,23 +53,32 @@ def restorer(plugin: Loaded) -> Callable[..., Any]:
 
 def chain(plugins: Sequence[Loaded]) -> Callable[..., Any]:
     """Return the /restore endpoint: several restorers on one photo, in the order given."""
-    listed = "; ".join(f"{plugin.manifest.id}: {plugin.manifest.summary}" for plugin in plugins)
 
     async def endpoint(*values: Any) -> Returned:
         image, steps, params, *rest, progress = values
         return (await restore_photo(image, as_steps(steps), as_params(params), rest, progress))[:3]
 
-    first = [
-        FieldSpec("steps", "str", [DEFAULT_STEP], help=f"Ids of the restorers to run, in order. {listed}"),
-        FieldSpec("params", "str", None, help='Parameters by restorer, as JSON: {"id": {"name": value}}.'),
-    ]
     return with_signature(
         endpoint,
         "restore",
-        "Runs one or several restorers on a photo, in the order given.",
-        [*first, *host_fields()],
+        "Runs one or several restorers on a photo, in the order given, or those that it needs.",
+        [*step_fields(plugins), *host_fields()],
         {"steps": list[str] | None, "params": dict[str, Any] | None},
     )
+
+
+def step_fields(plugins: Sequence[Loaded]) -> list[FieldSpec]:
+    """Return the arguments ``steps`` and ``params``, by which several of these restorers are run."""
+    listed = "; ".join(f"{plugin.manifest.id}: {plugin.manifest.summary}" for plugin in plugins)
+    return [
+        FieldSpec(
+            "steps",
+            "str",
+            [DEFAULT_STEP],
+            help=f'Ids of the restorers to run, in order, or "{AUTO}" alone: those that the photo needs. {listed}',
+        ),
+        FieldSpec("params", "str", None, help='Parameters by restorer, as JSON: {"id": {"name": value}}.'),
+    ]
 
 
 def unusable(plugin_id: str, reason: str) -> Callable[..., Any]:
@@ -92,7 +103,7 @@ def guide(plugin: Loaded) -> Callable[..., Any]:
         result = await run_job(job, progress)
         return {**result["guidance"], "notes": result["record"]["notes"]}
 
-    returns = "JSON: caption, tags (name and score from 0 to 1), model (who said so), notes."
+    returns = "JSON: caption, tags (name and score from 0 to 1), model (who said so), diagnosis, notes."
     return with_signature(endpoint, plugin.manifest.id, plugin.manifest.summary, own, returns=returns)
 
 
@@ -109,14 +120,19 @@ async def restore_photo(
     progress: Callable[..., Any],
 ) -> Restored:
     """Run the restorers on a photo; return what every restoring endpoint returns, and previews."""
-    given = dict(zip(HostOptions.model_fields, options, strict=True))
-    given["model"] = None if given["model"] in (None, "", DEFAULT_MODEL) else given["model"]
+    given = host_options([*HostOptions.model_fields], options)
     folder = await asyncio.to_thread(results_folder)
     job = jobs.Job(image, tuple(steps), params, given, str(folder))
     outcome: Outcome = await run_job(job, progress)
     layers = [(str(path), label) for path, label in outcome.layers]
     previews = (str(outcome.before), str(outcome.after)) if outcome.before and outcome.after else None
     return str(outcome.path), outcome.record, layers, previews
+
+
+def host_options(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    """Return the host's options of these names, with None for the model that the page calls the default."""
+    given = dict(zip(names, values, strict=True))
+    return {**given, "model": None if given["model"] in (None, "", DEFAULT_MODEL) else given["model"]}
 
 
 def results_folder() -> Path:
@@ -138,7 +154,8 @@ async def run_job(job: jobs.Job, progress: Callable[..., Any]) -> Any:
     """Return the result of a job; errors become gr.Error, whose text is shown by the page and to API clients."""
     progress(0, desc="Waiting for the model")
     try:
-        return await jobs.follow(job, lambda step: progress(step.fraction, desc=sentence_case(step.message)))
+        async with turns.turn("single"):
+            return await jobs.follow(job, lambda step: progress(step.fraction, desc=sentence_case(step.message)))
     except Cancelled as error:
         raise problem("Cancelled.") from error
     except Exception as error:
@@ -157,20 +174,23 @@ def with_signature(
     args: Sequence[FieldSpec],
     types: Mapping[str, Any] | None = None,
     returns: str = "The restored picture (file), the run record (JSON), the removed layers (gallery).",
+    first: FieldSpec = PHOTO,
 ) -> Callable[..., Any]:
     """Set name, signature and docstring of `function` as its fields say, and return it.
 
     Args:
-        function: called with the image, the values of `args` in order, and a gr.Progress.
+        function: called with the picture, the values of `args` in order, and a gr.Progress.
         name: name of the endpoint.
         summary: first line of the docstring.
         args: the arguments after the image.
         types: type hints by argument, for those of another type than their field has.
         returns: "Returns" section of the docstring.
+        first: the first argument, which must be given.
     """
     kinds = dict(types or {})
-    parameters = [inspect.Parameter("image", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=str)]
-    lines = [f"image: {IMAGE_HELP}"]
+    hint = kinds.get(first.name, str)
+    parameters = [inspect.Parameter(first.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=hint)]
+    lines = [f"{first.name}: {first.help}"]
     for field in args:
         hint = kinds.get(field.name) or (Literal[field.choices] if field.choices else TYPES[field.kind])
         parameters.append(
@@ -191,8 +211,8 @@ def limits(field: FieldSpec) -> str:
     """Return the bounds of a number in words, for docstrings; empty if there are none."""
     if field.minimum is None and field.maximum is None:
         return ""
-    low = "" if field.minimum is None else f" from {field.minimum:g}"
-    high = "" if field.maximum is None else f" to {field.maximum:g}"
+    low = "" if field.minimum is None else f" from {field.minimum:.12g}"
+    high = "" if field.maximum is None else f" to {field.maximum:.12g}"
     return f" (a number{low}{high})"
 
 

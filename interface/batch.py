@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -100,12 +101,13 @@ def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, over
             total=len(mine),
             unit="photo",
             position=rank,
-            disable=None,
+            disable=not sys.stderr.isatty(),
             bar_format="{l_bar}{bar}| {n:.1f}/{total} [{elapsed}<{remaining}]",
         ) as bar,
     ):
         for index, (photo, name) in enumerate(mine):
             bar.set_description(printable(photo.name))
+            began = time.monotonic()
 
             def show(fraction: float, _: str, base: int = index) -> None:
                 bar.n = base + fraction
@@ -113,13 +115,18 @@ def run(host: Host, photos: Sequence[Path], request: Request, out: Path, *, over
 
             try:
                 if restore_photo(host, photo, out / name, request, scratch, overwrite, Progress(show)):
-                    done += 1
+                    done, state = done + 1, "restored"
                 else:
-                    skipped += 1
+                    skipped, state = skipped + 1, "already there"
             except Exception as error:  # a failure must not stop the other photos
                 failed.append(printable(f"{photo}: {why(error)}"))
+                state = "failed"
                 if not bar.disable:
                     bar.write(f"Failed: {failed[-1]}", file=sys.stderr)
+            if bar.disable:  # no terminal: a line for each photo, at once
+                seconds = time.monotonic() - began
+                line = f"{index + 1}/{len(mine)} {printable(photo.name)}: {state}, {seconds:.1f} s"
+                print(line, file=sys.stderr, flush=True)
             bar.n = index + 1
             bar.refresh()
     share = f" (process {rank + 1} of {world})" if world > 1 else ""

@@ -8,9 +8,11 @@ from typing import Any
 
 import gradio as gr
 from gradio.block_function import BlockFunction
+from gradio.data_classes import APIInfo
 from gradio.exceptions import InvalidPathError
 from pydantic import ValidationError
 
+from interface.api_info import describe
 from interface.fair_queue import FairQueue
 from models.errors import LimpidError, is_full_disk
 
@@ -37,6 +39,14 @@ class LimpidBlocks(gr.Blocks):
             default_concurrency_limit=plain.default_concurrency_limit,
         )
         return self
+
+    def get_api_info(self, all_endpoints: bool = False, page: str | None = None) -> APIInfo:
+        """Return what programs are told of the endpoints, every argument with its text."""
+        info = super().get_api_info(all_endpoints, page)
+        for function in self.fns.values():
+            if endpoint := info["named_endpoints"].get(f"/{function.api_name}"):
+                describe(endpoint, function)
+        return info
 
     async def preprocess_data(
         self, block_fn: BlockFunction, inputs: list[Any], state: Any, explicit_call: bool = False

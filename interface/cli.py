@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.errors import LimpidError
-from plugins.options import DEFAULT_STEP, HostOptions
+from plugins.options import AUTO, CURES, DEFAULT_GUIDE, HostOptions
 from plugins.schema import FieldSpec, fields
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ USAGE = """usage: python app.py                       serve the page, the API an
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit status: 0 success, 1 failure, 2 unknown command, 130 interrupted."""
+    """Run a command; return the exit status: 0 success, 1 failure, 2 unknown command."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     command, rest = (words[0], words[1:]) if words else ("", [])
     if command in ("-h", "--help", "help"):
@@ -43,9 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LimpidError as error:
         print(f"{error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("Stopped. Finished photos are kept; the same command does the others.", file=sys.stderr)
-        return 130
     print(f"Not understood: {' '.join(words)}\n{USAGE}", file=sys.stderr, end="")
     return 2
 
@@ -71,34 +68,38 @@ def listing(what: str, as_json: bool) -> int:
 
 def restore(words: Sequence[str]) -> int:
     """Run `restore`; return the exit status. Raises LimpidError."""
-    from interface import batch
+    from interface import batch, interrupt
     from interface.finding import find_photos
     from models.hub import Catalog
     from plugins.host.run import Host
     from plugins.registry import Registry
 
+    interrupt.say("Stopped. Finished photos are kept; the same command does the others.")
     batch.prepare_process()
     catalog = Catalog.load()
     registry = Registry.discover(catalog=catalog)
     parser = restore_parser(registry)
     given = parser.parse_args(words)
     steps = [step.strip() for step in (given.steps or "").split(",") if step.strip()]
-    steps = steps or [DEFAULT_STEP]
-    for step in steps:
+    steps = steps or [AUTO]
+    possible = [*CURES.values()] if steps == [AUTO] else steps
+    for step in [DEFAULT_GUIDE, *possible] if steps == [AUTO] else steps:
         registry.get(step)  # before any photo, since none could be restored
     options = {name: value for name in HostOptions.model_fields if (value := getattr(given, name)) is not None}
-    params: dict[str, dict[str, Any]] = {step: {} for step in steps}
+    params: dict[str, dict[str, Any]] = {step: {} for step in possible}
     for key, value in vars(given).items():
         plugin_id, dot, name = key.partition(".")
         if dot and value is not None:
             if plugin_id not in params:
-                parser.error(f"--{flag(key)} was given, but {plugin_id} is not among the steps ({', '.join(steps)})")
+                parser.error(f"--{flag(key)} was given, but {plugin_id} is not among the steps ({', '.join(possible)})")
             params[plugin_id][name] = value
+    host = Host(registry, catalog)
+    host.check(steps, params, options)
     photos = find_photos(given.photos)
     if not photos:
         raise LimpidError(f"No pictures were found in {', '.join(map(batch.printable, given.photos))}.")
     request = batch.Request(tuple(steps), params, options, given.layers)
-    return batch.run(Host(registry, catalog), photos, request, Path(given.out), overwrite=given.overwrite)
+    return batch.run(host, photos, request, Path(given.out), overwrite=given.overwrite)
 
 
 def restore_parser(registry: Registry) -> argparse.ArgumentParser:
@@ -110,7 +111,9 @@ def restore_parser(registry: Registry) -> argparse.ArgumentParser:
         "`accelerate launch` spreads the files over processes.",
     )
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="files, folders or patterns")
-    parser.add_argument("--steps", help=f"restorers to run, in order, with commas (default: {DEFAULT_STEP})")
+    parser.add_argument(
+        "--steps", help=f"restorers to run, in order, with commas; or {AUTO}, the default: those that the photo needs"
+    )
     parser.add_argument("--out", default="restored", help="folder for the results (default: %(default)s)")
     parser.add_argument("--layers", action="store_true", help="also keep the layers that were removed, as PNG")
     parser.add_argument(

@@ -7,12 +7,13 @@ page, API, MCP and command line give the same messages.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio import component_meta
-from gradio.data_classes import ImageData
+from gradio.data_classes import FileData, ImageData, ListFiles
 from gradio_client.utils import is_file_obj_with_meta, is_http_url_like
 from pydantic import ValidationInfo, model_validator
 
@@ -47,6 +48,19 @@ class Upload(ImageData):
         return {} if asked and not is_file_obj_with_meta(value) else value
 
 
+async def kept(
+    component: gr.components.Component, file: str | Path | None, keep: Callable[[Any], Awaitable[str | None]]
+) -> str | None:
+    """Return a request's file in gradio's cache: a link is downloaded, others are left to ``keep``, gradio's own way.
+
+    Raises LimpidError.
+    """
+    if not (isinstance(file, str) and is_http_url_like(file)):
+        return await keep(file)
+    await asyncio.to_thread(cache.require_room)
+    return str(await links.download(file, Path(component.GRADIO_CACHE), MAX_UPLOAD_BYTES))
+
+
 class PhotoInput(gr.Image):
     """An image input whose value is the path of the unchanged upload, even if it cannot be read."""
 
@@ -63,10 +77,27 @@ class PhotoInput(gr.Image):
 
     async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
         """Return the file; a link is downloaded into gradio's cache. Raises LimpidError."""
-        if not (isinstance(url_or_file_path, str) and is_http_url_like(url_or_file_path)):
-            return await super().async_move_resource_to_block_cache(url_or_file_path)
-        await asyncio.to_thread(cache.require_room)
-        return str(await links.download(url_or_file_path, Path(self.GRADIO_CACHE), MAX_UPLOAD_BYTES))
+        return await kept(self, url_or_file_path, super().async_move_resource_to_block_cache)
+
+
+class PhotosInput(gr.File):
+    """An input of several photos, whose value is the paths of the unchanged uploads."""
+
+    is_template = True
+
+    def api_info(self) -> dict[str, Any]:
+        """Return the JSON schema, without the references of gr.File's, which MCP clients cannot follow."""
+        return {"type": "array", "items": ImageData.model_json_schema()}
+
+    def preprocess(self, payload: ListFiles | FileData | None) -> list[str] | None:
+        """Return the paths; gradio checks that they are uploads."""
+        if payload is None:
+            return None
+        return [one.path for one in (payload if isinstance(payload, ListFiles) else [payload])]
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
+        """Return the file; a link is downloaded into gradio's cache. Raises LimpidError."""
+        return await kept(self, url_or_file_path, super().async_move_resource_to_block_cache)
 
 
 class AnyDropdown(gr.Dropdown):

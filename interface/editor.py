@@ -26,14 +26,11 @@ from interface.service import Service
 from interface.settings import MAX_UPLOAD_BYTES
 from interface.static_files import STATIC, asset_path
 from models.errors import LimpidError
-from plugins import options as plugin_options
 from plugins.host import pictures
 from plugins.host.again import write_again
-from plugins.options import DEFAULT_STEP, HostOptions
+from plugins.options import AUTO, CURES, DEFAULT_GUIDE, DEFAULT_STEP, HostOptions
 from plugins.registry import Loaded
 
-AUTO: str | None = getattr(plugin_options, "AUTO", None)
-"""What the first choice, Auto, asks for: the host chooses the steps. None where it cannot: then there is no Auto."""
 MARKUP = (STATIC / "editor.html").read_text(encoding="utf-8")
 START = """/* events of this component: "restore" "encode" "zip" "models" */
 const base = location.origin + location.pathname.replace(/[^/]*$/, (end) => end && !end.includes('.') ? end + '/' : '');
@@ -83,12 +80,15 @@ def specification(service: Service, places: list[tuple[str, str]]) -> dict[str, 
 
 
 def modes(service: Service) -> list[dict[str, Any]]:
-    """Return the choices of the bar: Auto where the host offers it, each restorer, and the two built in together.
+    """Return the choices of the bar: Auto, each restorer, and the two built in together.
 
-    ``id`` is the place in the address. A restorer that is the default and cannot be used is listed, too.
+    ``id`` is the place in the address. Auto is offered where all that it needs can be used. A restorer that is the
+    default and cannot be used is listed, too.
     """
     ids = [plugin.manifest.id for plugin in service.restorers]
-    found: list[dict[str, Any]] = [{"id": "auto", "steps": AUTO, "name": "Auto"}] if AUTO else []
+    guides = [plugin.manifest.id for plugin in service.guides]
+    automatic = DEFAULT_GUIDE in guides and set(CURES.values()) <= set(ids)
+    found: list[dict[str, Any]] = [{"id": "auto", "steps": AUTO, "name": "Auto"}] if automatic else []
     if DEFAULT_STEP in service.broken:
         found.append({"id": ADDRESSES[DEFAULT_STEP], "steps": [DEFAULT_STEP], "name": DEFAULT_STEP.capitalize()})
     names = {plugin.manifest.id: plugin.manifest.name for plugin in service.restorers}

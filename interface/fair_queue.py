@@ -202,16 +202,29 @@ class FairQueue(Queue):
 
 
 def megapixels_of(values: Iterable[Any] | None) -> float:
-    """Return the megapixels of the first upload among a request's values, as its header says, with a small base."""
+    """Return the megapixels of the first uploads among a request's values, as headers say, with a small base for each.
+
+    The first is a photo, or the photos of a batch.
+    """
     uploads = Path(get_upload_folder()).resolve()
     for value in values or ():
-        if isinstance(value, dict) and isinstance(path := value.get("path"), str):
-            try:
-                if Path(path).resolve().is_relative_to(uploads):  # no other file of the server is opened
-                    width, height = size_of(path)
-                    return BASE_MEGAPIXELS + width * height / 1e6
-            except (LimpidError, OSError, ValueError):  # the run itself reports what is wrong
-                break
+        files = [one["path"] for one in (value if isinstance(value, list) else [value]) if _is_file(one)]
+        if files:
+            return sum(_megapixels(path, uploads) for path in files)
+    return BASE_MEGAPIXELS
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("path"), str)
+
+
+def _megapixels(path: str, uploads: Path) -> float:
+    try:
+        if Path(path).resolve().is_relative_to(uploads):  # no other file of the server is opened
+            width, height = size_of(path)
+            return BASE_MEGAPIXELS + width * height / 1e6
+    except (LimpidError, OSError, ValueError):  # the run itself reports what is wrong
+        pass
     return BASE_MEGAPIXELS
 
 

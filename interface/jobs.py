@@ -24,7 +24,10 @@ MIN_GPU_S, MAX_GPU_S = 10, 300  # bounds of the time for which a GPU is reserved
 
 @dataclass(frozen=True)
 class Job:
-    """Steps to run on an image, or one guide; plain values, which can be sent to another process."""
+    """Steps to run on an image, or one guide; plain values, which can be sent to another process.
+
+    ``extras``: whether layers and previews are written, too.
+    """
 
     image: str | None
     steps: tuple[str, ...]
@@ -32,6 +35,7 @@ class Job:
     options: dict[str, Any] = field(default_factory=dict)
     out_dir: str = ""
     guide: bool = False
+    extras: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,11 +89,8 @@ def run(job: Job) -> Iterator[Step | Outcome | dict[str, Any] | Exception | None
                 )
                 updates.put({"guidance": guidance.as_dict(), "record": record})
             else:
-                updates.put(
-                    host().restore(
-                        job.image, job.steps, job.params, job.options, out_dir=job.out_dir, progress=progress
-                    )
-                )
+                more: dict[str, Any] = {"previews": job.extras, "layers": job.extras, "progress": progress}
+                updates.put(host().restore(job.image, job.steps, job.params, job.options, out_dir=job.out_dir, **more))
         except BaseException as error:  # even SystemExit must be answered, or the consumer waits forever
             updates.put(error if isinstance(error, Exception) else RuntimeError(f"the job ended with {error!r}"))
 

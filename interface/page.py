@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gradio as gr
 
-from interface import models_page, snippets
+from interface import batch_api, models_page, snippets
 from interface.blocks import LimpidBlocks
 from interface.cache import LIFETIME_S, SWEEP_S
 from interface.editor import editor
 from interface.endpoints import public_endpoints
 from interface.pace import Pace
+from interface.retrain import access as retrain
+from interface.retrain.tab import retrain_tab
 from interface.service import Service
 
 
@@ -18,9 +20,13 @@ def build(service: Service, pace: Pace | None = None) -> gr.Blocks:
     with LimpidBlocks(
         title="Limpid", analytics_enabled=False, delete_cache=(SWEEP_S, LIFETIME_S), fill_width=True
     ) as page:
-        shown = editor(service, [("models", "Models")], pace or Pace())
+        places = [("models", "Models"), *([("retrain", "Retrain")] if retrain.wanted() else [])]
+        shown = editor(service, places, pace or Pace())
         with place("models"):
             models_page.models_place(service, shown)
+        if retrain.wanted():
+            with place("retrain"):
+                retrain_tab(service)
         with gr.Row(elem_id="footer-row"):
             footer = gr.HTML(snippets.footer_html(None), elem_id="footer")
             duplicate_button()
@@ -33,6 +39,8 @@ def build(service: Service, pace: Pace | None = None) -> gr.Blocks:
         )
         with gr.Column(visible=False):
             public_endpoints(service)
+            if service.restorers:
+                batch_api.add(service)
         json_endpoints(service)
     return page
 

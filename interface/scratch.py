@@ -10,6 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from interface import interrupt
+
 FOLDER_PREFIX = ".unfinished-"
 
 
@@ -24,7 +26,8 @@ def scratch_folder(out: Path) -> Iterator[Path]:
     with _lock(folder).acquire(blocking=False):
         folder.mkdir()
         try:
-            yield folder
+            with interrupt.cleaning(lambda: _remove(folder)):
+                yield folder
         finally:
             _remove(folder)
 

@@ -8,17 +8,18 @@ from typing import Any
 
 import gradio as gr
 from fastapi.exceptions import RequestValidationError
-from gradio_client import Client
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from interface import page
-from interface.accounts import header, user_of
+from interface import mcp_server, page
+from interface.accounts import user_of
 from interface.cache import choose_folder, keep_swept
 from interface.guard import Guard, malformed, refused
 from interface.pace import Pace
+from interface.retrain import access
+from interface.retrain.naming import use_own_catalog
 from interface.routes import editor_routes
 from interface.service import Service
 from interface.settings import MAX_UPLOAD_BYTES, Settings, settings
@@ -38,6 +39,8 @@ def serve(service: Service | None = None, **changes: Any) -> gr.Blocks:
     """
     limits = settings()
     choose_folder()
+    if access.wanted():
+        use_own_catalog()
     service = service or Service()
     pace = Pace()
     app = page.build(service, pace)
@@ -75,18 +78,12 @@ def launch(app: gr.Blocks, service: Service, limits: Settings, pace: Pace, **cha
         "ssr_mode": False,
         "footer_links": ["api", "settings"],
         "run_history": False,
+        "_frontend": False,  # all that this does: on a slow machine gradio would give up, its first page being late
     }
+    mcp_server.install()
     app.launch(**{**options, **changes})
-    if limits.accounts and app.mcp_server_obj is not None:
-        # Gradio's MCP server calls the app through a client, which it would make without an account.
-        app.mcp_server_obj._client_instance = Client(
-            app.local_url,
-            download_files=False,
-            verbose=False,
-            analytics_enabled=False,
-            _skip_components=False,
-            headers={"x-gradio-user": "mcp", **header(limits.accounts[0])},
-        )
+    if limits.accounts and isinstance(app.mcp_server_obj, mcp_server.McpServer):
+        app.mcp_server_obj.account = limits.accounts[0]
 
 
 def alive(app: gr.Blocks) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""HTML of the footer. All values are escaped."""
+"""HTML of the footer and of messages. All values are escaped."""
 
 from __future__ import annotations
 
@@ -30,3 +30,8 @@ def footer_html(health: dict[str, Any] | None) -> str:
         f"<span>Photos stay on this server and are deleted after {LIFETIME_HOURS} hours, sooner where space is short."
         "</span></div></div>"
     )
+
+
+def problem_html(sentence: str) -> str:
+    """Return an error message."""
+    return f'<div class="problem">{escape(sentence)}</div>'

@@ -108,15 +108,3 @@ def zero_conv(inside: int, outside: int, size: int = 1) -> nn.Conv2d:
     for parameter in conv.parameters():
         nn.init.zeros_(parameter)
     return conv
-
-
-@torch.no_grad()
-def widened(layer: nn.Conv2d, inside: int, outside: int) -> nn.Conv2d:
-    """Copy a convolution with more input and output channels, whose weights are zero; the others keep theirs."""
-    channels = layer.in_channels + inside, layer.out_channels + outside
-    wider = nn.Conv2d(*channels, layer.kernel_size, layer.stride, layer.padding).to(layer.weight)  # type: ignore[arg-type]
-    assert layer.bias is not None and wider.bias is not None
-    for new, old in ((wider.weight, layer.weight), (wider.bias, layer.bias)):
-        new.zero_()
-        new[tuple(slice(side) for side in old.shape)] = old
-    return wider

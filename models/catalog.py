@@ -105,7 +105,7 @@ class Catalog:
         for entry in entries:
             if entry.id in self._entries:
                 raise ModelError(f"Two models are called '{entry.id}': give one of them another id.")
-            self._entries[entry.id] = entry
+            self.add(entry)
 
     @classmethod
     def load(cls, path: Path | str | None = None) -> Catalog:
@@ -113,6 +113,12 @@ class Catalog:
         entries = _read(Path(path) if path else BUILT_IN, built_in=True)
         own = os.environ.get(USER_CATALOG)
         return cls(entries + (_read(Path(own).expanduser(), built_in=False) if own else []))
+
+    def add(self, entry: CatalogEntry) -> None:
+        """Add a model that was made while this catalog is in use. Raises ModelError if its id is taken."""
+        if entry.id in self._entries:
+            raise ModelError(f"There is a model '{entry.id}' already: choose another id.")
+        self._entries[entry.id] = entry
 
     def entries(self, task: str | None = None) -> list[CatalogEntry]:
         """Return all models, or those for `task`."""
@@ -138,6 +144,11 @@ class Catalog:
 
 
 _ENTRY = TypeAdapter(CatalogEntry)
+
+
+def read_catalog(file: Path) -> list[CatalogEntry]:
+    """Read a user's catalog. Raises ModelError naming file and entry."""
+    return _read(file, built_in=False)
 
 
 def _read(file: Path, built_in: bool) -> list[CatalogEntry]:

@@ -84,10 +84,14 @@ class EfficientNetLite(nn.Module):
 
     def forward(self, picture: Tensor) -> list[Tensor]:
         """Return the levels' features, 1/2 first. Sides must be multiples of 32."""
+        return self.first_levels(picture, len(self.ends))
+
+    def first_levels(self, picture: Tensor, count: int) -> list[Tensor]:
+        """Return the features of the first ``count`` levels only, which takes less time."""
         x = self.normalise(picture)
         x = F.relu6(self.stem(_pad_same(x, 3)))
         levels = []
-        for place, block in enumerate(self.blocks):
+        for place, block in enumerate(self.blocks[: self.ends[count - 1] + 1]):
             x = block(x)
             if place in self.ends:
                 levels.append(x)

@@ -14,9 +14,11 @@ from typing import Any
 
 import torch
 from diffusers import ConfigMixin
+from diffusers.utils import logging as diffusers_logging
 
 from models.errors import ModelError
 
+diffusers_logging.disable_progress_bar()  # a model is loaded in the middle of progress of our own
 CONFIG = "pipeline.json"
 PIPELINES = {  # class named in pipeline.json -> module
     "DereflectionPipeline": "models.dereflection.pipeline",
@@ -82,6 +84,8 @@ def load_part(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
         missing = f"there is no part '{name}' (a folder with config.json and weights)"
         raise ModelError(f"The {name} of the model folder '{folder.name}' is missing: {missing}; {cure}.")
     options = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
+    if kind.__module__.startswith("transformers."):
+        import_module("transformers.utils.logging").disable_progress_bar()
     try:
         part, info = kind.from_pretrained(folder / name, torch_dtype=dtype, **options)
     except (OSError, RuntimeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Device, precision, attention backend (measured, and reported), compilation, timing, CPU threads and memory.
+"""Device, precision, attention backend (measured, and reported), timing, CPU threads and memory.
 
 torch is imported on first use only: the app must answer before it is loaded.
 """
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 DTYPES = ("float32", "bfloat16", "float16")
 Heads = tuple[tuple[int, int], ...]  # (number of heads, channels of each)
 HEADS: Heads = ((8, 40), (4, 32), (4, 64))  # those of the small networks
-COMPILE = "LIMPID_COMPILE"  # environment variable that turns torch.compile on
 
 
 @dataclass(frozen=True)
@@ -97,11 +96,6 @@ def _try_xformers(count: int, size: int, device: str, dtype: str) -> tuple[float
     return ours, theirs
 
 
-def on_zero_gpu() -> bool:
-    """Return True on a ZeroGPU Space, whose main process emulates a GPU on the CPU: nothing is timed there."""
-    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
-
-
 def resolve_device(device: str | None = None) -> str:
     """Return ``device``, checked, or the best available. Raises ModelError for one that does not exist."""
     import torch
@@ -168,30 +162,6 @@ def apply_cross_attention(transformer: Any, runtime: Runtime) -> None:
         if block.attn2 is not None:
             fits = runtime.attention == "xformers" and block.attn2.norm_q is None
             block.attn2.set_processor(XFormersAttnProcessor() if fits else SanaAttnProcessor2_0())
-
-
-def compiling() -> bool:
-    """Return True where LIMPID_COMPILE is set, and this is not a ZeroGPU Space, whose every run would compile again."""
-    return os.environ.get(COMPILE, "").lower() in ("1", "on", "true", "yes") and not on_zero_gpu()
-
-
-def compile_blocks(network: torch.nn.Module, backend: str = "inductor") -> int:
-    """Mark every down, mid and up block of the network's parts to be compiled on first use; returns how many.
-
-    In place: names of weights stay. Changed shapes are compiled once more, as dynamic ones. Blocks rather than whole
-    networks, since they repeat, and the Python code between them changes from run to run. CUDA graphs are not offered:
-    features of one block are kept while others run, in buffers that a graph would reuse.
-    """
-    from torch import nn
-
-    found = [
-        getattr(part, name, None) for part in network.modules() for name in ("down_blocks", "mid_block", "up_blocks")
-    ]
-    several = [block for one in found for block in (one if isinstance(one, nn.ModuleList) else [one])]
-    blocks = [block for block in several if isinstance(block, nn.Module)]
-    for block in blocks:
-        block.compile(backend=backend)
-    return len(blocks)
 
 
 def synchronize(device: str | torch.device) -> None:

@@ -129,20 +129,30 @@ class Tag:
 
     name: str
     score: float = 1.0
+    broader: str = ""
+    """The coarser tag that this one belongs to, or ""."""
 
 
 @dataclass(frozen=True)
 class Guidance:
-    """What a photo shows, as words (not as the tokens of a model). ``model``: id of the model that found it."""
+    """What a photo shows, as words (not as the tokens of a model), and what is wrong with it.
+
+    ``model``: id of the model that found it. ``diagnosis``: by fault ("reflection", "blur") JSON values, among them
+    ``likelihood`` and ``strength`` in [0, 1], and ``found``, whether the photo is said to have it; empty for none made.
+    """
 
     caption: str = ""
     tags: list[Tag] = field(default_factory=list)
     model: str = ""
+    diagnosis: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON values, scores rounded to 4 decimals."""
-        tags = [{"name": tag.name, "score": round(float(tag.score), 4)} for tag in self.tags]
-        return {"caption": self.caption, "tags": tags, "model": self.model}
+        tags = [
+            {"name": tag.name, "score": round(float(tag.score), 4), **({"broader": tag.broader} if tag.broader else {})}
+            for tag in self.tags
+        ]
+        return {"caption": self.caption, "tags": tags, "model": self.model, "diagnosis": self.diagnosis or None}
 
 
 class Progress:
@@ -251,9 +261,12 @@ def as_guidance(value: Any) -> Guidance:
     """Convert a guide's return value, or edited JSON. Raises PluginError."""
     try:
         tags = [
-            Tag(tag) if isinstance(tag, str) else Tag(str(_take(tag, "name")), float(_take(tag, "score", 1.0)))
+            Tag(tag)
+            if isinstance(tag, str)
+            else Tag(str(_take(tag, "name")), float(_take(tag, "score", 1.0)), str(_take(tag, "broader") or ""))
             for tag in _take(value, "tags") or []
         ]
-        return Guidance(str(_take(value, "caption") or ""), tags, str(_take(value, "model") or ""))
+        caption, model = str(_take(value, "caption") or ""), str(_take(value, "model") or "")
+        return Guidance(caption, tags, model, dict(_take(value, "diagnosis") or {}))
     except (TypeError, ValueError) as error:
         raise PluginError("Guidance must have a caption (text) and tags, each with a name and a score.") from error

@@ -15,6 +15,10 @@ GuidanceMode = Literal["off", "automatic", "edited"]
 KeepMetadata = Literal["none", "without_location", "all"]
 DEFAULT_STEP = "dereflection"
 """The step where none is named. Where it cannot be used, that is an error: another restorer gives another picture."""
+AUTO = "auto"
+"""In place of steps: those that the diagnosis of DEFAULT_GUIDE calls for. Where it cannot be made, that is an error."""
+CURES = {"reflection": "dereflection", "blur": "deblur"}
+"""Fault of a photo -> the restorer against it, in the order in which they run."""
 DEFAULT_GUIDE = "semantic_guidance"
 """The guide that is asked; where it cannot be used, a note names the one asked in its place."""
 

@@ -46,12 +46,16 @@ class Pipelined:
 
 
 def guidance_kwargs(ctx: RunContext) -> dict[str, Any]:
-    """Return a pipeline's ``tags`` (the highest score of each) and ``caption``; empty without guidance."""
+    """Return a pipeline's ``tags`` (the highest score of each) and ``caption``; empty without guidance.
+
+    Restorers were trained with coarse tags: a word stands for the one above it.
+    """
     if ctx.guidance is None:
         return {}
     tags: dict[str, float] = {}
     for tag in ctx.guidance.tags:
-        tags[tag.name] = max(tag.score, tags.get(tag.name, tag.score))
+        name = tag.broader or tag.name
+        tags[name] = max(tag.score, tags.get(name, tag.score))
     return {"tags": tags, "caption": ctx.guidance.caption}
 
 

@@ -31,7 +31,7 @@ from plugins.options import RESERVED_NAMES
 ENTRY_POINT_GROUP = "limpid.plugins"
 ALLOWED_VARIABLE = "LIMPID_PLUGINS"
 """Environment variable with comma-separated plugin ids; if set, only these are imported."""
-OWN_ENDPOINTS = ("restore", "plugins", "models", "health")
+OWN_ENDPOINTS = ("restore", "batch", "plugins", "models", "health")
 """Endpoints that are no plugin's."""
 _BUILT_IN_FOLDER = Path(__file__).parent
 

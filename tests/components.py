@@ -108,14 +108,14 @@ def stable_diffusion_parts(folder: Path) -> Path:
     return folder
 
 
-def make_tiny_deblur() -> Deblur:
-    """A small network with random weights."""
+def make_tiny_deblur(**options: bool) -> Deblur:
+    """A small network with random weights; ``options`` are further arguments."""
     coder: dict[str, Any] = {"latent_channels": 4}
     for side in ("encoder", "decoder"):
         coder |= {f"{side}_block_out_channels": (4, 8, 8, 8), f"{side}_layers_per_block": (0, 1, 1, 1)}
     heads = {"num_attention_heads": 2, "attention_head_dim": 8, "num_cross_attention_heads": 2}
     step = {"num_layers": 1, "cross_attention_head_dim": 8, "cross_attention_dim": 16, **heads}
-    return Deblur((8, 8, 8), (1, 1, 1), 1, (4, 4, 4), 8, 8, coder, step, token_dim=8)
+    return Deblur((8, 8, 8), (1, 1, 1), 1, (4, 4, 4), 8, 8, coder, step, token_dim=8, **options)
 
 
 def make_tiny_dai(seed: int = 0) -> FullDereflection:

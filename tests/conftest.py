@@ -21,7 +21,10 @@ SLOW_FIXTURES = {
     "browser",
     "launch",
     "finished_run",
+    "two_processes",
 }  # a launched app, a browser, processes, a training run
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):  # each has its share of the processors
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // workers)))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
@@ -80,8 +83,7 @@ def tiny_deblur(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.weights import stir
 
     torch.manual_seed(0)
-    network = make_tiny_deblur()
-    network.grow("kernel")
+    network = make_tiny_deblur(kernel=True)
     stir(network, 0.005)
     network.motion.coarse.bias.data[0] = 0.5  # horizontal, about 5 px
     network.prior.head.bias.data[:8] = 0.3  # a share of the deconvolved photo
@@ -94,12 +96,11 @@ def tiny_semantics(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved semantics pipeline of tiny size with random weights."""
     import torch
 
-    from models.semantics.network import TagNetwork
+    from models.semantics.network import SemanticsNetwork
     from models.semantics.pipeline import SemanticsPipeline
 
     torch.manual_seed(0)
-    network = TagNetwork(sizes=(32, 16), axes=4, gaussians=4)
-    torch.nn.init.normal_(network.head.weight, std=0.02)
+    network = SemanticsNetwork(width=0.125, features=16, size=32, detail_size=64, hidden=8)
     return _saved(SemanticsPipeline(network), tmp_path_factory.mktemp("tiny-semantics"))
 
 

@@ -24,7 +24,9 @@ pytestmark = pytest.mark.usefixtures("tiny_models")
 
 
 def restore(*words: object) -> int:
-    return cli.main(["restore", *map(str, words)])
+    """Run `restore`; by dereflection unless the words name steps, since tiny models diagnose nothing of use."""
+    steps = [] if "--steps" in words else ["--steps", "dereflection"]
+    return cli.main(["restore", *map(str, words), *steps])
 
 
 def test_files_folders_and_patterns_are_restored(tmp_path: Path) -> None:
@@ -99,7 +101,11 @@ def test_every_option_is_a_flag(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert restore(photo, "--out", out, "--strength", 7) == 1
     assert "strength must be at most 1" in capsys.readouterr().err
     assert restore(photo, "--out", out, "--model", "nobody") == 1
-    assert "no model 'nobody'" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "no model 'nobody' for Dereflection. Known ones: dereflection-small." in told.err
+    assert "failed" not in told.out  # before the first photo
+    assert restore(photo, "--out", tmp_path / "new", "--mask", tmp_path / "none.png") == 1
+    assert "The mask" in capsys.readouterr().err and not (tmp_path / "new").exists()
     with pytest.raises(SystemExit) as caught:
         restore(photo, "--format", "bmp")
     assert caught.value.code == 2
@@ -182,7 +188,8 @@ def test_killed_while_a_result_takes_its_name_it_is_done_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", killed)
-        assert restore(photo, "--out", out, "--layers") == 130
+        with pytest.raises(KeyboardInterrupt):
+            restore(photo, "--out", out, "--layers")
     assert restore(photo, "--out", out, "--layers") == 0
     note = json.loads((out / "p-restored.json").read_text())
     assert "strength" not in note["asked"]["options"] and (out / "p-restored.png").read_bytes() != old

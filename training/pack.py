@@ -56,7 +56,7 @@ if compgen -G "$pack/wheels/*.whl" > /dev/null; then
 fi
 export PYTHONPATH="$(cd "$pack" && pwd)/installed${PYTHONPATH:+:$PYTHONPATH}" LIMPID_CODE_VERSION="@CODE@"
 exec python -m training.train --config "$pack/run.yaml" \\
-  --set "data.root=$pack/data" --set "init_from=$pack/model" @PRIOR@--set "out=$1" "${@:2}"
+  --set "data.root=$pack/data" --set "init_from=$pack/model" --set "out=$1" "${@:2}"
 """
 
 
@@ -138,10 +138,6 @@ def pack(config: DereflectionRun, out: Path, mib: float, wheels: Sequence[str] =
     with new_folder(out) as partial:
         data, root = config.data, config.data.root
         write_model(config.init_from, partial / "model")
-        own_prior = bool(config.perceptual and config.prior != config.init_from)
-        if own_prior:
-            assert config.prior is not None
-            write_model(config.prior, partial / "prior")
         if wheels:
             write_wheels(wheels, partial / "wheels", python)
         pairs = [f for folder in data.pairs for side in ("input", "target") for f in list_images(root / folder / side)]
@@ -157,8 +153,7 @@ def pack(config: DereflectionRun, out: Path, mib: float, wheels: Sequence[str] =
         settings["data"] |= {"packed_from": source}
         settings["data"].pop("limit", None)  # what is left out is not there
         (partial / "run.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
-        prior = f'--set "prior=$pack/{"prior" if own_prior else "model"}" ' if config.perceptual else ""
-        (partial / "run.sh").write_text(RUN.replace("@CODE@", code_version()).replace("@PRIOR@", prior))
+        (partial / "run.sh").write_text(RUN.replace("@CODE@", code_version()))
         facts = {"photos": len(photos), "quality": quality, "pairs": len(pairs) // 2, "packed_from": source}
         (partial / "pack.json").write_text(json.dumps(facts, indent=2) + "\n")
         if (size := size_of(partial)) > mib * MIB:

@@ -109,7 +109,12 @@ def quality(summaries: list[Summary]) -> dict[str, dict[str, float]]:
             for name in ("sharp", "severe"):
                 recall = summary["recall"][name]["mean"]
                 figures = {"macro recall at 3": round(recall, 3), "three commonest": round(summary["prior"], 3)}
+                if name == "sharp":
+                    figures["word among five"] = round(summary["recall"][name]["word_in_five"], 3)
                 shown[f"{summary['data']}, {name}"] = figures
+        elif summary["kind"] == "diagnosis":
+            for fault, row in summary["faults"].items():
+                shown[f"{summary['data']}, {fault}"] = {"AUC": round(row["auc"], 3), "found": round(row["found"], 3)}
         elif summary["kind"] == "no-harm":
             least = round(summary["minimum"]["psnr"], 2)
             shown["photos with nothing to remove"] = {"PSNR": round(summary["psnr"]["mean"], 2), "least": least}
@@ -119,9 +124,12 @@ def quality(summaries: list[Summary]) -> dict[str, dict[str, float]]:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     parser = Command(__doc__)
-    parser.add_argument("--id", required=True, help="an embedded model of models/catalog.toml")
+    parser.add_argument("--id", required=True, help="a model of models/catalog.toml, or of your own catalog")
     parser.add_argument("--run", type=Path, help="the folder 'model' of a finished run; without: upload what is there")
     parser.add_argument("--report", type=Path, action="append", default=[], help="an --out of training.evaluate")
+    parser.add_argument(
+        "--checkpoints", type=Path, default=CHECKPOINTS, help="where the checkpoint goes (default: models/checkpoints)"
+    )
     parser.add_argument("--upload", metavar="OWNER/NAME", help="then upload the checkpoint to this model repository")
     parser.add_argument("--upload-space", metavar="OWNER/NAME", help="then upload the whole app to this Space")
     options = parser.parse_args(arguments)
@@ -130,10 +138,9 @@ def main(arguments: list[str] | None = None) -> None:
     with parser.reporting():
         entry = Catalog.load().get(options.id)
         if options.run:
-            target = publish(options.run, entry, options.report)
-            print(f"published {entry.id} to {target.relative_to(CHECKPOINTS.parents[1])}")
+            print(f"published {entry.id} to {publish(options.run, entry, options.report, options.checkpoints)}")
         if options.upload:
-            print(upload_checkpoint(CHECKPOINTS / entry.id, options.upload))
+            print(upload_checkpoint(options.checkpoints / entry.id, options.upload))
         if options.upload_space:
             print(upload_space(options.upload_space))
 

@@ -8,13 +8,11 @@ Goldstein and Fattal, ECCV 2012).
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import Pointwise, ResidualBlock, downsample, residuals, widened, zero_conv
+from models.blocks import Pointwise, ResidualBlock, downsample, residuals, zero_conv
 from models.deblur.blur_field import double_angle, from_log_covariance, log_covariance, mean_covariance
 from models.deblur.wiener import cut
 
@@ -98,7 +96,7 @@ class MotionEstimator(nn.Module):
         code: Channels of a window's code.
         fine: Channels of the branch over cells.
         long_range_features: Read spectral maps for longer blur too.
-        deep_encoder: Use the layers of :meth:`deepen`.
+        deep_encoder: Add layers, a second exchange with neighbours and :class:`PhotoCovariance`, identities at first.
     """
 
     def __init__(
@@ -112,7 +110,6 @@ class MotionEstimator(nn.Module):
     ) -> None:
         super().__init__()
         self.side, self.long_range_features = side, long_range_features
-        self.widths, self.code = widths, code
         a, b, c = widths
         channels = SPECTRAL_CHANNELS + LONG_RANGE_CHANNELS * long_range_features
         self.read = nn.Sequential(
@@ -132,22 +129,11 @@ class MotionEstimator(nn.Module):
         self.more: nn.ModuleDict | None = None
         self.whole: PhotoCovariance | None = None
         if deep_encoder:
-            self.deepen()
-
-    def add_long_range_features(self) -> None:
-        """Widen the first layer to read the maps of longer blur too; the output stays the same until it is trained."""
-        self.read[0] = widened(cast(nn.Conv2d, self.read[0]), LONG_RANGE_CHANNELS, 0)
-        self.long_range_features = True
-
-    def deepen(self) -> None:
-        """Add layers, a second exchange with neighbours and :class:`PhotoCovariance`, which change nothing at first."""
-        _, b, c = self.widths
-        self.more = nn.ModuleDict({"3": residuals(b, 1), "5": residuals(c, 2), "ask": residuals(self.code, 1, False)})
-        for block in self.more.modules():
-            if isinstance(block, ResidualBlock):
-                block.conv2 = zero_conv(block.conv2.in_channels, block.conv2.out_channels, 3)
-        self.more.to(self.sum_up.weight)
-        self.whole = PhotoCovariance(self.code).to(self.sum_up.weight)
+            self.more = nn.ModuleDict({"3": residuals(b, 1), "5": residuals(c, 2), "ask": residuals(code, 1, False)})
+            for block in self.more.modules():
+                if isinstance(block, ResidualBlock):
+                    block.conv2 = zero_conv(block.conv2.in_channels, block.conv2.out_channels, 3)
+            self.whole = PhotoCovariance(code)
 
     def _encode(self, photo: Tensor) -> Tensor:
         """Encode each window's spectrum, exchanged with its neighbours: B x code x rows x columns."""

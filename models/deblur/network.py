@@ -84,8 +84,6 @@ class Deblur(RenamedOptions, Guided):
     """
 
     config_name = "config.json"
-    grows = ("long_range_features", "detail_gain", "kernel", "deep_motion_encoder")
-    """Options that a warm start may turn on (:meth:`grow`)."""
     _supports_gradient_checkpointing = True
 
     @register_to_config
@@ -115,7 +113,7 @@ class Deblur(RenamedOptions, Guided):
         spectral = tuple(motion_widths), motion_code, motion_fine, long_range_features, deep_motion_encoder
         self.motion = MotionEstimator(WINDOW_PX, *spectral)  # type: ignore[arg-type]
         self.wiener = WienerStep(extra, WINDOW_PX)
-        self.prior = PreReconstruction(tuple(widths), tuple(depths), extra, latent)
+        self.prior = PreReconstruction(tuple(widths), tuple(depths), extra, latent, kernel)
         self.autoencoder = AutoencoderDC(**coder)
         self.transformer = SanaTransformer2DModel(
             in_channels=2 * latent + MOTION_CHANNELS, out_channels=latent, caption_channels=token_dim, **step
@@ -132,10 +130,9 @@ class Deblur(RenamedOptions, Guided):
         inside = {2**level: channels for level, channels in enumerate(coder["decoder_block_out_channels"])}
         scales = {2 ** (level + 1): width for level, width in reversed(list(enumerate(widths)))}
         self.details = nn.ModuleDict({str(s): Pointwise(w, inside[s]) for s, w in scales.items() if s in inside})
-        self.lifts: nn.Conv2d | None = None
-        for part, wanted in (("detail_gain", detail_gain), ("kernel", kernel)):
-            if wanted:
-                self.grow(part)
+        self.lifts = None
+        if detail_gain:
+            self.lifts = zero_conv(_last(self.autoencoder.decoder.conv_out).in_channels, BANDS, 3)
         for last in (self.transformer.proj_out, *self.details.values(), _last(self.autoencoder.decoder.conv_out)):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
@@ -145,18 +142,6 @@ class Deblur(RenamedOptions, Guided):
         """Whether the decoder adds anything; its last layers start at zero."""
         last = [_last(self.autoencoder.decoder.conv_out), *([self.lifts] if self.lifts else [])]
         return any(bool(p.any()) for layer in last for p in layer.parameters())
-
-    def grow(self, part: str) -> None:
-        """Turn on one of ``grows`` in a network made without it; its output changes only by training."""
-        if part == "long_range_features":
-            self.motion.add_long_range_features()
-        elif part == "deep_motion_encoder":
-            self.motion.deepen()
-        elif part == "kernel":
-            self.prior.add_deconvolved_inputs()
-        else:
-            self.lifts = zero_conv(_last(self.autoencoder.decoder.conv_out).in_channels, BANDS, 3).to(self.null_token)
-        self.register_to_config(**{part: True})
 
     def blind_deconvolve(
         self, photo: Tensor, region: Tensor | None = None, blur: dict[str, Tensor] | None = None

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import Pointwise, Up, downsample, residuals, widened, zero_conv
+from models.blocks import Pointwise, Up, downsample, residuals, zero_conv
 from models.deblur.blind import DECONVOLVED_PICTURES
 from models.deblur.motion import in_units
 from models.guidance import Modulations, modulated
@@ -18,24 +18,25 @@ BANDS = 3
 
 
 class PreReconstruction(nn.Module):
-    """Adds weighted changes by deconvolved variants, and a residual, to the photo; no mean over the picture."""
+    """Adds weighted changes by deconvolved variants, and a residual, to the photo; no mean over the picture.
 
-    def __init__(self, widths: tuple[int, ...], depths: tuple[int, ...], extra: int, latent: int) -> None:
+    With ``deconvolved`` it mixes in the `DECONVOLVED_PICTURES` of `models.deblur.blind`, too.
+    """
+
+    def __init__(
+        self, widths: tuple[int, ...], depths: tuple[int, ...], extra: int, latent: int, deconvolved: bool = False
+    ) -> None:
         super().__init__()
+        more = DECONVOLVED_PICTURES if deconvolved else 0
         upwards = tuple(reversed(widths))
         downwards, later = zip(widths, depths, strict=True), zip(upwards[1:], depths[-2::-1], strict=True)
-        self.stem = nn.Conv2d(4 * (3 + 2 * (3 + extra) + 3), widths[0], 3, padding=1)
+        self.stem = nn.Conv2d(4 * (3 + 2 * (3 + extra) + 3 + 3 * more), widths[0], 3, padding=1)
         self.down_blocks = nn.ModuleList(residuals(w, d, context=False) for w, d in downwards)
         self.down = nn.ModuleList(downsample(a, b) for a, b in pairwise(widths))
         self.up = nn.ModuleList(Up(a, b) for a, b in pairwise(upwards))
         self.up_blocks = nn.ModuleList(residuals(w, d, context=False) for w, d in later)
-        self.head = zero_conv(widths[0], 4 * OUTPUT_MAPS, 3)
+        self.head = zero_conv(widths[0], 4 * (OUTPUT_MAPS + more), 3)
         self.align = Pointwise(widths[-1], latent)
-
-    def add_deconvolved_inputs(self) -> None:
-        """Widen the network to mix in `DECONVOLVED_PICTURES` more pictures; its output changes only by training."""
-        self.stem = widened(self.stem, 4 * 3 * DECONVOLVED_PICTURES, 0)
-        self.head = widened(self.head, 0, 4 * DECONVOLVED_PICTURES)
 
     def forward(
         self,
@@ -51,8 +52,7 @@ class PreReconstruction(nn.Module):
             photo: B x 3 x H x W in [0, 1].
             variants: Output of :class:`models.deblur.wiener.WienerStep`.
             field: ``field`` of the motion estimator.
-            deconvolved: Pictures of `models.deblur.blind`, B x 3 `DECONVOLVED_PICTURES` x H x W, after
-                :meth:`add_deconvolved_inputs`.
+            deconvolved: Pictures of `models.deblur.blind`, B x 3 `DECONVOLVED_PICTURES` x H x W, where it takes them.
             by: Scales and shifts by guidance, one pair for each level on the way up.
         """
         blur = F.interpolate(in_units(field), photo.shape[-2:], mode="bilinear")

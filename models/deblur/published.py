@@ -21,6 +21,9 @@ FULL_TIER: dict[str, Any] = {
     "motion_widths": (32, 64, 128),
     "motion_code": 128,
     "motion_fine": 96,
+    "long_range_features": True,
+    "deep_motion_encoder": True,
+    "kernel": True,
 }
 DERIVED_OPTIONS = ("in_channels", "out_channels", "caption_channels")  # of a transformer: set by the network
 

@@ -42,7 +42,6 @@ PARTS: dict[str, type[ModelMixin]] = {
 }
 PROMPT_FILE, PROMPT_KEY = "prompt_embedding.safetensors", "prompt_embedding"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
-FUSED_PROJECTIONS = ("to_qkv", "to_kv")  # projections that repeat others, for speed
 
 
 class FullDereflection(nn.Module):
@@ -109,9 +108,7 @@ class FullDereflection(nn.Module):
         for name in PARTS:
             part = getattr(self, name)
             part.save_config(folder / name)
-            state = part.state_dict()
-            kept = {key: value for key, value in state.items() if key.split(".")[-2] not in FUSED_PROJECTIONS}
-            weights = {key: _stored(value, wanted) for key, value in kept.items()}
+            weights = {key: _stored(value, wanted) for key, value in part.state_dict().items()}
             save_file(weights, folder / name / WEIGHTS_FILE, metadata={"format": "pt"})
         save_file({PROMPT_KEY: _stored(self.prompt_embedding, wanted)}, folder / PROMPT_FILE)
 

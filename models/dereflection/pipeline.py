@@ -18,7 +18,7 @@ from models.errors import MemoryShortError, ModelError
 from models.guidance import GuidedPipeline
 from models.images import check_hint, check_photo, to_linear, to_srgb, to_tensor
 from models.loading import load_network, read_config, save_network, write_config
-from models.runtime import Runtime, apply_attention, compile_blocks, compiling, heads_of, probe, torch_dtype
+from models.runtime import Runtime, apply_attention, heads_of, probe, torch_dtype
 from models.tiles import Box, TilePlan, plan, run_tiled, with_shrinking
 
 MIN_TILE_PX = 64
@@ -50,7 +50,6 @@ class DereflectionPipeline(GuidedPipeline):
         parameter = next(network.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
         self.runtime = self._runtime(attention)
-        self.megapixel_seconds: float | None = None  # measured, or None
         # Faster; but on a CPU PyTorch's GroupNorm loses precision in this layout, 2e-3 at a VAE's 1024 px.
         last = self.small or self.device.type == "cuda"
         self.layout = torch.channels_last if last else torch.contiguous_format
@@ -71,7 +70,7 @@ class DereflectionPipeline(GuidedPipeline):
     def from_pretrained(
         cls, folder: str | Path, device: str = "cpu", dtype: str = "float32", attention: str = "sdpa"
     ) -> DereflectionPipeline:
-        """Load a saved pipeline; "auto" measures the fastest ``attention``. Raises ModelError for another folder."""
+        """Load a saved pipeline; "auto" measures the faster ``attention``. Raises ModelError for another folder."""
         folder = Path(folder)
         config = read_config(folder, cls)
         kind = config.get("network")
@@ -94,19 +93,12 @@ class DereflectionPipeline(GuidedPipeline):
 
     def prepare_for_inference(self, attention: str = "auto") -> None:
         """Set the network up to run as fast as this device allows; its weights must not change afterwards."""
-        if self.small:
-            self.runtime = self._runtime(attention)
-            for module in self.network.modules():
-                if isinstance(module, UNet2DConditionModel | ControlNetModel):
-                    apply_attention(module, self.runtime)
-        else:
-            from models.dereflection.tuning import tune
-
-            choice = tune(self.network, attention)
-            self.runtime, self.megapixel_seconds = choice.runtime, choice.megapixel_seconds
-            self.layout = choice.layouts["encode"]
-        if compiling():
-            compile_blocks(self.network)
+        self.runtime = self._runtime(attention)
+        for module in self.network.modules():
+            if isinstance(module, UNet2DConditionModel | ControlNetModel):
+                apply_attention(module, self.runtime)
+        if not self.small:
+            self.network.keep_constants()
 
     def save_pretrained(self, folder: str | Path, dtype: str = "float16") -> None:
         """Write the components and ``pipeline.json``; weights as safetensors, the small tier's in shards of 9 MB."""
@@ -135,9 +127,7 @@ class DereflectionPipeline(GuidedPipeline):
             reduced = min(1.0, self.network.config.working_size / max(height, width))  # at which the whole is seen
             whole_seconds = (1.8 if self.network.config.flip_tta else 0.9) * reduced**2 * height * width / 1e6
             seconds = 0.03 + whole_seconds + (0.2 if self.network.local.idle else 0.8) * seen
-        if self.megapixel_seconds is not None:
-            seconds = self.megapixel_seconds * seen
-        elif self.device.type != "cpu":
+        if self.device.type != "cpu":
             seconds /= 50
         parameters = sum(p.numel() * p.element_size() for p in self.network.parameters()) / 1e6
         working = min(self._batch(each), len(tiles)) * each * self._megapixel_mb()

@@ -1,15 +1,17 @@
-"""The tagger: a photo, reduced to a small square, to a score for each tag.
+"""What a photo shows and what is wrong with it: EfficientNet-Lite0 with its ImageNet classifier, and two small heads.
 
-Two thousand photos are too few to train image features from scratch. So local patches are described by dense SIFT
-(:func:`dense_sift`), the photo by how its patches differ from a codebook of typical ones, a **Fisher
-vector** (Perronnin, Sanchez and Mensink, ECCV 2010), and only the last, linear layer is trained by gradient descent.
-The codebook, a PCA projection and a mixture of Gaussians, is fitted to the training photos' own patches
-(:meth:`TagNetwork.fit_codebook`).
+The classifier's rows are embeddings of the classes in the space of the features, so that the product of features and a
+row is a map of where in the photo that class is (class activation map, Zhou et al., CVPR 2016).
+
+ImageNet features hardly change with blur, which the classifier need not know. So the heads of the diagnosis read
+statistics of the features of several levels, besides of the encoder's first levels on a larger picture
+(:meth:`SemanticsNetwork.statistics`).
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,180 +19,172 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from models.semantics.vocabulary import vocabulary
+from models.efficientnet_lite import EfficientNetLite, fold_batch_norm
 
-MIN_VARIANCE = 1e-3  # least variance of a Gaussian
-DIRECTIONS, CELL_PX, CELLS_ACROSS = 8, 4, 4
-SHAPE_DIM = DIRECTIONS * CELLS_ACROSS * CELLS_ACROSS
-COLOUR_PLACE_DIM = 5  # three of colour, two of place
-NORM_FLOOR = 0.02  # descriptors below this norm are mostly noise
-MAX_VALUE = 0.2
-
-
-def squeeze(photo: Tensor, size: int) -> Tensor:
-    """Resize a whole B x 3 x H x W photo to a square of ``size`` px, antialiased."""
-    if photo.shape[-2:] == (size, size):
-        return photo
-    return F.interpolate(photo, (size, size), mode="bilinear", antialias=True)
+CLASSES = 1000  # of ImageNet, in the order of their WordNet ids
+KINDS = ("sharp", "motion", "defocus", "both")  # kinds of blur
+DETAIL_LEVELS = 3  # levels of the encoder, 1/2 to 1/8, that see the larger picture
+WHOLE_LEVELS = (2, 3, 4)  # levels whose statistics of the whole photo are used: 1/8 to 1/32
+CELLS = 4  # the larger picture's statistics are taken in a grid of so many cells across and down
 
 
-def dense_sift(photo: Tensor) -> tuple[Tensor, Tensor]:
-    """Return shapes, B x N x 128, and colour and place, B x N x 5, of N patches of B x 3 x H x W in [0, 1].
+class Features(NamedTuple):
+    """``levels``: those of the encoder, 1/2 to 1/32 of the photo's size; ``top``: what the classifier reads, 1/32."""
 
-    A descriptor (Lowe, IJCV 2004) is 4 x 4 cells of 4 x 4 pixels, each with the energy of gradients in eight
-    directions, normalised for contrast (which a veil lowers), clipped, normalised again, and square-rooted
-    (Arandjelovic and Zisserman, CVPR 2012). Patches are 4 pixels apart, sides at least
-    16 px; place is -0.5 .. 0.5 across and down.
+    levels: list[Tensor]
+    top: Tensor
+
+
+class Findings(NamedTuple):
+    """What the heads say of B photos, as logits (before calibration).
+
+    ``reflected``: that there is a reflection, B; ``reflection``: the share of the photo's light that it adds, B;
+    ``kinds``: of `KINDS`, B x 4; ``blur``: the blur's extent, B, of :attr:`SemanticsNetwork.max_blur`.
     """
-    cells = _directions(photo)
-    batch = len(photo)
-    shape = F.unfold(cells, CELLS_ACROSS).transpose(1, 2)
-    shape = shape / (shape.norm(dim=2, keepdim=True) + NORM_FLOOR)
-    shape = shape.clamp(max=MAX_VALUE)
-    shape = (shape / (shape.norm(dim=2, keepdim=True) + 1e-3) + 1e-6).sqrt()
-    colour = F.avg_pool2d(photo, CELL_PX * CELLS_ACROSS, CELL_PX)
-    rows, columns = colour.shape[-2:]
-    down, across = (torch.linspace(-0.5, 0.5, n, device=photo.device, dtype=photo.dtype) for n in (rows, columns))
-    place = torch.stack(torch.meshgrid(across, down, indexing="xy")).expand(batch, -1, -1, -1)
-    return shape, torch.cat([colour, place], 1).flatten(2).transpose(1, 2)
+
+    reflected: Tensor
+    reflection: Tensor
+    kinds: Tensor
+    blur: Tensor
 
 
-def _directions(photo: Tensor) -> Tensor:
-    """Return the energy of gradients by direction, of the strongest colour, in overlapping cells: B x 8 x H/4 x W/4."""
-    padded = F.pad(photo, (1, 1, 1, 1), mode="replicate")
-    across = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]
-    down = padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
-    strongest = (across**2 + down**2).argmax(1, keepdim=True)
-    across, down = across.gather(1, strongest), down.gather(1, strongest)
-    angles = torch.arange(DIRECTIONS, device=photo.device, dtype=photo.dtype) * (2 * math.pi / DIRECTIONS)
-    along = (across * angles.cos()[:, None, None] + down * angles.sin()[:, None, None]).clamp(min=0)
-    square = along * along
-    energy = square * square * along / (across**2 + down**2 + 1e-8) ** 2
-    # Twice the cell's width, as a pixel counts for its neighbours too.
-    return F.avg_pool2d(energy, 2 * CELL_PX, CELL_PX, CELL_PX // 2, count_include_pad=False)
-
-
-class TagNetwork(ModelMixin, ConfigMixin):
-    """The tagging network.
+class SemanticsNetwork(ModelMixin, ConfigMixin):
+    """The network.
 
     Args:
-        tags: Names of the outputs, by default the vocabulary's. They are kept with the weights, so that a vocabulary
-            that grows later does not shift them.
-        sizes: Sides in pixels of the squares that the photo is reduced to, the largest first; patches of each are used.
-        axes: Principal axes of the patches' shape that are kept.
-        gaussians: Components of the mixture.
-        dropout: Share of the Fisher vector that is dropped in training.
+        width: Factor on all channels of the encoder; 1 is the published network.
+        features: Channels that the classifier reads.
+        size: The whole photo is looked at with about ``size`` x ``size`` px, its shape kept.
+        detail_size: Shorter side in pixels of the larger picture, of which the encoder's first levels take statistics;
+            a smaller photo is not enlarged.
+        hidden: Hidden units of each head of the diagnosis.
+        temperatures: What the logits of reflection and of kinds of blur are divided by, so that the likelihoods are
+            right (`training.tasks.semantics.calibration`).
+        thresholds: Likelihoods of a reflection and of blur above which a photo is said to have one.
     """
 
     config_name = "config.json"
-    multiple = 16
+    multiple = 32
+    max_blur = 0.1  # extent of a blur, share of the photo's shorter side, that counts as 1
 
     @register_to_config
     def __init__(
         self,
-        tags: tuple[str, ...] = (),
-        sizes: tuple[int, ...] = (128, 96, 64),
-        axes: int = 48,
-        gaussians: int = 64,
-        dropout: float = 0.0,
+        width: float = 1.0,
+        features: int = 1280,
+        size: int = 224,
+        detail_size: int = 384,
+        hidden: int = 48,
+        temperatures: tuple[float, float] = (1.0, 1.0),
+        thresholds: tuple[float, float] = (0.5, 0.5),
     ) -> None:
         super().__init__()
-        tags = tuple(tags) or vocabulary().tags
-        self.register_to_config(tags=tags)
-        if any(size % self.multiple for size in sizes) or list(sizes) != sorted(sizes, reverse=True):
-            raise ValueError(f"sizes must be multiples of {self.multiple}, the largest first; got {list(sizes)}.")
-        depth = axes + COLOUR_PLACE_DIM
-        self.middle = nn.Parameter(torch.zeros(SHAPE_DIM))
-        self.projection = nn.Parameter(torch.eye(SHAPE_DIM, axes))
-        self.beside = nn.Parameter(torch.tensor([[0.45, 0.45, 0.45, 0.0, 0.0], [1.0, 1.0, 1.0, 0.7, 0.7]]))
-        self.shares = nn.Parameter(torch.full((gaussians,), -math.log(gaussians)))  # logarithms
-        self.means = nn.Parameter(torch.randn(gaussians, depth) * 0.1)
-        self.variances = nn.Parameter(torch.full((gaussians, depth), -2.0))  # logarithms
-        self.drop = nn.Dropout(dropout)
-        self.head = nn.Linear(2 * gaussians * depth, len(tags))
-        nn.init.zeros_(self.head.weight)
-        nn.init.constant_(self.head.bias, -math.log(max(1, len(tags) - 1)))  # each tag as likely as any other
+        if size % self.multiple or detail_size % self.multiple:
+            raise ValueError(f"size and detail_size must be multiples of {self.multiple}; got {size}, {detail_size}.")
+        self.encoder = EfficientNetLite(width)
+        self.head = nn.Conv2d(self.encoder.channels[-1], features, 1)
+        self.classifier = nn.Linear(features, CLASSES)
+        channels = self.encoder.channels
+        self.whole_statistics = 2 * sum(channels[level] for level in WHOLE_LEVELS) + features
+        count = self.whole_statistics + 4 * sum(channels[:DETAIL_LEVELS])
+        self.diagnosis = nn.ModuleDict(
+            {
+                name: nn.Sequential(
+                    nn.BatchNorm1d(count, affine=False),
+                    nn.Dropout(0.0),  # of the inputs; a stage of training sets the share
+                    nn.Linear(count, hidden),
+                    nn.GELU(),
+                    nn.Linear(hidden, outputs),
+                )
+                for name, outputs in (("reflection", 2), ("blur", len(KINDS) + 1))
+            }
+        )
 
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """Names of the outputs."""
-        return tuple(self.config.tags)
-
-    @property
-    def size(self) -> int:
-        """Side in pixels of the largest square."""
-        return int(self.config.sizes[0])
-
-    def forward(self, photo: Tensor) -> Tensor:
-        """Return the logits of the tags, B x T, of B x 3 x H x W in [0, 1], of any size."""
-        return self.score(self.fisher_vector(self.patches(photo)))
-
-    def score(self, vector: Tensor) -> Tensor:
-        """Map Fisher vectors, B x D, to logits."""
-        logits: Tensor = self.head(self.drop(vector))
-        return logits
-
-    def patches(self, photo: Tensor) -> Tensor:
-        """Return the descriptors of a photo at all sizes, on their principal axes: B x N x depth."""
-        found = []
-        for size in self.config.sizes:
-            photo = squeeze(photo, size)
-            shape, beside = dense_sift(photo)
-            found.append(
-                torch.cat([(shape - self.middle) @ self.projection, (beside - self.beside[0]) * self.beside[1]], 2)
-            )
-        return torch.cat(found, 1)
-
-    def responsibilities(self, patches: Tensor) -> Tensor:
-        """Return the responsibility of each Gaussian for each patch: B x N x gaussians, of sum 1."""
-        precision = torch.exp(-self.variances)
-        constant = (self.means**2 * precision).sum(1) + self.variances.sum(1) - 2 * self.shares
-        distance = patches**2 @ precision.T - 2 * patches @ (self.means * precision).T + constant
-        return torch.softmax(-distance / 2, 2)
-
-    def fisher_vector(self, patches: Tensor) -> Tensor:
-        """Return the improved Fisher vector of patches, B x D, D = 2 gaussians depth, of length sqrt(D)."""
-        given = self.responsibilities(patches).transpose(1, 2)
-        count = given.sum(2, keepdim=True)
-        first, second = given @ patches, given @ patches**2
-        deviation, share = torch.exp(self.variances / 2), torch.exp(self.shares)[:, None]
-        mean = (first - count * self.means) / deviation / share.sqrt()
-        variance = (second - 2 * self.means * first + count * self.means**2) / deviation**2 - count
-        both = torch.cat([mean.flatten(1), (variance / (2 * share).sqrt()).flatten(1)], 1) / patches.shape[1]
-        rooted = both.sign() * (both.abs() + 1e-12).sqrt()
-        return F.normalize(rooted, dim=1) * math.sqrt(both.shape[1])
+    @classmethod
+    def extract_init_dict(cls, config_dict: Mapping[str, Any], **kwargs: Any) -> Any:
+        """Split a configuration as diffusers does, without ``dropout``, which that of revision 2 still has."""
+        kept = {name: value for name, value in config_dict.items() if name != "dropout"}
+        return super().extract_init_dict(kept, **kwargs)
 
     @torch.no_grad()
-    def fit_codebook(self, photos: Tensor, seed: int, kept: int = 150, rounds: int = 12) -> None:
-        """Fit axes and mixture to ``kept`` patches of each photo (B x 3 x H x W): PCA, k-means, then EM."""
-        generator = torch.Generator().manual_seed(seed)
-        shapes, besides = [], []
-        for photo in photos.split(1):
-            for size in self.config.sizes:
-                photo = squeeze(photo, size)
-                shape, beside = dense_sift(photo)
-                chosen = torch.randint(shape.shape[1], (max(1, kept // len(self.config.sizes)),), generator=generator)
-                shapes.append(shape[0, chosen])
-                besides.append(beside[0, chosen])
-        shape, beside = torch.cat(shapes), torch.cat(besides)
-        self.middle.copy_(shape.mean(0))
-        _, vectors = torch.linalg.eigh(torch.cov(shape.T))
-        self.projection.copy_(vectors.flip(1)[:, : self.projection.shape[1]])
-        self.beside[0, :3] = beside[:, :3].mean(0)
-        patches = torch.cat([(shape - self.middle) @ self.projection, (beside - self.beside[0]) * self.beside[1]], 1)
-        words = len(self.means)
-        means = patches[torch.randperm(len(patches), generator=generator)[:words]].clone()
-        for _ in range(rounds):
-            nearest = F.one_hot(torch.cdist(patches, means).argmin(1), words).float()
-            means = torch.where(
-                nearest.sum(0)[:, None] > 0, nearest.T @ patches / nearest.sum(0)[:, None].clamp(min=1), means
-            )
-        self.means.copy_(means)
-        self.variances.copy_(patches.var(0).log().expand_as(self.means) - 1)
-        for _ in range(rounds):
-            given = self.responsibilities(patches[None])[0]
-            count = given.sum(0).clamp(min=1e-3)
-            self.shares.copy_((count / count.sum()).log())
-            self.means.copy_(given.T @ patches / count[:, None])
-            variance = given.T @ patches**2 / count[:, None] - self.means**2
-            self.variances.copy_(variance.clamp(min=MIN_VARIANCE).log())
+    def load_published(self, weights: Mapping[str, Tensor]) -> None:
+        """Load the weights of the published classifier; raises as `EfficientNetLite.load_published` does."""
+        self.encoder.load_published(weights)
+        self.head.load_state_dict(fold_batch_norm(weights, "_conv_head", "_bn1"))
+        self.classifier.load_state_dict({"weight": weights["_fc.weight"], "bias": weights["_fc.bias"]})
+
+    def forward(self, photo: Tensor) -> Tensor:
+        """Return the classes' logits, B x 1000, of B x 3 x H x W in [0, 1], sides multiples of 32."""
+        return self.classify(self.features(photo))
+
+    def features(self, photo: Tensor) -> Features:
+        """Return the features of a photo, B x 3 x H x W in [0, 1], sides multiples of 32."""
+        levels = self.encoder(photo)
+        return Features(levels, F.relu6(self.head(levels[-1])))
+
+    def classify(self, features: Features) -> Tensor:
+        """Return the classes' logits, B x 1000."""
+        logits: Tensor = self.classifier(features.top.mean((2, 3)))
+        return logits
+
+    def activation_maps(self, features: Features, classes: Sequence[int]) -> Tensor:
+        """Return where the classes are, B x len(classes) x H/32 x W/32; their means over a map are logits."""
+        rows = self.classifier.weight[list(classes)], self.classifier.bias[list(classes)]
+        return F.conv2d(features.top, rows[0][..., None, None], rows[1])
+
+    def statistics(self, features: Features, detail: Tensor) -> Tensor:
+        """Return what the diagnosis reads, B x D, of a photo's features and of the larger picture, B x 3 x H x W.
+
+        Of the whole photo: mean and logarithm of the standard deviation of each channel of `WHOLE_LEVELS`, and the
+        mean of the top. Of the larger picture, whose sides are multiples of 32: the mean of each channel of the first
+        levels, and mean, highest and lowest of the logarithm of its standard deviation in the cells of a grid (a sharp
+        subject before a blurred background is no blurred photo).
+        """
+        found = []
+        for place in WHOLE_LEVELS:
+            mean, spread = moments(features.levels[place], 1)
+            found += [mean, spread]
+        found.append(features.top.float().mean((2, 3))[..., None])
+        for level in self.encoder.first_levels(detail, DETAIL_LEVELS):
+            mean, spread = moments(level, CELLS)
+            found += [mean.mean(2, keepdim=True), spread.mean(2, keepdim=True)]
+            found += [spread.amax(2, keepdim=True), spread.amin(2, keepdim=True)]
+        return torch.cat(found, 1)[..., 0]
+
+    def diagnose(self, statistics: Tensor) -> Findings:
+        """Return what the heads say of statistics, B x D."""
+        reflection = self.diagnosis["reflection"](statistics)
+        blur = self.diagnosis["blur"](statistics)
+        return Findings(reflection[:, 0], reflection[:, 1], blur[:, :-1], blur[:, -1])
+
+
+def moments(x: Tensor, cells: int) -> tuple[Tensor, Tensor]:
+    """Return mean and logarithm of the standard deviation of B x C x H x W in a grid of cells: each B x C x cells²."""
+    x = x.float()
+    mean = F.adaptive_avg_pool2d(x, cells)
+    variance = (F.adaptive_avg_pool2d(x * x, cells) - mean * mean).clamp(min=0)
+    return mean.flatten(2), (variance + 1e-4).log().flatten(2) / 2
+
+
+def resize(photo: Tensor, height: int, width: int) -> Tensor:
+    """Resize B x 3 x H x W, antialiased; one of that size stays."""
+    if photo.shape[-2:] == (height, width):
+        return photo
+    return F.interpolate(photo, (height, width), mode="bilinear", antialias=True)
+
+
+def whole_size(height: int, width: int, size: int, multiple: int = SemanticsNetwork.multiple) -> tuple[int, int]:
+    """Return the sides, multiples of ``multiple``, at which a photo is looked at: about size² px, its shape kept.
+
+    A very long one is squeezed.
+    """
+    scale, longest = size / (height * width) ** 0.5, size * size // multiple**2
+    sides = (min(max(round(side * scale / multiple), 1), longest) * multiple for side in (height, width))
+    return next(sides), next(sides)
+
+
+def detail_size(height: int, width: int, side: int, multiple: int = SemanticsNetwork.multiple) -> tuple[int, int]:
+    """Return the sides of the larger picture: the shorter one ``side`` at most, the longer one at most twice that."""
+    scale = min(1.0, side / min(height, width), 2 * side / max(height, width))
+    sides = (max(multiple, round(length * scale / multiple) * multiple) for length in (height, width))
+    return next(sides), next(sides)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import gc
 import sys
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+from pydantic import BaseModel
 
 from models import hub, tiles
 from models import runtime as runtimes
@@ -77,6 +80,17 @@ class ModelCache:
         # A plugin may choose a runtime by itself, which the run record is to report.
         live = getattr(plugin, "runtime", None)
         return Ready(loaded, plugin, local, live if isinstance(live, Runtime) else runtime)
+
+
+def task_of(
+    model: str | None, chain: Sequence[tuple[Loaded, BaseModel]], catalog: hub.Catalog | None = None
+) -> str | None:
+    """Return the task of a model that was asked for; None for no model. Raises PluginError where no step has it."""
+    task = (catalog or hub.Catalog.load()).get(model).task if model else None
+    if task and task not in [loaded.manifest.task for loaded, _ in chain]:
+        names = " or ".join(loaded.manifest.name for loaded, _ in chain)
+        raise PluginError(f"The model '{model}' is for {task}, not for {names}: leave it empty or name another.")
+    return task
 
 
 def _failed(loaded: Loaded, error: BaseException) -> LimpidError:

@@ -32,15 +32,18 @@ class RunFacts:
     seconds: float = 0.0
     peak_memory_mb: float = 0.0
     guidance: Guidance | None = None
+    diagnosis: dict[str, Any] | None = None
+    """The diagnosis by which the steps were chosen automatically."""
     notes: list[str] = field(default_factory=list)
 
 
 def build(steps: Sequence[StepRecord], facts: RunFacts, options: HostOptions) -> dict[str, Any]:
     """Return the record as JSON values.
 
-    Of several steps, "steps" replaces "plugin", and model, revision, plan and params are dicts by step.
+    Of several steps, or of those chosen automatically, "steps" replaces "plugin", and model, revision, plan and params
+    are dicts by step.
     """
-    chain = len(steps) > 1
+    chain = len(steps) > 1 or facts.diagnosis is not None
     host = options.model_dump(
         mode="json", include={"strength", "mask", "format", "keep_metadata", "guidance", "guidance_text"}
     )
@@ -50,6 +53,8 @@ def build(steps: Sequence[StepRecord], facts: RunFacts, options: HostOptions) ->
         return dict(zip((step.id for step in steps), values, strict=True)) if chain else values[0]
 
     def same(values: list[Any]) -> Any:
+        if not values:
+            return None
         return values[0] if all(value == values[0] for value in values) else each(values)
 
     return {
@@ -66,6 +71,7 @@ def build(steps: Sequence[StepRecord], facts: RunFacts, options: HostOptions) ->
         "peak_memory_mb": round(facts.peak_memory_mb, 1),
         "params": {**each([step.params for step in steps]), **host},
         "guidance": facts.guidance.as_dict() if facts.guidance else None,
+        "diagnosis": facts.diagnosis,
         "notes": list(dict.fromkeys(map(str, facts.notes))),
         "version": __version__,
     }

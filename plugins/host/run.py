@@ -18,12 +18,13 @@ from models import runtime as runtimes
 from plugins import schema
 from plugins.contract import Cost, Guidance, Picture, PluginError, Progress, Size, as_cost, as_guidance
 from plugins.host import encode, pictures, record
+from plugins.host.automatic import is_automatic, pick
 from plugins.host.files import RunFiles
 from plugins.host.limits import Limits, Speed
-from plugins.host.loading import ModelCache, Ready
+from plugins.host.loading import ModelCache, Ready, task_of
 from plugins.host.masks import read_mask
-from plugins.host.steps import RunState, plugin_errors, run_guide, run_steps
-from plugins.options import DEFAULT_GUIDE, HostOptions
+from plugins.host.steps import RunState, plugin_errors, run_guide, run_steps, without_layers
+from plugins.options import CURES, DEFAULT_GUIDE, HostOptions
 from plugins.registry import Loaded, Registry
 
 READING_MB = 24.0
@@ -73,6 +74,7 @@ class Host:
         Args:
             image_path: the photo.
             steps: ids of plugins. Guides among them guide the restorers after them, unless ``guidance`` is given.
+                "auto" alone: those that the default guide's diagnosis calls for; without any, the samples stay.
             params: parameters by step.
             options: the host's options.
             out_dir: a folder, made if missing.
@@ -85,18 +87,19 @@ class Host:
             LimpidError: PictureError, FormError, ModelError, PluginError, Cancelled, …; its text is for users.
         """
         progress = progress or Progress()
-        wanted = HostOptions.of(options)
-        chain = self._chain(steps, params or {})
+        automatic = is_automatic(steps)
+        wanted, chain = self._asked(steps, params or {}, options)
         if not layers:
             chain = [(loaded, without_layers(given)) for loaded, given in chain]
-        if all(loaded.manifest.kind == "guide" for loaded, _ in chain):
-            raise PluginError("A guide restores nothing by itself: name a restorer among the steps, too.")
         progress.update(0.0, "reading the photo")
         source = self._read(image_path)
         encode.check(wanted.format, *source.size)
         facts = record.RunFacts(source.size, notes=list(source.notes))
         mask = None if wanted.mask is None else read_mask(wanted.mask, *source.size, facts.notes)
         with self._turn(progress):
+            if automatic:
+                asked = self._models.get(self.registry.get(DEFAULT_GUIDE))
+                chain, wanted = pick(asked, chain, wanted, Picture(source.pixels), facts, progress, self.catalog)
             state = RunState(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 0.9), facts)
             size = Size(*source.size)
             plain = self._forecast(state.steps, size, measured=False)
@@ -104,7 +107,7 @@ class Host:
             guide = None
             if guidance is not None:
                 state.guidance, state.given = as_guidance(guidance), True
-            else:
+            elif chain:
                 guide = self._guide(chain, wanted, facts, progress)
             started = time.perf_counter()
             runtimes.reset_peak(state.device)
@@ -131,7 +134,7 @@ class Host:
                 facts.peak_memory_mb = runtimes.peak_memory_mb(state.device)
                 progress.update(1.0, "done")
                 files.publish()
-            self.speed.learn(steps, plain.seconds, facts.seconds)
+            self.speed.learn([loaded.manifest.id for loaded, _ in chain], plain.seconds, facts.seconds)
         return Outcome(
             files.at(result),
             record.build(done, facts, wanted),
@@ -139,6 +142,30 @@ class Host:
             files.folder / f"{files.stem}-before.jpg" if previews else None,
             files.folder / f"{files.stem}-after.jpg" if previews else None,
         )
+
+    def check(
+        self,
+        steps: Sequence[str],
+        params: ParamsByStep | None = None,
+        options: HostOptions | Mapping[str, Any] | None = None,
+    ) -> None:
+        """Raise LimpidError where ``restore`` would refuse these steps, parameters and options for every photo."""
+        wanted, chain = self._asked(steps, params or {}, options)
+        task_of(wanted.model, chain, self.catalog)
+        if wanted.mask is not None:
+            read_mask(wanted.mask, 1, 1, [])
+
+    def _asked(
+        self, steps: Sequence[str], params: ParamsByStep, options: HostOptions | Mapping[str, Any] | None
+    ) -> tuple[HostOptions, list[tuple[Loaded, BaseModel]]]:
+        """Return the options and the steps of a restoration, validated."""
+        automatic = is_automatic(steps)
+        wanted, chain = HostOptions.of(options), self._chain(list(CURES.values()) if automatic else steps, params)
+        if automatic:
+            self.registry.get(DEFAULT_GUIDE)  # raises where it cannot be used
+        if all(loaded.manifest.kind == "guide" for loaded, _ in chain):
+            raise PluginError("A guide restores nothing by itself: name a restorer among the steps, too.")
+        return wanted, chain
 
     def _read(self, image_path: str | Path | None) -> pictures.Source:
         """Read a photo that is within the limits of the host and the memory. Raises LimpidError."""
@@ -186,11 +213,11 @@ class Host:
         *,
         progress: Progress | None = None,
     ) -> Cost:
-        """Estimate the cost of these steps on a photo, without loading, though models that are needed are loaded.
+        """Estimate the cost of these steps on a photo, without loading; models that are needed are loaded.
 
-        ``model``: as in the options of ``restore``. ``progress`` may cancel the wait for another run.
-        Raises LimpidError.
+        ``model``: as in the options. ``progress`` may cancel the wait for another run. Raises LimpidError.
         """
+        steps = [DEFAULT_GUIDE, *CURES.values()] if is_automatic(steps) else steps
         chain = self._chain(steps, params or {})
         size = Size(*pictures.size_of(image_path))
         with self._turn(progress or Progress()):
@@ -224,9 +251,9 @@ class Host:
         self, chain: list[tuple[Loaded, BaseModel]], wanted: HostOptions, facts: record.RunFacts, progress: Progress
     ) -> tuple[Ready, BaseModel] | None:
         """Return the guide that ``wanted.guidance`` asks for, loaded, and its Params; None if there is none to run."""
+        typed = wanted.guidance_text.strip()
         if wanted.guidance == "off":
-            if wanted.guidance_text.strip():
-                facts.notes.append("The guidance text was ignored: guidance is off.")
+            facts.notes += ["The guidance text was ignored: guidance is off."] if typed else []
             return None
         if any(loaded.manifest.kind == "guide" for loaded, _ in chain):
             facts.notes.append("A guide is among the steps: the option guidance was ignored.")
@@ -235,17 +262,15 @@ class Host:
             names = " and ".join(loaded.manifest.name for loaded, _ in chain)
             facts.notes.append(f"{names} takes no guidance, so it ran without.")
             return None
-        params = {}
-        if wanted.guidance == "edited":
-            if not wanted.guidance_text.strip():
-                facts.notes.append("The guidance text is empty: nothing was guided by it.")
-                return None
-            params["text"] = wanted.guidance_text
+        params = {"text": wanted.guidance_text} if wanted.guidance == "edited" else {}
+        if params and not typed:
+            facts.notes.append("The guidance text is empty: nothing was guided by it.")
+            return None
         guides = [g for g in self.registry.guides() if not params or "text" in g.Params.model_fields]
         if not guides:
             reasons = " ".join(f"{plugin_id}: {reason}" for plugin_id, reason in self.registry.disabled)
             raise PluginError(f"There is no guide to ask: turn guidance off, or install one. {reasons}".strip())
-        if wanted.guidance == "automatic" and wanted.guidance_text.strip():
+        if wanted.guidance == "automatic" and typed:
             facts.notes.append("The guidance text was ignored: guidance is automatic, not edited.")
         guide = next((one for one in guides if one.manifest.id == DEFAULT_GUIDE), guides[0])
         if guide.manifest.id != DEFAULT_GUIDE:
@@ -258,10 +283,7 @@ class Host:
         self, chain: list[tuple[Loaded, BaseModel]], model: str | None, progress: Progress
     ) -> list[tuple[Ready, BaseModel]]:
         """Load the models of the steps; ``model`` is for the step of its task. Raises PluginError if there is none."""
-        task = (self.catalog or hub.Catalog.load()).get(model).task if model else None
-        if task and task not in [loaded.manifest.task for loaded, _ in chain]:
-            names = " or ".join(loaded.manifest.name for loaded, _ in chain)
-            raise PluginError(f"The model '{model}' is for {task}, not for {names}: leave it empty or name another.")
+        task = task_of(model, chain, self.catalog)
         ready = []
         for loaded, given in chain:
             progress.update(0.02, f"loading {loaded.manifest.name}")
@@ -277,9 +299,3 @@ class Host:
             yield
         finally:
             self._busy.release()
-
-
-def without_layers(params: BaseModel) -> BaseModel:
-    """Return the parameters of a restorer, set to make no layers if it has a parameter for that."""
-    names = {"keep_layer", "keep_layers"} & set(type(params).model_fields)
-    return params.model_copy(update=dict.fromkeys(names, False))

@@ -36,8 +36,8 @@ class RunState:
 
     @property
     def device(self) -> str:
-        """Device of the first step."""
-        return self.steps[0][0].runtime.device
+        """Device of the first step; "cpu" without one."""
+        return self.steps[0][0].runtime.device if self.steps else "cpu"
 
 
 def run_steps(state: RunState, picture: Picture) -> tuple[np.ndarray, list[StepRecord]]:
@@ -123,3 +123,9 @@ def plugin_errors(loaded: Loaded) -> Iterator[None]:
                 f"{name} ran out of memory on this photo: use a smaller photo, or free memory."
             ) from error
         raise PluginError(f"{name} failed on this photo ({type(error).__name__}: {error}).") from error
+
+
+def without_layers(params: BaseModel) -> BaseModel:
+    """Return the parameters of a restorer, set to make no layers if it has a parameter for that."""
+    names = {"keep_layer", "keep_layers"} & set(type(params).model_fields)
+    return params.model_copy(update=dict.fromkeys(names, False))

@@ -10,14 +10,14 @@ from plugins.contract import Cost, Guidance, LoadContext, Picture, RunContext, S
 
 if TYPE_CHECKING:
     from models.hub import LocalModel
-    from models.semantics.pipeline import SemanticsPipeline
+    from models.semantics.pipeline import Diagnosis, SemanticsPipeline
 
 CAPTION_TASK = "caption"
 MIN_TAGS, MAX_TAGS = 1, 28
 
 
 class SemanticGuidance:
-    """Coarse tags with scores, from the photo or from a description by a person."""
+    """Words with scores and a diagnosis, from the photo; or words from a description by a person."""
 
     _pipeline: SemanticsPipeline
 
@@ -40,10 +40,11 @@ class SemanticGuidance:
 
     @staticmethod
     def vocabulary() -> tuple[str, ...]:
-        """Return all tags it can give."""
+        """Return all tags it can give: everyday words, and the coarse tags above them."""
         from models.semantics.vocabulary import vocabulary
 
-        return vocabulary().tags
+        known = vocabulary()
+        return tuple(dict.fromkeys([*known.words, *known.tags]))
 
     def load(self, model: LocalModel | None, ctx: LoadContext) -> None:
         """Load the tagging model."""
@@ -55,26 +56,28 @@ class SemanticGuidance:
 
     def cost(self, size: Size, params: Any) -> Cost:
         """Return typical values; a captioning model dominates them."""
-        return Cost(0.05, 20.0) if not params.captioner else Cost(6.0, 2500.0)
+        return Cost(0.1, 60.0) if not params.captioner else Cost(6.0, 2500.0)
 
     def run(self, picture: Picture, params: Params, ctx: RunContext) -> Guidance:
-        """Return the tags of ``params.text`` if given, else the likeliest tags of the picture and a caption."""
-        from models.semantics.vocabulary import MAX_TEXT_LENGTH, read_words
+        """Return the tags of ``params.text`` if given, else the likeliest of the picture, a caption and a diagnosis."""
+        from models.semantics.vocabulary import MAX_TEXT_LENGTH, read_words, vocabulary
 
+        broader = vocabulary().words
         if params.text.strip():
             reading = read_words(params.text)
             ctx.notes.extend(reading.notes)
             caption = " ".join(params.text[:MAX_TEXT_LENGTH].split())
-            return Guidance(caption if reading.tags else "", [Tag(name) for name in reading.tags], "your words")
-        found = {tag.name: tag.score for tag in self._pipeline(picture.pixels)}
-        kept = list(found)[: params.most]
-        if not params.captioner:
-            caption = f"A photo of: {', '.join(kept)}?"  # the question mark: they are guesses
-            return Guidance(caption, [Tag(name, found[name]) for name in kept], self._name)
-        caption = self._caption(picture, params.captioner)
-        named = [name for name in read_words(caption).tags if name in found and name not in kept]
-        tags = [Tag(name, found[name]) for name in [*kept, *named]]
-        return Guidance(caption, tags, f"{self._name}, caption by {params.captioner}")
+            tags = [Tag(name, 1.0, broader.get(name, "")) for name in reading.tags]
+            return Guidance(caption if tags else "", tags, "your words")
+        seen = self._pipeline(picture.pixels)
+        scores = {tag.name: tag.score for tag in (*seen.words, *seen.tags)}
+        kept = [tag.name for tag in seen.words[: params.most]]
+        caption, model = f"A photo of: {', '.join(kept)}?", self._name  # the question mark: they are guesses
+        if params.captioner:
+            caption, model = self._caption(picture, params.captioner), f"{model}, caption by {params.captioner}"
+            kept += [name for name in read_words(caption).tags if name in scores and name not in kept]
+        tags = [Tag(name, scores[name], broader.get(name, "")) for name in kept]
+        return Guidance(caption, tags, model, as_values(seen.diagnosis))
 
     def _caption(self, picture: Picture, captioner: str) -> str:
         from models import hub
@@ -83,3 +86,21 @@ class SemanticGuidance:
         hub.Catalog.load().get(captioner, CAPTION_TASK)  # raises for a model of another task
         folder = hub.resolve(captioner).folder
         return caption(picture.pixels, folder, self._runtime.device, self._runtime.dtype)
+
+
+def as_values(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return a diagnosis as JSON values, rounded to 4 decimals; see `plugins.contract.Guidance`."""
+    return {
+        "reflection": {
+            "likelihood": round(diagnosis.reflected, 4),
+            "strength": round(diagnosis.reflection, 4),
+            "found": "reflection" in diagnosis.found,
+        },
+        "blur": {
+            "likelihood": round(diagnosis.blurred, 4),
+            "strength": round(diagnosis.blur, 4),
+            "kind": diagnosis.kind,
+            "kinds": {kind: round(share, 4) for kind, share in diagnosis.kinds.items()},
+            "found": "blur" in diagnosis.found,
+        },
+    }

@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from benchmarks.nafnet import ChannelNorm, NAFNet
+from benchmarks.nafnet import NAFNet
+from models.blocks import ChannelNorm
 
 
 def test_the_published_layout_has_its_published_parameters() -> None:

@@ -89,11 +89,17 @@ def test_what_is_measured_is_reported_as_it_is(tmp_path: Path, monkeypatch: pyte
     assert asked == [(photo, "a-model")]
 
 
-@pytest.mark.slow
-def test_a_failing_measurement_says_why(tmp_path: Path) -> None:
+def test_a_failing_measurement_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     photo = tmp_path / "photo.png"
     Image.fromarray(speed.sample_photo(8, 8)).save(photo)
-    with pytest.raises(RuntimeError, match="no-such-model"):
+    with pytest.raises(SystemExit):
+        large.main(["--photo", str(photo), "--model", "no-such-model"])
+    assert "no-such-model" in capsys.readouterr().err
+    failing = tmp_path / "python"
+    failing.write_text("#!/bin/sh\necho 'no such model' >&2; exit 2\n")
+    failing.chmod(0o755)
+    monkeypatch.setattr(large.sys, "executable", str(failing))
+    with pytest.raises(RuntimeError, match="through the pipeline failed:\nno such model"):
         measure_apart(photo, "no-such-model", "pipeline")
 
 

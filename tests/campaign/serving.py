@@ -66,7 +66,7 @@ def served(
         process.wait()
 
 
-def wait_for(app: Served, seconds: float = 60) -> None:
+def wait_for(app: Served, seconds: float = 180) -> None:
     """Wait until the app answers /health. Raises RuntimeError with its log if it does not."""
     late = time.monotonic() + seconds
     while time.monotonic() < late and app.process.poll() is None:

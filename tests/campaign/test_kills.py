@@ -35,6 +35,7 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 def batch(listing: Path, photos: Path, out: Path) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-c", BATCH, str(listing), "restore", str(photos), "--out", str(out), "--layers"]
+    words += ["--steps", "dereflection"]
     return subprocess.Popen(words, cwd=ROOT, env={**os.environ, **ENVIRONMENT}, stdout=subprocess.PIPE)
 
 

@@ -18,7 +18,9 @@ PATIENCE_MS = 180_000  # the machine may be busy
 class Editor:
     """The page with the editor, ready for photos."""
 
-    def __init__(self, browser: Any, app_url: str, width: int = 1440, height: int = 900, at: str = "", **context: Any):
+    def __init__(
+        self, browser: Any, app_url: str, width: int = 1440, height: int = 900, at: str = "#reflections", **context: Any
+    ):
         self.url = app_url
         self.context = browser.new_context(viewport={"width": width, "height": height}, **context)
         self.page = self.context.new_page()
@@ -47,11 +49,11 @@ class Editor:
         return self.page.locator(selector)
 
     def clear(self) -> None:
-        """Take all photos away, fold what is open, and go to the first mode."""
+        """Take all photos away, fold what is open, and go to the mode of reflections."""
         while self.find(".lp-item").count():
             self.find(".lp-remove").first.evaluate("button => button.click()")
         self.page.evaluate("for (const one of document.querySelectorAll('.lp details')) one.open = false")
-        self.find(".lp-modes a").first.click()
+        self.mode("reflections")
 
     def mode(self, name: str) -> None:
         """Choose a mode by its place in the address."""

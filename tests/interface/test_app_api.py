@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tests.interface import files
 
 HOST_ARGUMENTS = ["strength", "model", "seed", "mask", "format", "keep_metadata", "guidance", "guidance_text"]
 RECORD = ["model", "revision", "device", "dtype", "attention", "size", "plan", "seed", "seconds", "peak_memory_mb",
-          "params", "guidance", "notes", "version"]  # fmt: skip
+          "params", "guidance", "diagnosis", "notes", "version"]  # fmt: skip
 
 
 def dereflect(client: Client, image: Path | None, **options: Any) -> tuple[str, dict[str, Any], list[dict[str, Any]]]:
@@ -44,7 +45,7 @@ def test_endpoints_are_those_of_the_design(client: Client) -> None:
     listed = client.view_api(return_format="dict", print_info=False)
     assert set(listed["named_endpoints"]) == {
         "/dereflection", "/deblur", "/invert", "/slow", "/waiting", "/semantic_guidance", "/looker",
-        "/restore", "/plugins", "/models", "/health"}  # fmt: skip
+        "/restore", "/batch", "/plugins", "/models", "/health"}  # fmt: skip
     assert not listed["unnamed_endpoints"]
     assert list(arguments(client, "/dereflection")) == [
         "image",
@@ -55,9 +56,51 @@ def test_endpoints_are_those_of_the_design(client: Client) -> None:
     ]
     assert list(arguments(client, "/deblur")) == ["image", "detail", "keep_layers", "linear", *HOST_ARGUMENTS]
     assert list(arguments(client, "/restore")) == ["image", "steps", "params", *HOST_ARGUMENTS]
+    assert list(arguments(client, "/batch")) == [
+        "images", "steps", "params", *(name for name in HOST_ARGUMENTS if name != "mask")]  # fmt: skip
     for endpoint in ("/dereflection", "/deblur", "/restore", "/invert"):
         required = [name for name, one in arguments(client, endpoint).items() if not one["parameter_has_default"]]
         assert required == ["image"]
+
+
+def test_every_argument_is_described(app_url: str) -> None:
+    info = httpx.get(f"{app_url}gradio_api/info").json()["named_endpoints"]
+    for endpoint in ("/dereflection", "/deblur", "/restore", "/batch", "/semantic_guidance", "/invert", "/looker"):
+        listed = info[endpoint]
+        for one in listed["parameters"]:
+            text = one["python_type"]["description"]
+            assert len(text.split()) >= 3 and text == one["type"]["description"], (endpoint, one["parameter_name"])
+    texts = {one["parameter_name"]: one["type"]["description"] for one in info["/invert"]["parameters"]}
+    assert texts["amount"].startswith("How far towards the negative.")  # the plugin's own
+    assert texts["seed"].endswith("(a number from 0 to 4294967295)")
+
+
+@pytest.mark.parametrize("endpoint", ["/dereflection", "/restore", "/batch", "/looker"])
+def test_snippets_leave_out_optional_files_and_change_nothing(app_url: str, endpoint: str) -> None:
+    listed = httpx.get(f"{app_url}gradio_api/info").json()["named_endpoints"][endpoint]
+    for language, text in listed["code_snippets"].items():
+        assert not re.search(r"mask\W+(handle_file|\{)|exampleImage = .*exampleImage = |Hello!!", text, re.S), text
+        null = "None" if language == "python" else "null"
+        assert "mask" not in text or re.search(rf"mask\W+{null}\b", text), text
+    for one in listed["parameters"]:
+        if one["parameter_has_default"]:
+            assert one["example_input"] == one["parameter_default"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"strenght": 1}, "There is no argument 'strenght' of /dereflection"),
+        ({"image": None}, "No picture was given"),
+        ({}, "argument 'image' of /dereflection is missing"),
+    ],
+)
+def test_a_misspelt_or_missing_argument_is_named(app_url: str, given: dict[str, Any], words: str) -> None:
+    answer = httpx.post(f"{app_url}gradio_api/call/v2/dereflection", json=given)
+    told = answer.json().get("error") or ""
+    if "event_id" in answer.json():
+        told = httpx.get(f"{app_url}gradio_api/call/v2/dereflection/{answer.json()['event_id']}", timeout=60).text
+    assert words in told, told
 
 
 def test_a_photo_comes_back_with_its_record_and_layer(client: Client, tmp_path: Path) -> None:
@@ -112,7 +155,7 @@ def test_no_image_is_answered_with_a_sentence(client: Client) -> None:
     [
         ({"strength": 3}, "strength"),
         ({"strength": "much"}, "strength"),
-        ({"model": "no-such-model"}, "no-such-model"),
+        ({"model": "no-such-model"}, "Known ones: dereflection-small."),
         ({"seed": -1}, "seed"),
         ({"format": "bmp"}, "format"),
         ({"keep_metadata": "some"}, "keep_metadata"),

@@ -19,12 +19,28 @@ from tests.interface.test_app_api import editor_spec
 def test_the_guides_endpoint_says_what_the_photo_shows(client: Client, tmp_path: Path) -> None:
     photo = handle_file(str(files.photo(tmp_path)))
     said = client.predict(image=photo, api_name="/semantic_guidance")
-    assert set(said) == {"caption", "tags", "model", "notes"} and said["model"] == "semantics-tiny"
-    assert len(said["tags"]) == 3 and all(0 <= tag["score"] <= 1 for tag in said["tags"])
+    assert set(said) == {"caption", "tags", "model", "diagnosis", "notes"} and said["model"] == "semantics-tiny"
+    assert len(said["tags"]) == 3 and all(0 <= tag["score"] <= 1 and tag["broader"] for tag in said["tags"])
+    assert set(said["diagnosis"]) == {"reflection", "blur"} and 0 <= said["diagnosis"]["blur"]["likelihood"] <= 1
     said = client.predict(image=photo, text="a PUPPY; zorp", most=3, captioner="", api_name="/semantic_guidance")
-    assert said["tags"] == [{"name": "dog", "score": 1.0}] and "“zorp”" in said["notes"][0]
+    assert (
+        said["tags"] == [{"name": "dog", "score": 1.0}] and said["diagnosis"] is None and "“zorp”" in said["notes"][0]
+    )
     with pytest.raises(AppError, match="no model 'nothing' for caption"):
         client.predict(image=photo, captioner="nothing", api_name="/semantic_guidance")
+
+
+@pytest.mark.parametrize("steps", ["auto", ["auto"]])
+def test_restore_picks_the_steps_by_the_diagnosis(client: Client, tmp_path: Path, steps: Any) -> None:
+    photo: Any = handle_file(str(files.photo(tmp_path)))
+    said = client.predict(image=photo, api_name="/semantic_guidance")
+    _, record, _ = client.predict(image=photo, steps=steps, api_name="/restore")
+    assert record["diagnosis"] == said["diagnosis"]
+    cures = {"reflection": "dereflection", "blur": "deblur"}
+    assert record["steps"] == [cures[fault] for fault, found in record["diagnosis"].items() if found["found"]]
+    assert any(note.startswith("Automatic: ") for note in record["notes"])
+    with pytest.raises(AppError, match="'auto' stands alone"):
+        client.predict(image=photo, steps=["auto", "deblur"], api_name="/restore")
 
 
 def test_restorers_take_guidance_as_their_last_arguments(client: Client, tmp_path: Path) -> None:

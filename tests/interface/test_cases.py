@@ -34,7 +34,10 @@ class Restored:
 
     def __init__(self, name: str, out: Path, *words: str) -> None:
         path = CASES / name
-        assert cli.main(["restore", str(path), "--strength", "0", "--out", str(out), *words]) == 0
+        assert (
+            cli.main(["restore", str(path), "--steps", "dereflection", "--strength", "0", "--out", str(out), *words])
+            == 0
+        )
         stem = f"{path.stem}-restored"
         self.record = json.loads((out / f"{stem}.json").read_text())
         self.notes = " ".join(self.record["record"]["notes"])

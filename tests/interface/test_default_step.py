@@ -1,4 +1,4 @@
-"""A default step that cannot be used is an error wherever one can ask for it, and replaces no earlier result."""
+"""A default step, or one that auto may pick, that cannot be used is an error, and replaces no earlier result."""
 
 from __future__ import annotations
 
@@ -27,16 +27,18 @@ WHY = "The plugin 'dereflection' is disabled: "
 
 
 @pytest.fixture
-def own_catalog(tiny_pipeline: Path, tiny_deblur: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A catalog of two tiny models in folders of its own, used wherever a catalog is loaded."""
-    for task, folder in (("dereflection", tiny_pipeline), ("deblur", tiny_deblur)):
+def own_catalog(
+    tiny_pipeline: Path, tiny_deblur: Path, tiny_semantics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A catalog of three tiny models in folders of its own, used wherever a catalog is loaded."""
+    for task, folder in (("dereflection", tiny_pipeline), ("deblur", tiny_deblur), ("semantics", tiny_semantics)):
         write_sums(Path(shutil.copytree(folder, tmp_path / "models" / task)))
     listing = tmp_path / "models" / "catalog.toml"
     listing.write_text(
         "".join(
             f'[[model]]\nid = "{task}-tiny"\ntask = "{task}"\nsource = "embedded"\nlicence = "cc0-1.0"\n'
             f'path = "{task}"\ndefault = true\n'
-            for task in ("dereflection", "deblur")
+            for task in ("dereflection", "deblur", "semantics")
         )
     )
     catalog = Catalog.load(listing)
@@ -45,8 +47,8 @@ def own_catalog(tiny_pipeline: Path, tiny_deblur: Path, tmp_path: Path, monkeypa
     return listing.parent
 
 
-def damage(models: Path) -> None:
-    next((models / "dereflection").rglob("*.safetensors")).write_bytes(b"damaged")
+def damage(models: Path, task: str = "dereflection") -> None:
+    next((models / task).rglob("*.safetensors")).write_bytes(b"damaged")
 
 
 @pytest.fixture
@@ -58,20 +60,21 @@ def damaged_app(own_catalog: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     app.close(verbose=False)
 
 
-@pytest.mark.parametrize("how", ["damaged", "left out"])
+@pytest.mark.parametrize("how", ["dereflection", "semantics", "left out"])
 def test_the_command_line_says_so_and_leaves_earlier_results(
     how: str, own_catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photo, out = files.photo(tmp_path), tmp_path / "out"
     assert cli.main(["restore", str(photo), "--out", str(out)]) == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    if how == "damaged":
-        damage(own_catalog)
-    else:
+    if how == "left out":
         monkeypatch.setenv("LIMPID_PLUGINS", "deblur")
+    else:
+        damage(own_catalog, how)
+    name = "dereflection" if how == "dereflection" else "semantic_guidance"
     for more in ([], ["--overwrite"]):
         assert cli.main(["restore", str(photo), "--out", str(out), *more]) == 1
-        assert WHY in capsys.readouterr().err
+        assert f"The plugin '{name}' is disabled: " in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -84,7 +87,7 @@ def test_a_result_of_other_steps_is_replaced_only_when_asked(
     for steps in ("deblur", "dereflection,deblur"):
         assert cli.main(["restore", str(photo), "--steps", steps, "--out", str(out)]) == 1
         told = capsys.readouterr()
-        assert "is a result of other steps (dereflection)" in told.err and "--overwrite" in told.err
+        assert "is a result of other steps (auto)" in told.err and "--overwrite" in told.err
         assert "0 restored" in told.out and {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert cli.main(["restore", str(photo), "--steps", "deblur", "--out", str(out), "--overwrite"]) == 0
     note = json.loads((out / "photo-restored.json").read_text())
@@ -96,7 +99,8 @@ def test_page_api_and_mcp_say_so(damaged_app: str, tmp_path: Path) -> None:
     client = Client(damaged_app, verbose=False, analytics_enabled=False)
     path = files.photo(tmp_path)
     photo = handle_file(str(path))
-    for endpoint, more in (("/restore", {}), ("/restore", {"steps": None}), ("/dereflection", {"strength": 0.5})):
+    asked = (("/restore", {}), ("/restore", {"steps": None}), ("/restore", {"steps": ["auto"]}))
+    for endpoint, more in (*asked, ("/restore", {"steps": "auto"}), ("/dereflection", {"strength": 0.5})):
         with pytest.raises(AppError, match=WHY):
             client.predict(image=photo, api_name=endpoint, **more)
     assert client.predict(image=photo, steps=["deblur"], api_name="/restore")[1]["plugin"] == "deblur"

@@ -180,7 +180,7 @@ def test_the_modes_share_the_photo_and_are_places_in_the_address(
 ) -> None:
     editor = open_editor(at="#blur")
     modes = [one.inner_text() for one in editor.find(".lp-modes a").all()]
-    assert modes == ["Reflections", "Blur", "Both", "Invert", "Slow", "Waiting"]
+    assert modes == ["Auto", "Reflections", "Blur", "Both", "Invert", "Slow", "Waiting"]
     assert editor.find(".lp-modes a[aria-current]").inner_text() == "Blur"
     blurred = editor.restore(files.photo(tmp_path, size=(90, 70)))
     editor.find('.lp-modes a[data-place="both"]').click()

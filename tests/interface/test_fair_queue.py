@@ -72,6 +72,8 @@ def test_no_file_but_an_upload_is_opened_for_its_size(tmp_path, monkeypatch) -> 
     for value in ({"path": str(outside)}, {"path": "/dev/stdin"}, {"path": "\0"}, {"path": 5}, "text", None):
         assert megapixels_of([value]) == 0.1
     assert megapixels_of(None) == 0.1
+    batch = [{"path": str(inside)}, {"path": str(inside)}]
+    assert round(megapixels_of([batch, None, {"path": str(inside)}]), 1) == 4.2  # all of a batch, and nothing else
 
 
 def test_the_place_is_told_in_words() -> None:

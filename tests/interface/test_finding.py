@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("tiny_models")
 
 
 def restore(*words: object) -> int:
-    return cli.main(["restore", *map(str, words), "--strength", "0"])
+    return cli.main(["restore", *map(str, words), "--strength", "0", "--steps", "dereflection"])
 
 
 def test_a_photo_that_joins_later_takes_the_next_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,20 +97,6 @@ def test_nothing_found_is_said(tmp_path: Path, pattern: str, capsys: pytest.Capt
     (tmp_path / "notes.txt").write_text("words")
     assert restore(tmp_path / pattern, "--out", tmp_path / "out") == 1
     assert "No pictures were found in" in capsys.readouterr().err and not (tmp_path / "out").exists()
-
-
-def test_interruption_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Host, "restore", interrupted)
-    assert restore(files.photo(tmp_path), "--out", tmp_path / "out") == 130
-    assert capsys.readouterr().err.splitlines() == [
-        "Stopped. Finished photos are kept; the same command does the others."
-    ]
-    assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.parametrize("both", [False, True])

@@ -77,12 +77,6 @@ def test_seconds_are_the_median_after_a_warm_up(monkeypatch) -> None:
     assert runtime.seconds(wait, "cpu", runs=3, warmup=1) == 2.0
 
 
-@pytest.mark.parametrize(("value", "expected"), [("true", True), ("1", True), ("", False), ("false", False)])
-def test_zero_gpu_is_told_by_its_variable(monkeypatch, value, expected):
-    monkeypatch.setenv("SPACES_ZERO_GPU", value)
-    assert runtime.on_zero_gpu() is expected
-
-
 @pytest.mark.parametrize("wrong", [lambda q, k, v, s: q * 0, lambda q, k, v, s: q * float("nan")])
 def test_a_backend_with_wrong_results_is_not_used(monkeypatch, wrong):
     pretend(monkeypatch, wrong)

@@ -96,6 +96,23 @@ def test_it_is_said_and_nothing_is_written(host, photo, tmp_path, steps, params,
     assert host.restore(photo, ["darken"], out_dir=tmp_path / "good").path.is_file()
 
 
+@pytest.mark.parametrize(
+    ("steps", "params", "options", "sentence"),
+    [
+        (["sharpen"], {}, {}, "There is no plugin 'sharpen'"),
+        (["looker"], {}, {}, "A guide restores nothing by itself"),
+        (["darken"], {"darken": {"factor": 2}}, {}, "factor must be at most 1.0"),
+        (["darken"], {}, {"strength": 1.5}, "strength must be at most 1.0"),
+        (["darken"], {}, {"mask": "nowhere.png"}, "The mask is not a file that can be read"),
+        (["darken"], {}, {"model": "no-such-model"}, "There is no model 'no-such-model' for Darken. Known ones: none"),
+    ],
+)
+def test_what_fails_for_every_photo_is_told_before_the_first(host, steps, params, options, sentence):
+    with pytest.raises(LimpidError, match=sentence):
+        host.check(steps, params, options)
+    host.check(["darken"])
+
+
 def test_no_photo(host, tmp_path):
     with pytest.raises(LimpidError, match="No picture was given"):
         host.restore(None, ["darken"], out_dir=tmp_path)

@@ -19,7 +19,7 @@ from tests.plugins.fakes import Darken, Seen, loaded, noise, profile, registry, 
 
 KEYS = [
     "plugin", "model", "revision", "device", "dtype", "attention", "size", "plan", "seed", "seconds",
-    "peak_memory_mb", "params", "guidance", "notes", "version",
+    "peak_memory_mb", "params", "guidance", "diagnosis", "notes", "version",
 ]  # fmt: skip
 
 
@@ -174,7 +174,7 @@ def test_a_restorer_that_takes_no_guidance_says_so(host, photo, tmp_path):
 def test_a_guide_by_itself_gives_guidance(host, photo):
     guidance, record = host.guide(photo, "looker", {"most": 2})
     assert guidance.as_dict() == {
-        "caption": "a wall", "model": "looker-1",
+        "caption": "a wall", "model": "looker-1", "diagnosis": None,
         "tags": [{"name": "wall", "score": 0.9}, {"name": "street", "score": 0.4}],
     }  # fmt: skip
     assert record["plugin"] == "looker" and record["guidance"] == guidance.as_dict()

@@ -8,11 +8,12 @@ import pytest
 from models.deblur.pipeline import DeblurPipeline
 from models.dereflection.pipeline import DereflectionPipeline
 from models.hub import Catalog, resolve
-from plugins.contract import Cancelled, Cost, Picture, Progress, RunContext, Size
+from plugins.contract import Cancelled, Cost, Guidance, Picture, Progress, RunContext, Size, Tag
 from plugins.deblur.plugin import Deblurring
 from plugins.dereflection.plugin import Dereflection
 from plugins.host import pictures
 from plugins.host.run import Host
+from plugins.pipelined import guidance_kwargs
 from plugins.registry import Registry
 from tests.catalogs import model_entry
 from tests.plugins.fakes import noise, save, with_fake_pipeline
@@ -78,3 +79,10 @@ def test_outside_the_mask_the_real_pipeline_changes_nothing(step, host, tmp_path
     outcome = host.restore(photo, [step], None, options, out_dir=tmp_path)
     before, after = pictures.read(photo).samples, pictures.read(outcome.path).samples
     assert np.array_equal(after[:, :48], before[:, :48]) and not np.array_equal(after, before)
+
+
+def test_a_word_stands_for_the_coarse_tag_above_it():
+    tags = [Tag("hound", 0.5, "dog"), Tag("terrier", 0.3, "dog"), Tag("nature", 0.2)]
+    assert guidance_kwargs(RunContext()) == {}
+    given = guidance_kwargs(RunContext(guidance=Guidance("a hound", tags)))
+    assert given == {"tags": {"dog": 0.5, "nature": 0.2}, "caption": "a hound"}

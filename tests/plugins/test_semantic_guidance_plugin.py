@@ -7,6 +7,8 @@ import pytest
 
 from models.errors import ModelError
 from models.hub import Catalog
+from models.semantics.pipeline import Diagnosis, ScoredTag, Semantics
+from models.semantics.vocabulary import vocabulary
 from plugins.contract import Guidance, Picture, RunContext
 from plugins.host.run import Host
 from plugins.registry import Registry
@@ -37,12 +39,24 @@ def photo(tmp_path):
     return save(tmp_path / "photo.png", noise(60, 80))
 
 
+def seen() -> Semantics:
+    """What the pipeline says of a photo of a songbird and a hound."""
+    tags = [ScoredTag("bird", 0.5), ScoredTag("dog", 0.3), ScoredTag("nature", 0.2)]
+    words = [ScoredTag("songbird", 0.5), ScoredTag("hound", 0.2), ScoredTag("beach or coast", 0.2)]
+    kinds = {"sharp": 0.9, "motion": 0.1, "defocus": 0.0, "both": 0.0}
+    return Semantics(tags, words, Diagnosis(0.1, 0.0, 0.1, 0.0, kinds, ()))
+
+
 def test_a_photo_gets_tags_a_caption_and_who_said_so(host, photo):
     guidance, record = host.guide(photo, "semantic_guidance", {"most": 4})
     assert len(guidance.tags) == 4 and guidance.model == "tiny" and record["model"] == "tiny"
     scores = [tag.score for tag in guidance.tags]
     assert scores == sorted(scores, reverse=True) and 0 < scores[0] <= 1
     assert all(tag.name in guidance.caption for tag in guidance.tags)
+    assert all(vocabulary().words[tag.name] == tag.broader for tag in guidance.tags)
+    assert set(guidance.diagnosis) == {"reflection", "blur"}
+    assert all(0 <= fault[key] <= 1 for fault in guidance.diagnosis.values() for key in ("likelihood", "strength"))
+    assert guidance.diagnosis["blur"]["kind"] in guidance.diagnosis["blur"]["kinds"]
     assert host.guide(photo, "semantic_guidance", {"most": 4})[0] == guidance
 
 
@@ -66,23 +80,26 @@ def test_most_has_bounds_in_words(host, photo):
 
 def test_a_captioner_is_asked_only_when_named(host, photo, monkeypatch):
     plugin = SemanticGuidance()
-    plugin._name, plugin._pipeline = "tiny", lambda _: []
+    plugin._name, plugin._pipeline = "tiny", lambda _: seen()
     monkeypatch.setattr(SemanticGuidance, "_caption", lambda *_: "a dog by the sea")
     picture = Picture(np.zeros((8, 8, 3), np.float32))
     assert plugin.run(picture, PARAMS(), RunContext()).model == "tiny"
     said = plugin.run(picture, PARAMS(captioner="blip"), RunContext())
-    assert said.caption == "a dog by the sea" and said.model == "tiny, caption by blip"
+    assert said.caption == "a dog by the sea" and said.diagnosis and said.model == "tiny, caption by blip"
 
 
 def test_a_captioner_adds_the_tags_it_names(monkeypatch):
-    from models.semantics.pipeline import ScoredTag
-
     plugin = SemanticGuidance()
     plugin._name = "tiny"
-    plugin._pipeline = lambda _: [ScoredTag("bird", 0.5), ScoredTag("nature", 0.2), ScoredTag("dog", 0.1)]
-    monkeypatch.setattr(SemanticGuidance, "_caption", lambda *_: "a dog by the sea")
+    plugin._pipeline = lambda _: seen()
+    monkeypatch.setattr(SemanticGuidance, "_caption", lambda *_: "a beagle, a dog by the sea")
     said = plugin.run(Picture(np.zeros((8, 8, 3), np.float32)), PARAMS(most=1, captioner="blip"), RunContext())
-    assert [(tag.name, tag.score) for tag in said.tags] == [("bird", 0.5), ("dog", 0.1), ("nature", 0.2)]
+    assert [(tag.name, tag.score) for tag in said.tags] == [
+        ("songbird", 0.5),
+        ("hound", 0.2),
+        ("dog", 0.3),
+        ("nature", 0.2),
+    ]
 
 
 def test_an_unknown_captioner_is_an_error_that_names_it(host, photo):
@@ -137,7 +154,7 @@ def test_a_guide_among_the_steps_comes_before_the_option(host, photo, tmp_path):
         {"guidance": "edited", "guidance_text": "dog"}, out_dir=tmp_path,
     )  # fmt: skip
     assert isinstance(Seen.given[-1][1].guidance, Guidance)
-    assert [tag["name"] for tag in outcome.record["guidance"]["tags"]] == ["cat or fox"]
+    assert [tag["name"] for tag in outcome.record["guidance"]["tags"]] == ["cat"]
     assert "A guide is among the steps: the option guidance was ignored." in outcome.record["notes"]
 
 

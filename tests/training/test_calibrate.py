@@ -9,7 +9,7 @@ import torch
 
 from models.dereflection.pipeline import DereflectionPipeline
 from models.integrity import SUMS, find_alteration, fingerprint, read_sums
-from tests.training.conftest import DEBUG
+from tests.training.conftest import DEBUG, QUICK
 from training import calibrate
 from training.tasks.registry import load_config
 from training.tasks.trainer import Trainer
@@ -18,7 +18,7 @@ from training.tasks.trainer import Trainer
 @pytest.fixture
 def run(debug_overrides, pair_folder):
     pairs = [f"data.pairs={{{pair_folder}: 1.0}}", f"data.held_pairs={{{pair_folder}: ['']}}", "data.pair_share=0.0"]
-    trainer = Trainer(load_config(DEBUG, [*debug_overrides, *pairs, "steps=1"]))
+    trainer = Trainer(load_config(DEBUG, [*debug_overrides, *pairs, *QUICK, "steps=1"]))
     # A head that darkens everything a little: some of the veil of the made pairs comes off, and more is too much.
     torch.nn.init.constant_(trainer.network.decoder.head.bias, -0.08)
     trainer.run()

@@ -12,7 +12,7 @@ import yaml
 
 from models.dereflection.pipeline import DereflectionPipeline
 from tests import ROOT
-from tests.training.conftest import DEBUG
+from tests.training.conftest import DEBUG, QUICK
 from training import pack
 from training.core.export import code_version
 from training.data.sources import Sources
@@ -28,7 +28,7 @@ def settings(photo_folder, pair_folder, tiny_pipeline, tmp_path) -> list[str]:
         (data / name).symlink_to(folder)
     return [
         f"data.root={data}", "data.clean=[photos]", "data.pairs={pairs: 1.0}", "data.reflected=[lights]",
-        f"init_from={tiny_pipeline}", "model={}", "name=packed", "steps=3", "workers=2", "export_every=2",
+        f"init_from={tiny_pipeline}", "model={}", "name=packed", "steps=2", "workers=1", "export_every=1", *QUICK,
     ]  # fmt: skip
 
 
@@ -47,10 +47,10 @@ def test_the_pack_alone_trains_with_its_one_command(settings, tiny_pipeline, tmp
     (tmp_path / "data").rename(tmp_path / "gone")
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    command = ["bash", str(folder / "run.sh"), str(out), "--cpu", "--set", "steps=4"]
+    command = ["bash", str(folder / "run.sh"), str(out), "--cpu", "--set", "steps=3"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=240)
     record = json.loads((out / "packed" / "model" / "record.json").read_text())
-    assert record["steps_done"] == 4 and record["starts"][0]["code"] == code_version()
+    assert record["steps_done"] == 3 and record["starts"][0]["code"] == code_version()
     assert "root" not in record["config"]["data"] and "out" not in record["config"]
     assert record["config"]["data"]["packed_from"] == json.loads((folder / "pack.json").read_text())["packed_from"]
     first, last = (

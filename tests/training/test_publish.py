@@ -10,7 +10,7 @@ from PIL import Image
 from models.catalog import Catalog
 from models.errors import ModelError
 from models.integrity import SUMS, find_alteration, read_sums
-from tests.training.conftest import DEBUG
+from tests.training.conftest import DEBUG, QUICK
 from tests.training.sheets import sheet_size
 from training.evaluate import main as evaluate
 from training.publish import main, publish
@@ -47,7 +47,7 @@ def test_what_training_started_from_is_kept_and_named(debug_overrides, tiny_pipe
     (start / "start.json").write_text(
         json.dumps({"from": "some-package", "licence": "apache-2.0", "sha256": "ab" * 32})
     )
-    trainer = Trainer(load_config(DEBUG, [*debug_overrides, "steps=1", f"init_from={start}", "model={}"]))
+    trainer = Trainer(load_config(DEBUG, [*debug_overrides, *QUICK, "steps=1", f"init_from={start}", "model={}"]))
     trainer.run()
     folder = publish(trainer.out / "model", Catalog.load().get("dereflection-small"), [], tmp_path / "checkpoints")
     assert "* Started from `some-package` (apache-2.0, sha256 abababababab)." in (folder / "README.md").read_text()

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import zipfile
 import zlib
 from pathlib import Path
-
-from safetensors import SafetensorError, safe_open
 
 LISTING = "files.json"
 
@@ -33,8 +30,6 @@ def find_damage(folder: Path) -> str:
     """Return what is wrong with a checkpoint's files, in words; "" where nothing is."""
     try:
         listed = json.loads((folder / LISTING).read_text())["files"]
-    except FileNotFoundError:
-        return _find_damage_unlisted(folder)
     except (OSError, ValueError, KeyError) as error:
         return f"{LISTING} cannot be read ({type(error).__name__})"
     for name, (size, crc) in listed.items():
@@ -45,22 +40,4 @@ def find_damage(folder: Path) -> str:
             return f"{name} has {file.stat().st_size} bytes of {size}"
         if checksum(file) != crc:
             return f"{name} is not what was written"
-    return ""
-
-
-def _find_damage_unlisted(folder: Path) -> str:
-    """Look at the files of a checkpoint that was written before there was a list: each knows its own size or sums."""
-    if not list(folder.glob("random_states_*.pkl")):
-        return "its random states are missing"
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        try:
-            if file.suffix == ".safetensors":
-                with safe_open(file, "np"):
-                    pass
-            elif file.suffix in (".bin", ".pkl"):  # torch.save writes zip archives
-                with zipfile.ZipFile(file) as archive:
-                    if archive.testzip() is not None:
-                        return f"{file.name} is damaged"
-        except (SafetensorError, zipfile.BadZipFile, OSError) as error:
-            return f"{file.name} is damaged or cut short ({type(error).__name__})"
     return ""

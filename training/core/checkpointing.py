@@ -12,9 +12,8 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from models.errors import LimpidError, is_full_disk
-from models.loading import rename_options
 from training.core.checkpoint_files import find_damage, list_files
-from training.core.config import RunConfig, rename_losses
+from training.core.config import RunConfig
 from training.core.files import replace_file
 
 SETTINGS = "settings.json"
@@ -62,7 +61,7 @@ def check_settings(out: Path, settings: dict[str, Any]) -> None:
     if not (out / SETTINGS).is_file():
         raise RunError(f"{out} holds checkpoints without the settings of their run ({SETTINGS}): remove that folder.")
     before = json.loads((out / SETTINGS).read_text())
-    now, then = _renamed(settings["config"]), _renamed(before["config"])
+    now, then = settings["config"], before["config"]
     differ = [k for k in now if now[k] != then.get(k)]
     differ += ["the model it starts from"] if settings["from"] != before["from"] else []
     if differ:
@@ -70,12 +69,6 @@ def check_settings(out: Path, settings: dict[str, Any]) -> None:
             f"{out} holds a run of other settings ({', '.join(differ)}), and to go on from it would be neither run: "
             "remove that folder, or give this run another name (--set name=…)."
         )
-
-
-def _renamed(config: dict[str, Any]) -> dict[str, Any]:
-    """Give a configuration with the names of today."""
-    renamed = {"model": rename_options(config.get("model", {})), "losses": rename_losses(config.get("losses", {}))}
-    return {**config, **renamed}
 
 
 def checkpoint_folder(out: Path, step: int) -> Path:

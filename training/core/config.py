@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 # The names that earlier configurations, records and curves give losses.
-RENAMED_LOSSES = {"decibel": "log_mse", "pyramid": "multiscale_gradient", "aligned": "affine_invariant_log_mse"}
+RENAMED_LOSSES = {"decibel": "log_mse", "pyramid": "multiscale_gradient"}
 Value = TypeVar("Value")
 
 
 class Strict(BaseModel):
-    """A configuration in which an unknown key is an error."""
+    """A configuration in which an unknown key is an error.
+
+    ``retired``: settings that records of earlier runs hold, with the value at which they did nothing.
+    """
 
     model_config = ConfigDict(extra="forbid")
+    retired: ClassVar[dict[str, Any]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_retired(cls, settings: Any) -> Any:
+        if not isinstance(settings, dict):
+            return settings
+        return {k: v for k, v in settings.items() if k not in cls.retired or v != cls.retired[k]}
 
 
 class GuidanceConfig(Strict):

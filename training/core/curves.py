@@ -3,7 +3,6 @@
 import csv
 from pathlib import Path
 
-from training.core.config import rename_losses
 from training.core.files import replace_file
 
 
@@ -17,10 +16,8 @@ class CurveFile:
         if file.exists():
             self.kept = [row for row in read_curve(file) if row["step"] <= resumed_step]
             if self.kept:
-                header, *lines = file.read_bytes().splitlines(keepends=True)
-                self.columns = list(rename_losses(dict.fromkeys(header.decode().rstrip().split(","))))
-                ending = header[len(header.rstrip()) :]
-                replace_file(file, b"".join([",".join(self.columns).encode() + ending, *lines[: len(self.kept)]]))
+                self.columns = list(self.kept[0])
+                replace_file(file, b"".join(file.read_bytes().splitlines(keepends=True)[: len(self.kept) + 1]))
             else:
                 file.unlink()
 

@@ -68,18 +68,6 @@ def multiscale_gradient(output: Tensor, target: Tensor) -> Tensor:
     return total
 
 
-def affine_invariant_log_mse(output: Tensor, target: Tensor) -> Tensor:
-    """Return :func:`log_mse` after the least-squares gain and offset of each channel from output to target.
-
-    This is what the protocol's aligned PSNR measures: the variance of the target that the output does not explain. The
-    brightness behind a reflection is ambiguous and would dominate the loss.
-    """
-    o, t = (x.flatten(2) - x.flatten(2).mean(2, keepdim=True) for x in (output, target))
-    together, of_output, of_target = (o * t).mean(2), (o**2).mean(2), (t**2).mean(2)
-    unexplained = of_target - together.clamp(min=0) ** 2 / (of_output + 1e-7)
-    return torch.log(unexplained.clamp(min=0).mean(1) + MSE_OFFSET) - LOG_MSE_OFFSET
-
-
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "charbonnier": charbonnier,
     "squared": squared,
@@ -87,7 +75,6 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "texture": texture,
     "log_mse": log_mse,
     "multiscale_gradient": multiscale_gradient,
-    "affine_invariant_log_mse": affine_invariant_log_mse,
 }
 
 

@@ -32,8 +32,6 @@ def build_network(config: RunConfig, kind: Any) -> tuple[Any, dict[str, str] | N
             network.register_to_config(**{name: value})
             if name in vars(network):
                 setattr(network, name, value)
-        elif name in getattr(network, "grows", ()) and value is True and not network.config[name]:
-            network.grow(name)
         elif _plain(network.config[name]) != _plain(value):
             raise ValueError(
                 f"model.{name} cannot differ from that of {config.init_from}; only {', '.join(USE_SETTINGS)} can."

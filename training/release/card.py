@@ -103,6 +103,8 @@ def results(summary: Summary, text: CardText) -> list[dict[str, Any]]:
     elif summary["kind"] == "tags":
         recall = {name: summary["recall"][name]["mean"] for name in ("sharp", "severe")}
         rows = {f"{summary['data']}, {name}": {"Recall, macro at 3": value} for name, value in recall.items()}
+    elif summary["kind"] == "diagnosis":
+        rows = {f"{summary['data']}, {fault}": {"AUC": row["auc"]} for fault, row in summary["faults"].items()}
     entries = []
     for data, figures in rows.items():
         metrics = []
@@ -115,9 +117,17 @@ def results(summary: Summary, text: CardText) -> list[dict[str, Any]]:
 
 
 def describe_calibration(calibration: dict[str, Any] | None) -> str:
-    """Say how much of its change the model applies, and on what that was chosen; "" where it was not calibrated."""
+    """Say what calibration chose for the model, and on what; "" where it was not calibrated."""
     if calibration is None:
         return ""
+    if "temperatures" in calibration:
+        (first, second), (glass, blur) = calibration["temperatures"], calibration["thresholds"]
+        return (
+            f"\n* `training.tasks.semantics.calibration`: temperatures {first:.2f} (reflection) and {second:.2f} (kinds"
+            f" of blur), fitted on {calibration['samples']} held-out samples; thresholds {glass:.3f} (reflection) and"
+            f" {blur:.3f} (blur), which leave {calibration['left_alone']:.1%} of {calibration['sharp']} held-out sharp"
+            " photos alone."
+        )
     pairs = ", ".join(f"{count} of {name}" for name, count in calibration["pairs"].items())
     calibrated = rename_options(calibration)
     chosen = {key: calibrated[key] for key in ("working_size", "global_affine_weight", "residual_scale")}

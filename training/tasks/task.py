@@ -19,7 +19,6 @@ class Components:
     """The parts of a run; those to call get the run's configuration (``source`` its data and seed).
 
     ``unused``: prefixes of the parameters without a part in the objective, for whose gradients DDP would wait.
-    ``prepare``, called with network, source and configuration, gives a new network what is not learnt by gradient.
     """
 
     network: type[nn.Module]
@@ -27,7 +26,6 @@ class Components:
     objective: Callable[..., Any]
     unused: tuple[str, ...]
     validator: Callable[..., Any]
-    prepare: Callable[..., None] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from accelerate.utils import set_seed
 
 from degradations.sample_rng import SampleRNG, Stream
 from models.runtime import peak_memory_mb, reset_peak, use_threads
+from training.core import curves
 from training.core.checkpointing import (
     check_settings,
     list_checkpoints,
@@ -17,7 +18,7 @@ from training.core.checkpointing import (
     write_settings,
 )
 from training.core.config import RunConfig
-from training.core.curves import CurveFile, plot_curves
+from training.core.curves import CurveFile
 from training.core.distributed import Average, inside, is_shared_out, make_accelerator, set_up, whole, whole_weights
 from training.core.export import export, note_start
 from training.core.feed import feed
@@ -52,8 +53,6 @@ class Trainer:
         groups = rate_groups(trained, o.scales)
         optimizer = torch.optim.AdamW(groups, o.lr, o.betas, weight_decay=o.weight_decay, fused=True)
         self.data = components.source(config.data, config.seed)
-        if components.prepare and self.lineage is None and not list_checkpoints(self.out):
-            components.prepare(self.network, self.data, config)
         objective = components.objective(self.network, config)
         a = self.accelerator
         set_up(a, self.network, objective, config, self.micro)
@@ -233,7 +232,7 @@ class Trainer:
         self.ema.copy_to(self.trained)
         weights = whole_weights(a, self.objective)
         if a.is_main_process:
-            plot_curves(self.out)
+            curves.plot_curves(self.out)
             network = self.network
             if weights is not None:
                 network = build_network(config, self.components.network)[0]

@@ -6,12 +6,12 @@ from models.deblur.prior import BANDS, bands
 from tests.components import make_tiny_deblur
 from tests.weights import stir
 
+PARTS = ("long_range_features", "detail_gain", "kernel", "deep_motion_encoder")
+
 
 def perturbed(*parts: str) -> Deblur:
     torch.manual_seed(0)
-    network = make_tiny_deblur()
-    for part in parts:
-        network.grow(part)
+    network = make_tiny_deblur(**dict.fromkeys(parts, True))
     stir(network)
     return network
 
@@ -43,7 +43,7 @@ def test_tokens_guide_and_none_are_the_null_token():
 
 def test_the_gradient_reaches_every_parameter():
     """But those no step at timestep 0 with a latent added uses: there are none."""
-    network, photo = perturbed(*Deblur.grows), torch.rand(1, 3, 128, 128)
+    network, photo = perturbed(*PARTS), torch.rand(1, 3, 128, 128)
     latent, known = network.encode(photo)
     loss = network.decode(network.step(latent), known).square().mean() + known.prerestored.square().mean()
     loss = loss + sum(part.square().mean() for part in known.blur.values())
@@ -78,27 +78,20 @@ def test_details_are_woken_once_and_only_under_a_decoder_that_adds_nothing():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("part", Deblur.grows)
-def test_what_is_added_to_a_network_changes_nothing_until_it_is_trained(part, tmp_path):
-    network, photo = perturbed().eval(), torch.rand(1, 3, 64, 96)
-    before, fewer = network.restore(photo), sum(p.numel() for p in network.parameters())
-    network.grow(part)
-    assert sum(p.numel() for p in network.parameters()) > fewer
-    torch.testing.assert_close(network.restore(photo), before)
-    stir(network, 0.2)
-    widened = {"long_range_features": [network.motion.read[0]], "kernel": [network.prior.stem, network.prior.head]}
-    for layer in widened.get(part, []):
-        torch.nn.init.normal_(layer.weight, std=0.2)  # new channels of a layer that was there
-    after = network.restore(photo)
-    assert (after - before).abs().max() > 1e-4
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_starts_as_the_identity_and_is_saved(part, tmp_path):
+    network, photo = make_tiny_deblur(**{part: True}).eval(), torch.rand(1, 3, 64, 96)
+    assert torch.equal(network.restore(photo), photo)
+    network = perturbed(part).eval()
+    assert sum(p.numel() for p in network.parameters()) > sum(p.numel() for p in make_tiny_deblur().parameters())
+    restored = network.restore(photo)
     network.save_pretrained(tmp_path)
-    torch.testing.assert_close(Deblur.from_pretrained(tmp_path).restore(photo), after)
+    torch.testing.assert_close(Deblur.from_pretrained(tmp_path).restore(photo), restored)
 
 
 @torch.no_grad()
 def test_a_decoder_that_only_lifts_adds_detail_and_keeps_flat_places():
-    network = make_tiny_deblur()
-    network.grow("detail_gain")
+    network = make_tiny_deblur(detail_gain=True)
     assert not network.decodes
     torch.nn.init.ones_(network.lifts.bias)
     assert network.decodes

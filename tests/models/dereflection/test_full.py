@@ -12,11 +12,13 @@ from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from models import runtime
 from models.dereflection import one_step
 from models.dereflection.full import PARTS, FullDereflection, enlarged
 from models.dereflection.pipeline import DereflectionPipeline
 from models.errors import ModelError
 from tests.components import make_tiny_dai
+from tests.models.attention import exact, pretend
 from tests.models.dereflection.dai_reference import published_forward
 from tests.models.dereflection.full_tier import make, picture
 
@@ -239,6 +241,26 @@ def test_attention_kernels_agree(network) -> None:
     plain.unet.set_attn_processor(AttnProcessor())
     plain.controlnet.set_attn_processor(AttnProcessor())
     torch.testing.assert_close(plain.restore(photo), fused, **CLOSE)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("faster", "kind"), [("xformers", "XFormersAttnProcessor"), ("sdpa", "AttnProcessor2_0")])
+def test_the_pipeline_takes_the_faster_attention_for_unet_and_controlnet(monkeypatch, faster, kind) -> None:
+    pretend(monkeypatch, exact)
+    ours = torch.nn.functional.scaled_dot_product_attention
+    seconds = {True: 1.0 if faster == "sdpa" else 2.0, False: 1.5}
+    monkeypatch.setattr(runtime, "seconds", lambda call, device: seconds[call.func is ours])
+    runtime._probe.cache_clear()
+    network, photo = make(), picture(40, 56)
+    wanted = network.restore(photo)
+    pipeline = DereflectionPipeline(network)
+    pipeline.prepare_for_inference("auto")
+    runtime._probe.cache_clear()
+    assert pipeline.attention == faster and "heads 1 x 16" in pipeline.runtime.reason
+    processors = [*network.unet.attn_processors.values(), *network.controlnet.attn_processors.values()]
+    assert {type(processor).__name__ for processor in processors} == {kind}
+    for _ in range(2):  # the second from what was kept
+        torch.testing.assert_close(network.restore(photo), wanted, **CLOSE)
 
 
 # In the pipeline

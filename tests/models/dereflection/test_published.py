@@ -16,7 +16,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from benchmarks.reference_dai import ReferenceDAI
-from models import convert, download, hub
+from models import download, hub
 from models.catalog import Catalog
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.published import PROMPT
@@ -116,14 +116,24 @@ def reference(published: Path, embedding: torch.Tensor) -> ReferenceDAI:
     return made
 
 
-def test_converted_parts_are_the_reference(published: Path, tmp_path: Path) -> None:
+def test_converted_parts_are_the_reference(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of parts at hand, named in a catalog of one's own."""
+    monkeypatch.setenv("LIMPID_CACHE", str(tmp_path / "cache"))
     before = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in hub.files_in(published)}
-    folder = convert.convert_parts("dereflection-any-image", published, tmp_path / "dai")
+    lines = [
+        '[[model]]', 'id = "dai"', 'task = "dereflection"', 'source = "hub"', 'licence = "none"',
+        'convert = "dereflection-any-image"', "parts = [",
+        *(f'{{ folder = "{part}", path = "{published / part}" }},'
+          for part in ("vae", "unet", "controlnet", "vae_2", "text_encoder")),
+        f'{{ folder = "tokenizer", path = "{published / "tokenizer"}", allow = ["*.json", "merges.txt"] }},', "]",
+    ]  # fmt: skip
+    (tmp_path / "own.toml").write_text("\n".join(lines))
+    folder = hub.resolve("dai", Catalog.load(tmp_path / "own.toml")).folder
     assert {path.name for path in folder.iterdir()} == {
         "vae", "unet", "controlnet", "vae_2", "prompt_embedding.safetensors", "pipeline.json", "SHA256SUMS",
+        download.RECORD,
     }  # fmt: skip
-    after = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in hub.files_in(published)}
-    assert after == before
+    assert before == {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in hub.files_in(published)}
     for part in ("vae", "unet", "controlnet", "vae_2"):  # without loss: the very same bytes
         assert (folder / part / WEIGHTS).read_bytes() == (published / part / WEIGHTS).read_bytes()
     embedding = load_file(folder / "prompt_embedding.safetensors")["prompt_embedding"]
@@ -189,31 +199,28 @@ def test_the_app_fetches_and_converts_it_at_the_first_request(fake, published, t
     assert second.path.read_bytes() == first.path.read_bytes() and fake.requests == []
 
 
-def test_a_part_that_does_not_fit_is_named_and_nothing_is_stored(
-    fake, published, tmp_path, monkeypatch, capsys
-) -> None:
+def test_a_part_that_does_not_fit_is_named_and_nothing_is_stored(fake, published, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("models.download._check_space", lambda entry: None)
     ours = fake.repos["JichenHu/dereflection-any-image-v0"][1]
     whole = ours["vae_2/" + WEIGHTS]
     ours["vae_2/" + WEIGHTS] = (published / "vae" / WEIGHTS).read_bytes()  # no skips in it
-    assert convert.main(["dereflection-any-image"]) == 1
-    message = capsys.readouterr().err
-    assert "'vae_2' of the model folder 'dereflection-any-image' does not fit" in message and "zero_convs" in message
+    with pytest.raises(
+        ModelError, match="'vae_2' of the model folder 'dereflection-any-image' does not fit.*zero_convs"
+    ):
+        hub.resolve("dereflection-any-image")
     assert not any(path.is_file() for path in (tmp_path / "limpid").rglob("*"))
     ours["vae_2/" + WEIGHTS] = whole
     fake.repos["JichenHu/dereflection-any-image-v0"] = ("c" * 40, ours)
-    assert convert.main(["dereflection-any-image"]) == 0
-    assert "dereflection-any-image, revision unet=cccccccccccc" in capsys.readouterr().out
+    assert "unet=cccccccccccc" in hub.resolve("dereflection-any-image").revision
 
 
-def test_what_is_missing_or_does_not_fit_is_told(published: Path, tmp_path: Path, capsys) -> None:
+def test_what_is_missing_or_does_not_fit_is_told(published: Path, tmp_path: Path) -> None:
     def refused(change, match: str) -> None:
         parts = tmp_path / "parts"
         shutil.copytree(published, parts)
         change(parts)
         with pytest.raises(ModelError, match=match):
-            convert.convert_parts("dereflection-any-image", parts, tmp_path / "out")
-        assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".partial-*"))
+            download.convert("dereflection-any-image", parts)
         shutil.rmtree(parts)
 
     def narrow(parts: Path) -> None:
@@ -229,10 +236,6 @@ def test_what_is_missing_or_does_not_fit_is_told(published: Path, tmp_path: Path
         weights[name] = weights[name][:20].clone()
         save_file(weights, parts / "text_encoder" / "model.safetensors", metadata={"format": "pt"})
 
-    def no_weights(parts: Path) -> None:
-        for file in list(parts.rglob("*.safetensors")):
-            file.rename(file.with_suffix(".bin"))
-
     refused(lambda parts: shutil.rmtree(parts / "unet"), "lacks unet: a published checkpoint is made of")
     refused(lambda parts: shutil.rmtree(parts / "tokenizer"), "lacks tokenizer")
     refused(lambda parts: (parts / "tokenizer" / "vocab.json").unlink(), "tokenizer")
@@ -245,19 +248,3 @@ def test_what_is_missing_or_does_not_fit_is_told(published: Path, tmp_path: Path
     )
     refused(narrow, "prompt embedding .* different Stable Diffusion versions")
     refused(fewer_words, "do not belong together")
-    refused(no_weights, "can run code when it is loaded")
-    refused(
-        lambda parts: (parts / "unet" / WEIGHTS).write_bytes(b"version https://git-lfs.github.com/spec/v1"),
-        "LFS pointer",
-    )
-    with pytest.raises(ModelError, match="no folder"):
-        convert.convert_parts("dereflection-any-image", tmp_path / "none", tmp_path / "out")
-    (tmp_path / "out").mkdir()
-    with pytest.raises(ModelError, match="there already"):
-        convert.convert_parts("dereflection-any-image", published, tmp_path / "out")
-    with pytest.raises(SystemExit):
-        convert.main(["dereflection-any-image", "--parts", str(published)])
-    with pytest.raises(SystemExit):
-        convert.main(["no-such", "--parts", str(published), "--out", str(tmp_path / "x")])
-    assert convert.main(["dereflection-any-image", "--parts", str(published), "--out", str(tmp_path / "out")]) == 1
-    assert "there already" in capsys.readouterr().err

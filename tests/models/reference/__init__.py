@@ -15,6 +15,7 @@ import torch
 
 from models.hub import locate
 from models.loading import pipeline_class
+from models.semantics.pipeline import Semantics
 
 FOLDER = Path(__file__).parent
 RESTORERS = ("dereflection-small", "deblur-small")
@@ -50,14 +51,20 @@ def machine() -> str:
 
 
 def answers(model: str) -> np.ndarray:
-    """What a model of the catalog answers: restored pictures, COUNT x H x W x 3, or the scores of tags, COUNT x tags;
+    """What a model of the catalog answers: restored pictures, COUNT x H x W x 3, or scores, COUNT x scores;
     float32."""
     folder, _ = locate(model)
     pipeline = pipeline_class(folder).from_pretrained(folder)
     if model == TAGGER:
-        said = [sorted((tag.name, tag.score) for tag in pipeline(picture)) for picture in pictures()]
-        return np.array([[score for _, score in tags] for tags in said], np.float32)
+        return np.array([_scores(pipeline(picture)) for picture in pictures()], np.float32)
     return np.stack([pipeline(picture).image for picture in pictures()])
+
+
+def _scores(seen: Semantics) -> list[float]:
+    """The scores of words and tags by name, and of the diagnosis."""
+    found = sorted((tag.name, tag.score) for tag in (*seen.words, *seen.tags))
+    said = seen.diagnosis
+    return [*(score for _, score in found), said.reflected, said.reflection, said.blur, *said.kinds.values()]
 
 
 def digest(array: np.ndarray) -> str:

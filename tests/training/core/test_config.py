@@ -43,8 +43,8 @@ def test_views_must_fit_the_batch_and_consistency_needs_them():
 
 
 def test_losses_under_earlier_names_are_renamed_in_configurations_and_committed_records(tmp_path):
-    (tmp_path / "stage.yaml").write_text("name: old\nlosses: {charbonnier: 1.0, decibel: 0.1, aligned: 0.2}\n")
-    expected = {"charbonnier": 1.0, "log_mse": 0.3, "affine_invariant_log_mse": 0.2}
+    (tmp_path / "stage.yaml").write_text("name: old\nlosses: {charbonnier: 1.0, decibel: 0.1, pyramid: 0.2}\n")
+    expected = {"charbonnier": 1.0, "log_mse": 0.3, "multiscale_gradient": 0.2}
     assert load_config(tmp_path / "stage.yaml", ["losses.log_mse=0.3"]).losses == expected
 
     records = sorted(CHECKPOINTS.rglob("record.json"))
@@ -56,13 +56,16 @@ def test_losses_under_earlier_names_are_renamed_in_configurations_and_committed_
         assert list(config.losses.values()) == list(tree["losses"].values())
 
 
-def test_a_run_begun_with_earlier_names_of_losses_goes_on(tmp_path):
-    config = load_config(DEBUG, ["losses={charbonnier: 1.0, log_mse: 0.1}"])
-    settings = settings_of(config, None)
-    before = json.loads(json.dumps(settings))
-    before["config"]["losses"] = {"charbonnier": 1.0, "decibel": 0.1}
-    write_settings(tmp_path, before)
+def test_a_run_does_not_go_on_with_other_losses(tmp_path):
+    settings = settings_of(load_config(DEBUG, ["losses={charbonnier: 1.0, log_mse: 0.1}"]), None)
+    write_settings(tmp_path, settings)
     check_settings(tmp_path, settings)
     other = settings_of(load_config(DEBUG, ["losses={charbonnier: 1.0}"]), None)
     with pytest.raises(ValueError, match="losses"):
         check_settings(tmp_path, other)
+
+
+def test_a_setting_that_is_gone_is_left_out_of_a_record_where_it_was_off_and_refused_where_it_acted():
+    assert make_run({"name": "old", "perceptual": 0.0, "prior": None}).name == "old"
+    with pytest.raises(ValidationError, match="perceptual"):
+        make_run({"name": "old", "perceptual": 0.1})

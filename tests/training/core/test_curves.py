@@ -45,12 +45,3 @@ def test_a_run_that_goes_on_keeps_its_columns(tmp_path):
     assert curve.last("loss") == 0.05 and curve.last("waited") == 0.0
     curve.add({"step": 25, "waited": 3.0, "loss": 0.5, "seconds": 0.2})
     assert read_curve(tmp_path / "loss.csv")[-1] == {"step": 25, "loss": 0.5, "seconds": 0.2}
-
-
-def test_a_run_that_goes_on_takes_the_present_names_of_losses(tmp_path):
-    CurveFile(tmp_path / "loss.csv", 0).add({"step": 10, "loss": 0.5, "decibel": 2.0})
-    CurveFile(tmp_path / "loss.csv", 10).add({"step": 20, "loss": 0.25, "log_mse": 1.0})
-    assert read_curve(tmp_path / "loss.csv") == [
-        {"step": 10.0, "loss": 0.5, "log_mse": 2.0},
-        {"step": 20.0, "loss": 0.25, "log_mse": 1.0},
-    ]

@@ -1,9 +1,6 @@
 """accelerate's engines: the configurations that come with the stages, and weights that are shared out."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -12,14 +9,12 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
-from tests import ROOT
 from tests.components import make_tiny_dai, make_tiny_deblur
 from tests.training.conftest import DEBUG
 from training.core.checkpointing import list_checkpoints
 from training.core.curves import read_curve
 from training.core.distributed import BLOCKS, Average, make_accelerator, set_up
 from training.tasks.registry import load_config
-from training.tasks.trainer import Trainer
 
 ENGINES = sorted((DEBUG.parent / "accelerate").glob("*.yaml"))
 
@@ -49,27 +44,14 @@ def test_the_blocks_that_are_gathered_are_there():
     assert set(BLOCKS) - present <= {"EfficientViTBlock"}  # of published autoencoders
 
 
-@pytest.mark.slow
-def test_shared_out_weights_train_save_and_go_on_as_whole_ones(debug_overrides, tmp_path):
-    overrides = [*debug_overrides, "optimizer.horizon=4", "validate_every=2", "validation_samples=2", "keep=9"]
-    words = [str(DEBUG), *overrides, "name=shared"]
-    launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [sys.executable, "-m", *launcher, str(ROOT / "tests" / "training" / "shared_out.py"), "2", "4", *words]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    shared = subprocess.Popen(
-        command, env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    whole = Trainer(load_config(DEBUG, [*overrides, "name=whole", "steps=4"]))
-    assert whole.run()
-    told = shared.communicate(timeout=600)[0]
-    assert shared.returncode == 0, told[-3000:]
-    run = tmp_path / "runs" / "shared"
+def test_shared_out_weights_train_save_and_go_on_as_whole_ones(two_processes, tmp_path):
+    whole, run = two_processes.alone("shared", tmp_path), two_processes.folder / "shared"
     starts = json.loads((run / "starts.json").read_text())
     assert [(s["step"], s["processes"]) for s in starts] == [(0, 2), (2, 2)]
     folder = list_checkpoints(run)[-1][1]
     assert not (folder / "model.safetensors").exists()  # parts of the weights, written by each process
     for name in ("loss.csv", "validation.csv"):
-        one, two = read_curve(whole.out / name), read_curve(run / name)
+        one, two = read_curve(whole / name), read_curve(run / name)
         assert len(one) == len(two) > 2
         for a, b in zip(one, two, strict=True):
             assert {k: v for k, v in b.items() if k not in ("seconds", "waited")} == pytest.approx(
@@ -77,7 +59,7 @@ def test_shared_out_weights_train_save_and_go_on_as_whole_ones(debug_overrides, 
             )
     first, second = (
         {k: v for f in sorted((r / "model" / "network").glob("*.safetensors")) for k, v in load_file(f).items()}
-        for r in (whole.out, run)
+        for r in (whole, run)
     )
     assert first.keys() == second.keys()
     for name, value in first.items():

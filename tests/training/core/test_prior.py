@@ -12,6 +12,7 @@ from models.dereflection.pipeline import DereflectionPipeline
 from models.efficientnet_lite import fold_batch_norm
 from models.errors import ModelError
 from models.integrity import SUMS, find_alteration, read_sums
+from models.semantics.pipeline import SemanticsPipeline
 from tests import ROOT
 from training.core import prior
 
@@ -55,6 +56,20 @@ def test_its_encoder_knows_what_photos_show(made):
         guess = (features @ weights["_fc.weight"].T + weights["_fc.bias"]).argmax(1).tolist()
     right = [order[g] == f.name.split("_")[0] for g, f in zip(guess, files, strict=True)]
     assert sum(right) / len(right) > 0.6
+
+
+def test_the_start_of_semantics_has_the_published_classifier(tmp_path):
+    made = prior.make(tmp_path / "model", {"hidden": 4}, task="semantics")
+    weights = torch.load(prior.published_weights(), weights_only=True)
+    network = SemanticsPipeline.from_pretrained(made).network
+    assert torch.equal(network.classifier.weight, weights["_fc.weight"])
+    last = fold_batch_norm(weights, "_conv_head", "_bn1")
+    picture = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        features = network.features(picture)
+        top = torch.nn.functional.relu6(torch.nn.functional.conv2d(features.levels[-1], **last))
+    assert torch.allclose(features.top, top, atol=1e-5)
+    assert json.loads((made / "start.json").read_text())["settings"] == {"hidden": 4}
 
 
 def test_what_is_wrong_is_named(made, tmp_path, monkeypatch, capsys):

@@ -29,8 +29,7 @@ def sets(tmp_path):
 
 def lifting(strength: float) -> DeblurPipeline:
     """Its decoder only raises (or lowers) the bands of detail."""
-    network = make_tiny_deblur()
-    network.grow("detail_gain")
+    network = make_tiny_deblur(detail_gain=True)
     torch.nn.init.constant_(network.lifts.bias, strength)
     return DeblurPipeline(network.eval().requires_grad_(False))
 

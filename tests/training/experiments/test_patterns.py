@@ -6,7 +6,7 @@ import yaml
 
 from models.deblur.pipeline import DeblurPipeline
 from tests.components import make_tiny_deblur
-from tests.training.conftest import DEBUG
+from tests.training.conftest import DEBUG, QUICK
 from training.experiments.patterns import gains, main, markdown
 from training.experiments.variants import Plan
 from training.tasks.deblur.config import DeblurRun
@@ -20,7 +20,7 @@ def plan(debug_overrides, tmp_path):
     tree = {
         "stages": {1: STAGE},
         "steps": {1: 1},
-        "set": [t for t in debug_overrides if not t.startswith("out=")] + ["validation_samples=0"],
+        "set": [t for t in debug_overrides if not t.startswith("out=")] + QUICK,
         "variants": {"one": {"set": ["data.blur.families={others: 0, linear: 1}"]}, "every family": {}},
         "test": ["linear", "disc"],
     }

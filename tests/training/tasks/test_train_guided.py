@@ -1,17 +1,13 @@
 """Stages with semantic guidance through the training script, at tiny size, on one process and on two."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 
 from models.semantics.vocabulary import vocabulary
-from tests import ROOT
-from tests.training.conftest import DEBUG
+from tests.training.conftest import DEBUG, QUICK
 from training.core.checkpointing import list_checkpoints
 from training.core.curves import read_curve
 from training.evaluation.restorer import load_restorer
@@ -45,7 +41,8 @@ def start(stage, tiny_pipeline, tiny_deblur) -> list[str]:
 
 @pytest.mark.slow
 def test_a_guided_stage_adds_the_table_and_trains_the_step_alone(stage, overrides, start):
-    more = ["name=guided", *start, f"train=[guide, null_token, {STEP[stage]}]"]
+    more = ["name=guided", *start, f"train=[guide, null_token, {STEP[stage]}]", "steps=2", "validation_samples=4"]
+    more += ["data.guidance.dropout=0.25", "validate_every=2", "checkpoint_every=100"]
     trainer = Trainer(load_config(DEBUG.with_name(stage), [*overrides, *more]))
     before = {n: p.clone() for n, p in trainer.network.named_parameters()}
     assert not before["guide.table"].any()
@@ -81,7 +78,7 @@ def test_every_trained_parameter_has_a_gradient_where_no_sample_has_a_tag(stage,
 
 @pytest.mark.slow
 def test_resume_is_exact(overrides, monkeypatch):
-    config = load_config(DEBUG, [*overrides, "name=once", "validation_samples=0", "steps=3"])
+    config = load_config(DEBUG, [*overrides, *QUICK, "name=once", "steps=3"])
     once = Trainer(config)
     assert once.run()
     config = config.model_copy(update={"name": "twice"})
@@ -95,19 +92,10 @@ def test_resume_is_exact(overrides, monkeypatch):
     assert once.network.guide.table.any()
 
 
-@pytest.mark.slow
-def test_two_processes_give_the_curve_of_one(overrides, tmp_path):
-    settings = [*overrides, "data.guidance.dropout=0.8", "validation_samples=0", "log_every=1", "steps=3"]
-    one = Trainer(load_config(DEBUG, [*settings, "name=one"]))
-    assert one.run()
-    sets = [part for text in [*settings, "name=two"] for part in ("--set", text)]
-    launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
-    arguments = ["-m", *launcher, "training.train", "--config", str(DEBUG), *sets]
-    more = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
-    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, timeout=180, env=os.environ | more)
-    runs = tmp_path / "runs"
-    assert json.loads((runs / "two" / "starts.json").read_text())[0]["processes"] == 2
-    alone, both = ([r["loss"] for r in read_curve(runs / n / "loss.csv")] for n in ("one", "two"))
+def test_two_processes_give_the_curve_of_one(two_processes, tmp_path):
+    one, two = two_processes.alone("guided", tmp_path), two_processes.folder / "guided"
+    assert json.loads((two / "starts.json").read_text())[0]["processes"] == 2
+    alone, both = ([r["loss"] for r in read_curve(run / "loss.csv")] for run in (one, two))
     assert len(alone) == 3 and alone == pytest.approx(both, rel=1e-4)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,7 @@ from training.core.config import PhotoConfig, RunConfig
 class DataConfig(PhotoConfig):
     """The samples of dereflection."""
 
+    retired: ClassVar[dict[str, Any]] = {"rotate": True}
     layer_share: float = Field(0.0, ge=0, le=1)  # share with a real pair's reflection over a sharp photo
     blend_share: float = Field(0.0, ge=0, le=1)  # of the simulated rest, share by `blend` instead of `glass`
     flat_share: float = Field(0.0, ge=0, le=1)  # share of the photos shown as flat pictures (degradations.scenes)
@@ -25,27 +26,21 @@ class DataConfig(PhotoConfig):
     crop: int = Field(0, ge=0)  # with objective "local": side of the crops the local network sees
     whole: int = Field(256, ge=1)  # with objective "local": side at which the whole photo is looked at first
     views: int = Field(1, ge=1)  # views of each scene that follow each other, with the pane turned
-    rotate: bool = True  # false: such views share the scene alone, each has its own reflection
     glass: GlassConfig = GlassConfig()
     blend: BlendConfig = BlendConfig()
-
-
-Layer = Literal["reflection", "exclusion", "reconstruction"]
 
 
 class DereflectionRun(RunConfig):
     """A stage of dereflection."""
 
+    retired: ClassVar[dict[str, Any]] = {"perceptual": 0.0, "prior": None}
     task: Literal["dereflection"] = "dereflection"
     tier: Literal["small", "full"] = "small"  # full: Stable Diffusion's networks; init_from says which weights
     objective: Literal["whole", "local", "latent"] = "whole"  # local: small only; latent: full only
     consistency: float = Field(0.0, ge=0)  # weight of losses.consistency, between the views of data.views
     blind: float = Field(0.0, ge=0, le=1)  # share of a real pair's loss that is blind to gain and offset
-    layers: dict[Layer, Annotated[float, Field(ge=0)]] = {}
-    """Small tier, objective "whole": weights of what is asked of the reflection, too. reflection: its own error, where
-    it is known; exclusion, reconstruction: see `training.tasks.dereflection.layer_losses`."""
-    perceptual: float = Field(0.0, ge=0)  # small, whole: weight of layer_losses.PerceptualLoss
-    prior: str | None = None  # the pipeline whose encoder that loss compares features of: a folder or a catalog id
+    layers: dict[Literal["reflection"], Annotated[float, Field(ge=0)]] = {}
+    """Small tier, objective "whole": the weight of the reflection's own error, where it is known."""
     data: DataConfig = DataConfig()
 
     @property
@@ -63,10 +58,8 @@ class DereflectionRun(RunConfig):
 
     @model_validator(mode="after")
     def _losses_fit(self) -> DereflectionRun:
-        if (any(self.layers.values()) or self.perceptual) and (self.tier, self.objective) != ("small", "whole"):
-            raise ValueError("layers and perceptual are for tier small with objective whole.")
-        if self.perceptual and self.prior is None:
-            raise ValueError("perceptual compares features of a network: name it as prior.")
+        if any(self.layers.values()) and (self.tier, self.objective) != ("small", "whole"):
+            raise ValueError("layers is for tier small with objective whole.")
         return self
 
     @model_validator(mode="after")

@@ -61,8 +61,8 @@ class Reflections(Sources):
     x size (`degradations.hints`), and with guidance ``tags`` (B x tags), what the scene is known to show. Sample *i*
     depends on (seed, i, size) alone, up to rounding: blur is computed for the batch together.
     With ``views`` above 1, samples i * views .. i * views + views - 1 are views of one scene, under K poses of the
-    pane; without ``rotate`` each of them has a reflection of its own. Real pairs take the place of whole scenes. A
-    ``layer_share`` of the scenes have the reflections of real pairs over them, one a view.
+    pane. Real pairs take the place of whole scenes. A ``layer_share`` of the scenes have the reflections of real pairs
+    over them, one a view.
     """
 
     def __init__(self, config: DataConfig, seed: int, validation: bool = False) -> None:
@@ -131,7 +131,7 @@ class Reflections(Sources):
             photo, added = under_layer(t, layer, own)
             return Drawn(photo, t, added, False, place)
         world = self.reflected if self.reflected and rng.chance(config.reflected_share) else self.photos
-        r = world.draw(rng if config.rotate else own, size, config.smallest)
+        r = world.draw(rng, size, config.smallest)
         if config.blend_share and rng.chance(config.blend_share):
             blended = draw_blend(own, size, size, config.blend)
             return Drawn(t, r, blended.noise, blended, place)

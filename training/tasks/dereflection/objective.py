@@ -6,17 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.dereflection.pipeline import DereflectionPipeline
-from models.dereflection.small import SmallDereflection
 from models.dereflection.small_layers import apply_tone
-from models.efficientnet_lite import EfficientNetLite
-from models.hub import locate
 from models.tiles import Box
 from training.core.distributed import Objective
-from training.core.losses import charbonnier, combine_affine_invariant, consistency, fit_affine
+from training.core.losses import charbonnier, combine_affine_invariant, consistency
 from training.data.sources import Batch
 from training.tasks.dereflection.config import DereflectionRun
-from training.tasks.dereflection.layer_losses import PerceptualLoss, exclusion, reconstruction
 
 UNUSED = {  # by tier and objective: parameters without a part in it, for whose gradients DDP would wait
     "small": {"whole": ("local.",), "local": ()},
@@ -85,47 +80,15 @@ class SmallObjective(PictureObjective):
 class SeparationObjective(SmallObjective):
     """The small tier's whole photo, with the hint of where the reflection is, and with the reflection itself."""
 
-    def __init__(self, network: Any, config: DereflectionRun) -> None:
-        super().__init__(network, config)
-        self.perceptual: PerceptualLoss | None = None
-        if config.perceptual:
-            assert config.prior is not None
-            self.perceptual = PerceptualLoss(prior_encoder(config.prior))
-
     def terms(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of each sample (B) with the terms on the reflection, and the mean of each term."""
+        """Return the loss of each sample (B) with that of its reflection, and the mean of each term."""
         net, photo = self.network, batch["input"].contiguous(memory_format=torch.channels_last)
         maps, reflection = net.separate(photo, net.tokens(batch.get("tags")), batch["hint"])
-        output, reflection, real = apply_tone(photo, maps.float()), reflection.float(), batch["real"]
-        each, terms = self.weigh(output, batch["target"], batch)
-        for name, weight in self.config.layers.items():
-            if not weight:
-                continue
-            if name == "reflection":
-                value = charbonnier(reflection, batch["reflection"]) * (~real)
-            elif name == "exclusion":
-                value = exclusion(output, reflection)
-            else:
-                value = reconstruction(output, reflection, photo)
-            each, terms[name] = each + weight * value, value.detach().mean()
-        if self.perceptual is not None:
-            gain, offset = fit_affine(output, batch["target"])
-            shown = torch.where(real[:, None, None, None], output * gain + offset, output)
-            value = self.perceptual(shown, batch["target"])
-            each, terms["perceptual"] = each + self.config.perceptual * value, value.detach().mean()
+        each, terms = self.weigh(apply_tone(photo, maps.float()), batch["target"], batch)
+        if weight := self.config.layers.get("reflection"):
+            value = charbonnier(reflection.float(), batch["reflection"]) * (~batch["real"])
+            each, terms["reflection"] = each + weight * value, value.detach().mean()
         return each, terms
-
-
-def prior_encoder(model: str) -> EfficientNetLite:
-    """Load the encoder of a pipeline of the small tier, named by its folder or its id in the catalog.
-
-    Raises:
-        ValueError: The pipeline holds another network.
-    """
-    network = DereflectionPipeline.from_pretrained(locate(model)[0]).network
-    if not isinstance(network, SmallDereflection):
-        raise ValueError(f"prior {model} holds a {type(network).__name__}, not a SmallDereflection.")
-    return network.encoder.lite
 
 
 class LatentObjective(PictureObjective):

@@ -1,64 +1,86 @@
-"""The training objective of the tag network.
+"""The training objective of semantic guidance.
 
 Each term has a weight in the configuration's ``losses``:
 
-``rank``   cross-entropy over the tags: the tag of the photo's class before all others;
-``score``  binary cross-entropy of each tag, so that the score itself has a meaning. A photo may show more than its
-           class: the other tags are not known to be absent, hence ``smoothing``.
+``distill``     self-distillation (Hinton et al., 2015): the network as the stage began, looking at the sharp photo,
+                is the teacher of the one that looks at the same photo behind glass or blurred: the cross-entropy of
+                their classes;
+``reflection``  binary cross-entropy of there being a reflection, and of the share of the light that it adds;
+``blur``        cross-entropy of the kind of blur, and binary cross-entropy of its extent.
 
-The codebook is fitted to the training photos, not learnt by gradient (`TagNetwork.fit_codebook`): a sample's Fisher
-vector is computed once and kept.
+The last two train the heads of the diagnosis alone: what they read of a sample is computed once and kept.
 """
+
+import copy
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.semantics.network import TagNetwork
-from training.data.photos import WHOLE
+from models.semantics.network import SemanticsNetwork, resize
 from training.data.sources import Batch
 from training.tasks.semantics.config import SemanticRun
-from training.tasks.semantics.dataset import TaggedPhotos
+from training.tasks.semantics.dataset import UNKNOWN
 
-CODEBOOK = ("middle", "projection", "beside", "shares", "means", "variances")
-CODEBOOK_PHOTOS = 400
-
-
-def fit_codebook(network: TagNetwork, data: TaggedPhotos, config: SemanticRun) -> None:
-    """Fit the codebook of a new network to the training photos as they are."""
-    step = max(1, len(data.photos) // CODEBOOK_PHOTOS)
-    photos = [WHOLE.take(photo, network.size) for photo in data.photos.photos[::step]]
-    network.fit_codebook(torch.stack(photos).to(network.means.device), config.seed)
+DISTILL, DIAGNOSIS = "distill", ("reflection", "blur")
 
 
 class SemanticObjective(nn.Module):
     """See above; ValueError, naming the setting, for unknown losses or sizes that do not fit the network."""
 
-    def __init__(self, network: TagNetwork, config: SemanticRun) -> None:
+    def __init__(self, network: SemanticsNetwork, config: SemanticRun) -> None:
         super().__init__()
         self.network, self.config = network, config
-        self._vectors: dict[int, Tensor] = {}
-        if not config.losses or set(config.losses) - {"rank", "score"}:
-            raise ValueError(f"losses of semantics are rank and score; got {', '.join(config.losses) or 'none'}.")
-        if {*config.data.sizes, config.validation_size} != {network.size}:
-            raise ValueError(f"data.sizes and validation_size must be the network's largest size, {network.size}.")
+        self._kept: dict[int, Tensor] = {}
+        if not config.losses or set(config.losses) - {DISTILL, *DIAGNOSIS}:
+            known = ", ".join((DISTILL, *DIAGNOSIS))
+            raise ValueError(f"losses of semantics are {known}; got {', '.join(config.losses) or 'none'}.")
+        if wrong := [s for s in (*config.data.sizes, config.validation_size) if s % network.multiple]:
+            raise ValueError(f"data.sizes and validation_size must be multiples of {network.multiple}; got {wrong[0]}.")
+        for part in network.diagnosis.modules():
+            if isinstance(part, nn.Dropout):
+                part.p = config.dropout
+        # In a list, so that it is no part of this module: its weights are those the stage starts from.
+        self._teacher = [copy.deepcopy(network).eval().requires_grad_(False)] if DISTILL in config.losses else []
 
     def forward(self, batch: Batch, indices: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of each sample (B), and the mean of each term."""
-        logits, tags = self.network.score(self._fisher_vectors(batch["input"], indices)).float(), batch["tags"]
-        wanted = tags * (1 - self.config.smoothing) + self.config.smoothing / tags.shape[1]
-        terms = {
-            "rank": -(wanted * logits.log_softmax(1)).sum(1),
-            "score": F.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean(1),
-        }
+        terms = {}
+        if self._teacher:
+            terms[DISTILL] = self._distill(batch)
+        if set(self.config.losses) & set(DIAGNOSIS):
+            found = self.network.diagnose(self._statistics(batch, indices))
+            known = (batch["reflected"] != UNKNOWN).float()
+            wanted = batch["reflected"].clamp(min=0)
+            there = F.binary_cross_entropy_with_logits(found.reflected.float(), wanted, reduction="none")
+            share = F.binary_cross_entropy_with_logits(found.reflection.float(), batch["reflection"], reduction="none")
+            terms["reflection"] = known * there + share
+            kind = F.cross_entropy(found.kinds.float(), batch["kind"], ignore_index=UNKNOWN, reduction="none")
+            extent = F.binary_cross_entropy_with_logits(found.blur.float(), batch["blur"], reduction="none")
+            terms["blur"] = kind + (batch["kind"] != UNKNOWN).float() * extent
         total = torch.stack([weight * terms[name] for name, weight in self.config.losses.items()]).sum(0)
         return total, {name: terms[name].detach().mean() for name in self.config.losses}
 
+    def _distill(self, batch: Batch) -> Tensor:
+        teacher = self._teacher[0].to(batch["sharp"].device)
+        with torch.no_grad():
+            wanted = teacher(batch["sharp"].contiguous(memory_format=torch.channels_last)).float().softmax(1)
+        shown = self.network(batch["input"].contiguous(memory_format=torch.channels_last))
+        return -(wanted * shown.float().log_softmax(1)).sum(1)
+
     @torch.no_grad()
-    def _fisher_vectors(self, photos: Tensor, indices: list[int]) -> Tensor:
+    def _statistics(self, batch: Batch, indices: list[int]) -> Tensor:
         keys = [index % self.config.data.samples for index in indices]
-        new = [place for place, key in enumerate(keys) if key not in self._vectors]
-        if new:
-            for place, vector in zip(new, self.network.fisher_vector(self.network.patches(photos[new])), strict=True):
-                self._vectors[keys[place]] = vector.half()
-        return torch.stack([self._vectors[key] for key in keys]).float()
+        if not self.config.data.keep:
+            return look(self.network, batch["input"])
+        if new := [place for place, key in enumerate(keys) if key not in self._kept]:
+            for place, row in zip(new, look(self.network, batch["input"][new]), strict=True):
+                self._kept[keys[place]] = row
+        return torch.stack([self._kept[key] for key in keys])
+
+
+def look(network: SemanticsNetwork, photos: Tensor) -> Tensor:
+    """Return the statistics that the diagnosis reads, B x D, of square photos no larger than its larger picture."""
+    photos = photos.contiguous(memory_format=torch.channels_last)
+    size = network.config.size
+    return network.statistics(network.features(resize(photos, size, size)), photos)

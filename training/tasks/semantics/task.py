@@ -7,12 +7,15 @@ from training.tasks.task import Components, Task
 
 def components(config: SemanticRun) -> Components:
     """Give the classes that a run is made of."""
-    from models.semantics.network import TagNetwork
-    from training.tasks.semantics.dataset import TaggedPhotos
-    from training.tasks.semantics.objective import CODEBOOK, SemanticObjective, fit_codebook
+    from models.semantics.network import SemanticsNetwork
+    from training.tasks.semantics.dataset import DegradedPhotos
+    from training.tasks.semantics.objective import DIAGNOSIS, DISTILL, SemanticObjective
     from training.tasks.semantics.validation import SemanticValidator
 
-    return Components(TagNetwork, TaggedPhotos, SemanticObjective, CODEBOOK, SemanticValidator, fit_codebook)
+    diagnosed, distilled = set(DIAGNOSIS) & set(config.losses), DISTILL in config.losses
+    unused = [] if diagnosed else ["diagnosis."]
+    unused += [] if distilled else ["encoder.", "head.", "classifier."]
+    return Components(SemanticsNetwork, DegradedPhotos, SemanticObjective, tuple(unused), SemanticValidator)
 
 
 TASK = Task("semantics", SemanticRun, "SemanticsPipeline", components, CARD)

@@ -27,8 +27,7 @@ def blurred(count: int = 2) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("parts", [["motion"], *(["prerestored", name] for name in EVERY), list(EVERY)])
 def test_every_parameter_but_those_named_unused_gets_a_gradient(parts):
-    network = make_tiny_deblur()
-    network.grow("deep_motion_encoder")
+    network = make_tiny_deblur(deep_motion_encoder=True)
     stir(network)
     objective = DeblurObjective(network, config({name: EVERY[name] for name in parts}))
     each, terms = objective(blurred(), [0, 1])

@@ -3,8 +3,6 @@
 import json
 import math
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +12,7 @@ from safetensors.torch import load_file
 
 from models.deblur.pipeline import DeblurPipeline
 from models.integrity import SUMS, find_alteration, read_sums
-from tests import ROOT
-from tests.training.conftest import DEBUG
+from tests.training.conftest import DEBLUR, DEBUG
 from training.core.checkpointing import list_checkpoints
 from training.core.curves import read_curve
 from training.evaluate import main as evaluate
@@ -23,7 +20,6 @@ from training.tasks.registry import load_config
 from training.tasks.trainer import Trainer
 
 pytestmark = pytest.mark.slow
-DEBLUR = DEBUG.with_name("debug-deblur.yaml")
 PATTERNS = ["parts={prerestored: 1.0, motion: 0.1}", "train=[motion, wiener, prior]"]
 
 
@@ -61,23 +57,13 @@ def test_both_stages_train_what_they_name_and_the_result_restores(patterns, pair
     assert json.loads((report / "report.json").read_text())["model"] == "model"
 
 
-def test_two_processes_train_it_as_one_does(debug_overrides):
+@pytest.mark.parametrize("name", ["joint", "patterns"])
+def test_two_processes_train_it_as_one_does(name, two_processes, tmp_path):
     """DDP would wait for ever for the gradient of a parameter without a part in the loss."""
-    settings = ["steps=2", "validation_samples=0", "log_every=1"]
-    for name, parts in (("joint", []), ("patterns", PATTERNS)):
-        overrides = [*debug_overrides, *parts, *settings]
-        one = Trainer(load_config(DEBLUR, [*overrides, f"name={name}-one", "micro_batch=4"]))
-        assert one.run()
-        sets = [part for text in [*overrides, f"name={name}-two"] for part in ("--set", text)]
-        launcher = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "-m", "training.train"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
-        command = [sys.executable, "-m", *launcher, "--config", str(DEBLUR), *sets]
-        done = subprocess.run(command, env=environment, cwd=ROOT, timeout=240, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-2000:]
-        two = one.out.with_name(f"{name}-two")
-        assert json.loads((two / "starts.json").read_text())[0]["processes"] == 2
-        for a, b in zip(read_curve(one.out / "loss.csv"), read_curve(two / "loss.csv"), strict=True):
-            assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)
+    one, two = two_processes.alone(name, tmp_path), two_processes.folder / name
+    assert json.loads((two / "starts.json").read_text())[0]["processes"] == 2
+    for a, b in zip(read_curve(one / "loss.csv"), read_curve(two / "loss.csv"), strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)
 
 
 def test_a_stage_starts_from_a_model_of_its_own_kind(patterns, debug_overrides):

@@ -1,4 +1,4 @@
-"""The stage of semantic guidance through the training script, at tiny size; its measurement and its publication."""
+"""The stages of semantic guidance through the training script, at tiny size; measurement and publication."""
 
 import json
 import shutil
@@ -12,20 +12,22 @@ from safetensors.torch import load_file
 
 from models.catalog import Catalog, CatalogEntry
 from models.integrity import SUMS, find_alteration, read_sums
-from models.semantics.pipeline import SemanticsPipeline
+from models.semantics.network import KINDS
 from models.semantics.vocabulary import vocabulary
 from tests.training.conftest import DEBUG
 from training.core.checkpointing import list_checkpoints
 from training.core.curves import read_curve
+from training.data.manifest import DataError
 from training.data.semantic import split_of
 from training.evaluation.protocol import EvaluationError
 from training.evaluation.restorer import load_restorer
 from training.publish import publish
 from training.tasks.registry import load_config
-from training.tasks.semantics.dataset import TaggedPhotos
-from training.tasks.semantics.evaluation import interval, macro
+from training.tasks.semantics import calibration
+from training.tasks.semantics.dataset import UNKNOWN, DegradedPhotos
+from training.tasks.semantics.evaluation import interval, macro, reliability
 from training.tasks.semantics.evaluation import main as evaluate
-from training.tasks.semantics.validation import macro_recall
+from training.tasks.semantics.validation import auc, macro_recall
 from training.tasks.trainer import Trainer
 
 SEMANTICS = DEBUG.with_name("debug-semantics.yaml")
@@ -37,10 +39,12 @@ def named_photos(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     for place, tag in enumerate(("dog", "bird")):
         for side in ("train", "validation", "test"):
-            names = [name for name, of in vocabulary().classes.items() if of == tag and split_of(name) == side][:2]
-            for number, name in enumerate(names):
+            names = [
+                name for name in vocabulary().outputs if vocabulary().classes[name] == tag and split_of(name) == side
+            ]
+            for number, name in enumerate(names[:2]):
                 coarse = np.random.default_rng(number).integers(0, 255, (9, 1 if place else 12, 3), dtype=np.uint8)
-                Image.fromarray(coarse).resize((64, 48)).save(folder / f"{name}_{number}_{tag}.png")
+                Image.fromarray(coarse).resize((96, 80)).save(folder / f"{name}_{number}_{tag}.png")
     return folder
 
 
@@ -71,49 +75,90 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(overrides):
     assert again.run()
     first, second = last(whole.out), last(again.out)
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert {"sharp", "glass", "blur"} <= set(read_curve(whole.out / "validation.csv")[-1])
+    assert {"sharp", "glass", "blur", "reflection"} <= set(read_curve(whole.out / "validation.csv")[-1])
 
 
 @pytest.mark.slow
-def test_only_the_linear_layer_is_learnt_and_the_loss_falls(overrides):
-    trainer = Trainer(load_config(SEMANTICS, [*overrides, "steps=30", "optimizer.lr=0.01", "optimizer.warmup=1"]))
-    codebook = trainer.network.means.clone()
+def test_the_second_stage_trains_the_heads_alone_on_samples_seen_once(overrides):
+    first = Trainer(load_config(SEMANTICS, [*overrides, "steps=1", "losses={distill: 1.0}", "name=first"]), cpu=True)
+    assert first.run()
+    heads = ["losses={reflection: 1.0, blur: 1.0}", "train=[diagnosis]", "data.samples=4", "data.keep=true"]
+    second = load_config(SEMANTICS, [*overrides, *heads, "steps=30", f"init_from={first.out / 'model'}", "name=second",
+                                     "optimizer.lr=0.01", "optimizer.warmup=1", "model={}", "dropout=0.1"])  # fmt: skip
+    trainer = Trainer(second, cpu=True)
+    before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
     assert trainer.run()
-    assert torch.equal(trainer.network.means, codebook)
+    changed = {name for name, value in trainer.network.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and all(name.startswith("diagnosis.") for name in changed)
+    assert len(trainer.data._kept) == len(trainer.objective._kept) == 4
     losses = [row["loss"] for row in read_curve(trainer.out / "loss.csv")]
     assert losses[-1] < losses[0] - 0.3
-    record = json.loads((trainer.out / "model" / "record.json").read_text())
-    assert record["config"]["task"] == "semantics"
-    photo = np.random.default_rng(0).random((40, 56, 3), dtype=np.float32)
-    found = SemanticsPipeline.from_pretrained(trainer.out / "model")(photo)
-    assert {found[0].name, found[1].name} == {"dog", "bird"}  # it has seen nothing else
+    assert (trainer.out / "model" / "lineage" / "first" / "record.json").is_file()
 
 
-def test_samples_depend_on_their_index_alone_and_come_again(overrides):
+def test_a_student_is_taught_by_the_network_that_the_stage_began_with(overrides):
+    trainer = Trainer(load_config(SEMANTICS, [*overrides, "losses={distill: 1.0}"]), cpu=True)
+    batch = trainer.data.batch([0, 1], 64)
+    objective = trainer.objective
+    with torch.no_grad():
+        shares = trainer.network(batch["sharp"]).softmax(1)
+        same = objective({**batch, "input": batch["sharp"]}, [0, 1])[0]
+        assert torch.allclose(same, -(shares * shares.log()).sum(1), atol=1e-4)  # its own entropy: the least there is
+        trainer.network.classifier.bias[0] += 5
+        assert (objective({**batch, "input": batch["sharp"]}, [0, 1])[0] > same).all()
+
+
+def test_samples_depend_on_their_index_alone_and_say_what_was_done(overrides):
     config = load_config(SEMANTICS, overrides).data
-    first, second = TaggedPhotos(config, 3), TaggedPhotos(config, 3)
-    both = first.batch([0, 1, 2, 3], 32)
-    assert both["input"].shape == (4, 3, 32, 32) and 0 <= both["input"].min() <= both["input"].max() <= 1
-    assert torch.allclose(both["tags"].sum(1), torch.ones(4))
-    alone = second.batch([2], 32)
-    assert (alone["input"][0] - both["input"][2]).abs().max() <= 2 / 255
-    assert torch.equal(first.batch([config.samples + 2], 32)["input"][0], both["input"][2])
-    held = TaggedPhotos(config, 3, "test")
-    assert not {f.name for f in held.photos.files} & {f.name for f in first.photos.files}
+    data = DegradedPhotos(config, 3)
+    batch = data.batch(range(24), 64)
+    assert batch["input"].shape == (24, 3, 64, 64) and 0 <= batch["input"].min() <= batch["input"].max() <= 1
+    alone = DegradedPhotos(config, 3).batch([5], 64)
+    assert all(torch.allclose(alone[name][0], batch[name][5], atol=2 / 255) for name in alone)
+    glass, blurred = batch["reflection"] > 0, batch["kind"] > 0
+    assert 3 <= glass.sum() <= 16 and 3 <= blurred.sum() <= 16
+    assert set(batch["kind"].tolist()) <= {UNKNOWN, *range(len(KINDS))}
+    assert (batch["blur"][blurred] > 0).all() and (batch["reflected"][~glass] == 0).all()
+    untouched = ~glass & (batch["kind"] == 0)
+    assert (batch["input"] - batch["sharp"])[untouched].abs().mean() < 0.03
+    held = DegradedPhotos(config, 3, validation=True)
+    assert not {f.name for f in held.photos.files} & {f.name for f in data.photos.files}
+    sides = {split_of(f) for f in (*held.photos.files, *data.photos.files)}
+    assert sides == {"train", "validation"}
 
 
-def test_photos_whose_names_say_nothing_are_refused(photo_folder, tmp_path):
-    plain = [f"data.root={photo_folder.parent}", f"data.clean=[{photo_folder.name}]", f"out={tmp_path}"]
-    with pytest.raises(ValueError, match="names an ImageNet class"):
-        Trainer(load_config(SEMANTICS, plain), cpu=True)
+def test_real_pairs_are_reflected_or_their_target_is_clean(overrides, named_photos, tmp_path):
+    for side, added in (("input", 40), ("target", 0)):
+        (tmp_path / "pairs" / side).mkdir(parents=True)
+        for n in range(3):
+            plain = np.random.default_rng(n).integers(0, 200, (80, 96, 3), dtype=np.uint8)
+            plain[:, :48] += np.uint8(added)
+            Image.fromarray(plain).save(tmp_path / "pairs" / side / f"{n}.png")
+    more = [f"data.pairs={{{tmp_path / 'pairs'}: 1.0}}", "data.pair_share=1.0", "data.hold_out=0.0"]
+    batch = DegradedPhotos(load_config(SEMANTICS, [*overrides, *more]).data, 0).batch(range(12), 64)
+    there = batch["reflected"] == 1
+    assert 0 < there.sum() < 12 and (batch["reflection"][there] > 0.02).all()
+    assert torch.equal(batch["input"][~there], batch["sharp"][~there])
+    assert (batch["kind"] == UNKNOWN).all()
+
+
+def test_photos_of_one_side_alone_are_refused(named_photos, tmp_path, overrides):
+    (tmp_path / "test").mkdir()
+    for file in named_photos.iterdir():
+        if split_of(file) == "test":
+            shutil.copy(file, tmp_path / "test")
+    with pytest.raises(DataError, match="no photo of the train split in test"):
+        DegradedPhotos(load_config(SEMANTICS, [f"data.root={tmp_path}", "data.clean=[test]"]).data, 0)
 
 
 @pytest.mark.parametrize(
     ("override", "complaint"),
     [
-        ("losses={rank: 1.0, charbonnier: 1.0}", "losses of semantics are rank and score"),
-        ("data.sizes=[48]", "must be the network's largest size, 32"),
+        ("losses={distill: 1.0, charbonnier: 1.0}", "losses of semantics are distill, reflection, blur"),
+        ("data.sizes=[50]", "must be multiples of 32; got 50"),
         ("data.both=0.9", "glass_share and blur_share"),
+        ("data.pair_share=0.5", "pair_share needs pairs"),
+        ("data.guidance={}", "not for the guide itself"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(overrides, override, complaint):
@@ -130,24 +175,64 @@ def test_macro_recall_counts_every_tag_alike():
     assert found["mean"] == 0.75 and found["low"] == 0.5 and found["high"] == 1.0
 
 
+def test_the_area_under_the_curve_is_the_share_of_pairs_in_order():
+    assert auc([0.1, 0.4, 0.35, 0.8], [False, False, True, True]) == 0.75
+    assert auc([1.0, 1.0], [True, False]) == 0.5 and np.isnan(auc([1.0], [True]))
+
+
+def test_reliability_weighs_both_answers_alike():
+    rows = reliability([0.9, 0.9, 0.9, 0.1], [True, True, False, False])
+    assert [row["count"] for row in rows] == [1, 3] and rows[0]["share"] == 0.0
+    assert rows[1]["share"] == pytest.approx(0.5 / 0.75) and rows[1]["likelihood"] == pytest.approx(0.9)
+
+
+def test_a_temperature_makes_the_likelihoods_right():
+    torch.manual_seed(0)
+    logits = torch.randn(4000)
+    labels = (torch.rand(4000) < logits.sigmoid()).float()
+    assert calibration.temperature(logits * 3, labels) == pytest.approx(3, rel=0.15)
+    rows = torch.randn(4000, 4)
+    kinds = torch.multinomial(rows.softmax(1), 1)[:, 0]
+    assert calibration.temperature(rows * 0.5, kinds) == pytest.approx(0.5, rel=0.15)
+
+
+def test_thresholds_leave_as_many_alone_as_asked():
+    rng = np.random.default_rng(0)
+    reflected, blurred = rng.random(400), rng.random(400)
+    low, high = calibration.thresholds(reflected, blurred)
+    alone = ((reflected <= low) & (blurred <= high)).mean()
+    assert 0.95 <= alone < 0.96
+
+
 @pytest.mark.slow
-def test_a_run_is_measured_and_published(overrides, named_photos, tmp_path, capsys):
+def test_a_run_is_calibrated_measured_and_published(overrides, named_photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(calibration, "SAMPLES", 32)
     trainer = Trainer(load_config(SEMANTICS, [*overrides, "steps=2"]), cpu=True)
     assert trainer.run()
-    run, report = trainer.out / "model", tmp_path / "report"
-    evaluate(["--model", str(run), "--data", str(named_photos), "--out", str(report)])
+    run, reports = tmp_path / "calibrated", [tmp_path / "words", tmp_path / "diagnosis"]
+    calibration.main(["--run", str(trainer.out / "model"), "--out", str(run)])
+    chosen = json.loads((run / "record.json").read_text())["calibration"]
+    config = json.loads((run / "network" / "config.json").read_text())
+    assert config["thresholds"] == chosen["thresholds"] and config["temperatures"] == chosen["temperatures"]
+    assert chosen["left_alone"] >= 0.95 and find_alteration(run, read_sums(run / SUMS)) is None
+    evaluate(["--model", str(run), "--data", str(named_photos), "--out", str(reports[0])])
     assert "| sharp |" in capsys.readouterr().out
-    summary = json.loads((report / "report.json").read_text())
-    assert summary["images"] == 4 and set(summary["recall"]) == {"sharp", "severe", "glass", "blur"}
-    assert summary["recall"]["severe"]["photos"] == 8 and set(summary["commonest"]) == {"dog", "bird"}
+    more = ["--reflected", str(named_photos), "--blurred", str(named_photos)]
+    evaluate(["--model", str(run), "--sharp", str(named_photos), *more, "--out", str(reports[1])])
+    words, diagnosis = (json.loads((report / "report.json").read_text()) for report in reports)
+    assert words["images"] == words["with_word"] == 4 and set(words["recall"]) == {"sharp", "severe", "glass", "blur"}
+    assert words["recall"]["severe"]["photos"] == 8 and 0 <= words["recall"]["sharp"]["word_in_five"] <= 1
+    assert {name: len(rows) for name, rows in diagnosis["real"].items()} == {"reflection": 12, "blur": 12, "sharp": 12}
+    assert all(0 <= row["auc"] <= 1 for row in diagnosis["faults"].values())
     entry = Catalog.load().get("semantics-small")
     assert isinstance(entry, CatalogEntry)
-    done = publish(run, entry, [report], tmp_path / "checkpoints")
+    done = publish(run, entry, reports, tmp_path / "checkpoints")
     assert find_alteration(done, read_sums(done / SUMS)) is None
     card = (done / "README.md").read_text()
-    assert "| macro recall at 3 |" in card and "python -m training.tasks.semantics.evaluation" in card
-    assert "scores of 28 coarse tags" in card and "{" not in card
-    assert "sharp" in json.dumps(json.loads((done / "quality.json").read_text()))
+    assert "macro recall at 3" in card and "area under the ROC curve" in card and "temperatures" in card
+    assert f"{len(vocabulary().words)} everyday words" in card and "{" not in card
+    quality = json.loads((done / "quality.json").read_text())
+    assert set(quality[f"{named_photos.name}, blur"]) == {"AUC", "found"}
     shutil.rmtree(done)
 
 
@@ -156,7 +241,9 @@ def test_a_guide_is_not_measured_as_a_restorer(tiny_semantics):
         load_restorer(str(tiny_semantics))
 
 
-def test_measuring_a_folder_without_such_photos_says_so(tiny_semantics, photo_folder, capsys):
-    with pytest.raises(SystemExit):
-        evaluate(["--model", str(tiny_semantics), "--data", str(photo_folder)])
-    assert "tells an ImageNet class" in capsys.readouterr().err
+def test_measuring_what_does_not_go_together_says_so(tiny_semantics, photo_folder, capsys):
+    for more in (["--data", str(photo_folder)], ["--data", str(photo_folder), "--blurred", str(photo_folder)]):
+        with pytest.raises(SystemExit):
+            evaluate(["--model", str(tiny_semantics), *more])
+    said = capsys.readouterr().err
+    assert "tells an ImageNet class" in said and "go with --sharp" in said
