@@ -86,9 +86,8 @@ def _command(stage: Stage, project: Path, in_use: str, pairs: bool, given: list[
 def sheet(stage: Stage, project: Path) -> list[str]:
     """Return the command that shows what the simulator makes of the photos."""
     photos, out = str(project / "photos"), str(project / "sheet.png")
-    if stage.task == "deblur":
-        return ["training.evaluation.blur_sheet", "--photos", photos, "--samples", "2", "--out", out]
-    return ["training.experiments.glass_sheet", "--photos", photos, "--scenes", "2", "--poses", "2", "--out", out]
+    simulator = "blur" if stage.task == "deblur" else "glass"
+    return ["training.experiments.simulator_sheet", simulator, "--photos", photos, "--samples", "2", "--out", out]
 
 
 def measuring(project: Path, name: str, in_use: str) -> list[str]:

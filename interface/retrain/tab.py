@@ -31,8 +31,7 @@ from models.errors import LimpidError
 REFRESH_S = 2.0
 MOST_STEPS = 1_000_000
 WORK = {
-    "training.experiments.glass_sheet": "Making the sheet of simulated reflections",
-    "training.evaluation.blur_sheet": "Making the sheet of simulated blur",
+    "training.experiments.simulator_sheet": "Making the sheet of simulated photos",
     "training.train": "Training",
     "training.experiments.retrained": "Measuring on photos that were held out",
     "training.publish": "Writing the card and uploading",

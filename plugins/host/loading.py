@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from models import hub, tiles
 from models import runtime as runtimes
-from models.errors import LimpidError
+from models.errors import LimpidError, ModelError
 from models.runtime import Runtime
 from plugins.contract import LoadContext, Plugin, PluginError
 from plugins.registry import Loaded
@@ -85,12 +85,19 @@ class ModelCache:
 def task_of(
     model: str | None, chain: Sequence[tuple[Loaded, BaseModel]], catalog: hub.Catalog | None = None
 ) -> str | None:
-    """Return the task of a model that was asked for; None for no model. Raises PluginError where no step has it."""
-    task = (catalog or hub.Catalog.load()).get(model).task if model else None
-    if task and task not in [loaded.manifest.task for loaded, _ in chain]:
-        names = " or ".join(loaded.manifest.name for loaded, _ in chain)
+    """Return the task of a model that was asked for; None for no model. Raises PluginError or ModelError."""
+    if not model:
+        return None
+    catalog = catalog or hub.Catalog.load()
+    tasks = {loaded.manifest.task for loaded, _ in chain if loaded.manifest.task}
+    known = {entry.id: entry.task for task in sorted(tasks) for entry in catalog.entries(task)}
+    if model in known:
+        return known[model]
+    names = " or ".join(loaded.manifest.name for loaded, _ in chain)
+    if model in [entry.id for entry in catalog.entries()]:
+        task = catalog.get(model).task
         raise PluginError(f"The model '{model}' is for {task}, not for {names}: leave it empty or name another.")
-    return task
+    raise ModelError(f"There is no model '{model}' for {names}. Known ones: {', '.join(known) or 'none'}.")
 
 
 def _failed(loaded: Loaded, error: BaseException) -> LimpidError:

@@ -44,11 +44,3 @@ def test_ctrl_c_is_one_line_and_leaves_nothing_unfinished(tmp_path: Path) -> Non
     printed, told = process.communicate(timeout=60)
     assert (process.returncode, printed, told.splitlines()) == (130, "", [STOPPED])
     assert list(out.iterdir()) == []
-
-
-def test_ctrl_c_while_it_starts(tmp_path: Path) -> None:
-    process = start("models")
-    time.sleep(0.25)
-    process.send_signal(signal.SIGINT)
-    printed, told = process.communicate(timeout=60)
-    assert process.returncode in (130, -signal.SIGINT, 0) and len(told.splitlines()) <= 1, told
