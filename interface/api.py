@@ -1,7 +1,7 @@
 """API endpoints: one function per plugin, generated from its Params and the host's options.
 
-Each gets a signature and a docstring, from which gradio makes the API page and the MCP tools. The buttons of the page
-call the same functions.
+Each gets a signature and a docstring, from which gradio makes the API page and the MCP tools. The editor restores by
+`restore_photo`, too.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from plugins.schema import FieldSpec, fields
 DEFAULT_MODEL = "default"
 """What the page sends for the default model; None means the same."""
 TYPES: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": str, "path": str}
+Returned = tuple[str, dict[str, Any], list[tuple[str, str]]]
+"""What an endpoint returns: restored file, run record, (file, label) of each layer."""
 Restored = tuple[str, dict[str, Any], list[tuple[str, str]], tuple[str, str] | None]
-"""Restored file, run record, (file, label) of each layer, and previews (before, after), which the API leaves out."""
+"""What an endpoint returns, and previews (before, after), which the editor shows."""
 IMAGE_HELP = "JPEG, PNG, WebP, TIFF, HEIC, AVIF, GIF or a raw file, in any orientation and colour profile."
 PHOTO = FieldSpec("image", "path", None, help=f"The photo: {IMAGE_HELP}")
 
@@ -40,12 +42,11 @@ def restorer(plugin: Loaded) -> Callable[..., Any]:
     own = fields(plugin.Params)
     names = [field.name for field in own]
 
-    async def endpoint(*values: Any) -> Restored:
+    async def endpoint(*values: Any) -> Returned:
         image, *rest, progress = values
         params = dict(zip(names, rest[: len(names)], strict=True))
-        return await restore_photo(
-            image, [plugin.manifest.id], {plugin.manifest.id: params}, rest[len(names) :], progress
-        )
+        options = rest[len(names) :]
+        return (await restore_photo(image, [plugin.manifest.id], {plugin.manifest.id: params}, options, progress))[:3]
 
     return with_signature(endpoint, plugin.manifest.id, plugin.manifest.summary, [*own, *host_fields()])
 
@@ -53,9 +54,9 @@ def restorer(plugin: Loaded) -> Callable[..., Any]:
 def chain(plugins: Sequence[Loaded]) -> Callable[..., Any]:
     """Return the /restore endpoint: several restorers on one photo, in the order given."""
 
-    async def endpoint(*values: Any) -> Restored:
+    async def endpoint(*values: Any) -> Returned:
         image, steps, params, *rest, progress = values
-        return await restore_photo(image, as_steps(steps), as_params(params), rest, progress)
+        return (await restore_photo(image, as_steps(steps), as_params(params), rest, progress))[:3]
 
     return with_signature(
         endpoint,
@@ -116,9 +117,9 @@ async def restore_photo(
     steps: Sequence[str],
     params: dict[str, dict[str, Any]],
     options: Sequence[Any],
-    progress: gr.Progress,
+    progress: Callable[..., Any],
 ) -> Restored:
-    """Run the restorers on a photo; return what every restoring endpoint returns."""
+    """Run the restorers on a photo; return what every restoring endpoint returns, and previews."""
     given = host_options([*HostOptions.model_fields], options)
     folder = await asyncio.to_thread(results_folder)
     job = jobs.Job(image, tuple(steps), params, given, str(folder))
@@ -149,7 +150,7 @@ def results_folder() -> Path:
         ) from error
 
 
-async def run_job(job: jobs.Job, progress: gr.Progress) -> Any:
+async def run_job(job: jobs.Job, progress: Callable[..., Any]) -> Any:
     """Return the result of a job; errors become gr.Error, whose text is shown by the page and to API clients."""
     progress(0, desc="Waiting for the model")
     try:

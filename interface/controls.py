@@ -100,17 +100,6 @@ class PhotosInput(gr.File):
         return await kept(self, url_or_file_path, super().async_move_resource_to_block_cache)
 
 
-class BeforeAfter(gr.ImageSlider):
-    """A slider between two previews: an output of a run that the page shows and the API leaves out."""
-
-    is_template = True
-
-    @property
-    def skip_api(self) -> bool:
-        """Whether clients and MCP tools leave this output out."""
-        return True
-
-
 class AnyDropdown(gr.Dropdown):
     """A list of choices that passes any value on; the host validates it."""
 

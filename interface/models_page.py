@@ -1,4 +1,4 @@
-"""The tab that lists models (task, size, licence, measured quality, place) and plugins."""
+"""The page beside the editor that lists models (task, size, licence, measured quality, place) and plugins."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ STATE_CLASSES = {
 }
 
 
-def models_tab(service: Service, tab: gr.Tab) -> None:
-    """Fill the tab; it is updated whenever it is opened."""
+def models_place(service: Service, shown: gr.HTML) -> None:
+    """Make the listing; it is updated whenever it is opened, which the editor ``shown`` tells."""
     listing = gr.HTML("", elem_classes="listing", padding=False)
-    tab.select(lambda: listing_html(service), None, listing, api_visibility="private", show_progress="minimal")
+    shown.models(lambda: listing_html(service), None, listing, api_visibility="private", show_progress="minimal")
 
 
 def listing_html(service: Service) -> str:

@@ -17,16 +17,18 @@ from interface import mcp_server, page
 from interface.accounts import user_of
 from interface.cache import choose_folder, keep_swept
 from interface.guard import Guard, malformed, refused
+from interface.pace import Pace
 from interface.retrain import access
 from interface.retrain.naming import use_own_catalog
+from interface.routes import editor_routes
 from interface.service import Service
 from interface.settings import MAX_UPLOAD_BYTES, Settings, settings
 from interface.theme import CSS, HEAD, theme
 from plugins import __version__
 
 SESSIONS_KEPT = 64
-"""Sessions whose state gradio keeps, about a third of a megabyte each; every call of a program is one. A page that is
-left out keeps nothing but whether its mask editor is open, and goes on."""
+"""Sessions whose state gradio keeps, about a third of a megabyte each; every call of a program is one. The page
+keeps nothing there."""
 
 
 def serve(service: Service | None = None, **changes: Any) -> gr.Blocks:
@@ -40,9 +42,10 @@ def serve(service: Service | None = None, **changes: Any) -> gr.Blocks:
     if access.wanted():
         use_own_catalog()
     service = service or Service()
-    app = page.build(service)
+    pace = Pace()
+    app = page.build(service, pace)
     app.queue(max_size=limits.queue, api_open=False)  # not open: every run waits its turn
-    launch(app, service, limits, **{"prevent_thread_lock": True, **changes})
+    launch(app, service, limits, pace, **{"prevent_thread_lock": True, **changes})
     service.warm_up()  # last, so that the page answers before torch is imported
     keep_swept()
     if not changes.get("prevent_thread_lock"):
@@ -50,7 +53,7 @@ def serve(service: Service | None = None, **changes: Any) -> gr.Blocks:
     return app
 
 
-def launch(app: gr.Blocks, service: Service, limits: Settings, **changes: Any) -> None:
+def launch(app: gr.Blocks, service: Service, limits: Settings, pace: Pace, **changes: Any) -> None:
     """Launch the app with the project's options; `changes` override them."""
     here = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
     name = changes.get("server_name") or os.environ.get("GRADIO_SERVER_NAME") or here
@@ -60,7 +63,7 @@ def launch(app: gr.Blocks, service: Service, limits: Settings, **changes: Any) -
         "auth_dependency": (lambda request: user_of(request.headers, limits.accounts)) if limits.accounts else None,
         "state_session_capacity": SESSIONS_KEPT,
         "app_kwargs": {
-            "routes": [Route("/health", lambda _: JSONResponse(alive(app)))],
+            "routes": [Route("/health", lambda _: JSONResponse(alive(app))), *editor_routes(pace)],
             "middleware": [guard],
             "exception_handlers": {RequestValidationError: malformed, HTTPException: refused},
         },

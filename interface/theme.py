@@ -11,6 +11,8 @@ import gradio as gr
 from gradio.themes.utils.colors import Color
 from gradio.themes.utils.fonts import Font, LocalFont
 
+from interface.static_files import STATIC, asset_path
+
 # Teal, the accent. White text on step 600 has a contrast of 4.9:1; step 300 is for text on dark ground.
 LAGOON = Color(
     "#eefbfb",
@@ -42,24 +44,16 @@ MIST = Color(
     name="mist",
 )
 
-CSS = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+CSS = "\n".join(
+    (Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("style.css", "static/editor.css")
+)
 
 # Browsers colour scroll bars by these; gradio adds the viewport.
 HEAD = """<meta name="color-scheme" content="light dark">
-<meta name="description" content="Take reflections out of photos, on your own machine.">"""
-
-# The theme button; the choice is kept for the next visit.
-TOGGLE_THEME = """() => {
-  const dark = !document.body.classList.contains('dark');
-  document.body.classList.toggle('dark', dark);
-  try { localStorage.setItem('limpid-theme', dark ? 'dark' : 'light'); } catch (e) {}
-}"""
-ON_LOAD = """() => {
-  let kept = null;
-  try { kept = localStorage.getItem('limpid-theme'); } catch (e) {}
-  const asked = new URLSearchParams(window.location.search).get('__theme');
-  if (kept && !asked) document.body.classList.toggle('dark', kept === 'dark');
-}"""
+<meta name="description" content="Take reflections and blur out of photos, on your own machine.">
+"""
+# The scripts are fetched while gradio starts.
+HEAD += "".join(f'<link rel="modulepreload" href="{asset_path(path.name)}">\n' for path in sorted(STATIC.glob("*.js")))
 
 
 def theme() -> gr.themes.Base:
@@ -81,7 +75,7 @@ def theme() -> gr.themes.Base:
         body_background_fill_dark="#0b1318",
         body_text_color="*neutral_800",
         body_text_color_dark="#e6eef1",
-        body_text_color_subdued="*neutral_500",
+        body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="#8fa3ac",
         background_fill_primary="white",
         background_fill_primary_dark="#121d24",
@@ -106,7 +100,7 @@ def theme() -> gr.themes.Base:
         block_title_text_color="*neutral_700",
         block_title_text_color_dark="#cfdbe0",
         block_title_text_weight="600",
-        block_info_text_color="*neutral_500",
+        block_info_text_color="*neutral_600",
         block_info_text_color_dark="#8fa3ac",
         block_shadow="0 1px 2px rgb(12 40 48 / .05)",
         block_shadow_dark="none",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gradio_client import Client
 
 from benchmarks.speed import free_port
 from models.hub import Catalog
+from tests.interface.browsing import CHROMIUM, FAKE_CAMERA, PATIENCE_MS, Editor
 from tests.plugins.packages import forget
 
 SLOW = '''"""Takes its time, and counts how far it came."""
@@ -105,3 +107,47 @@ def app_url(
 def client(app_url: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
     downloads = tmp_path_factory.mktemp("downloads")
     return Client(app_url, verbose=False, analytics_enabled=False, download_files=str(downloads))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium; tests that use it are skipped where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here")
+    playwright.expect.set_options(timeout=PATIENCE_MS / 3)
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *FAKE_CAMERA])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def one_page(browser: Any, app_url: str) -> Iterator[Editor]:
+    """The editor in one page for many tests, since opening one takes seconds."""
+    opened = Editor(browser, app_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def editor(one_page: Editor) -> Iterator[Editor]:
+    """The editor without photos, in its first mode."""
+    one_page.clear()
+    yield one_page
+    one_page.page.unroute_all()
+    assert not one_page.problems and not one_page.strangers, one_page.problems + one_page.strangers
+
+
+@pytest.fixture
+def open_editor(browser: Any, app_url: str) -> Iterator[Callable[..., Editor]]:
+    """Opens the editor in a page of its own, of a size, theme, language or address."""
+    opened: list[Editor] = []
+
+    def open_it(**options: Any) -> Editor:
+        opened.append(Editor(browser, app_url, **options))
+        return opened[-1]
+
+    yield open_it
+    for one in opened:
+        one.close()

@@ -33,6 +33,14 @@ def arguments(client: Client, endpoint: str) -> dict[str, Any]:
     return {one["parameter_name"]: one for one in listed}
 
 
+def editor_spec(client: Client) -> dict[str, Any]:
+    """What the editor is told of plugins and options."""
+    (told,) = [
+        one["props"]["props"]["spec"] for one in client.config["components"] if "main" in one["props"].get("props", {})
+    ]
+    return dict(told)
+
+
 def test_endpoints_are_those_of_the_design(client: Client) -> None:
     listed = client.view_api(return_format="dict", print_info=False)
     assert set(listed["named_endpoints"]) == {
@@ -241,13 +249,14 @@ def test_an_installed_plugin_has_its_endpoint(client: Client, tmp_path: Path) ->
         client.predict(image=handle_file(str(photo)), amount=2, api_name="/invert")
 
 
-def test_an_installed_plugin_has_its_tab(client: Client) -> None:
-    components = [(one["type"], one["props"]) for one in client.config["components"]]
-    tabs = [props["label"] for kind, props in components if kind == "tabitem"]
-    restorers = ["Dereflection", "Deblurring", "Invert", "Slow", "Waiting"]
-    assert tabs == [*restorers, "Several steps", "Semantic guidance", "Looker", "Models and plugins"]
-    labels = {(kind, props.get("label")) for kind, props in components}
-    assert {("slider", "Amount"), ("radio", "Channel"), ("slider", "Most")} <= labels
+def test_an_installed_plugin_is_in_the_editor(client: Client) -> None:
+    told = editor_spec(client)
+    names = ["Dereflection", "Deblurring", "Both", "Invert", "Slow", "Waiting"]
+    modes = [mode for mode in told["modes"] if mode["id"] != "auto"]
+    assert [mode["name"] for mode in modes] == names
+    assert [mode["id"] for mode in modes][:3] == ["reflections", "blur", "both"]
+    params = {one["id"]: [field["name"] for field in one["params"]] for one in told["restorers"] + told["guides"]}
+    assert params["invert"] == ["amount", "channel"] and params["looker"] == ["most"]
 
 
 def test_a_guide_has_its_endpoint(client: Client, tmp_path: Path) -> None:

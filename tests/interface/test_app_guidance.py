@@ -10,11 +10,10 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from interface import snippets
 from interface.cli import main
-from interface.guidance import guidance_text
 from models.hub import Catalog
 from tests.interface import files
+from tests.interface.test_app_api import editor_spec
 
 
 def test_the_guides_endpoint_says_what_the_photo_shows(client: Client, tmp_path: Path) -> None:
@@ -75,21 +74,8 @@ def test_the_command_line_takes_guidance(tiny_catalog: Catalog, tmp_path: Path, 
     assert main([*words, "--guidance", "edited", "--guidance-text", "dog"]) == 0
 
 
-def test_chips_and_words_are_one_text() -> None:
-    assert guidance_text("edited", ["dog", "cat or fox"], " the sea ") == "dog, cat or fox, the sea"
-    assert guidance_text("edited", None, None) == guidance_text("automatic", ["dog"], "sea") == ""
-
-
-def test_what_is_said_is_escaped_and_shown_with_its_scores() -> None:
-    said = {"tags": [{"name": "<dog>", "score": 0.42}], "model": "m", "notes": ["a & b"]}
-    html = snippets.guidance_html(said)
-    assert "&lt;dog&gt;" in html and "42%" in html and "Source: m" in html and "a &amp; b" in html
-    assert snippets.guidance_html(None) == ""
-    assert "guided by &lt;dog&gt;" in snippets.summary_html({"guidance": said})
-
-
 def test_guidance_is_offered_where_a_restorer_has_a_model_that_was_trained_with_it(client: Client) -> None:
-    components = [(one["type"], one["props"]) for one in client.config["components"]]
-    shown = [p["visible"] for kind, p in components if kind == "accordion" and p["label"] == "What the photo shows"]
-    # The two built in, whose tiny models were not; two that take none; one without models; several steps with it.
-    assert shown == [False, False, False, False, True, True]
+    told = editor_spec(client)
+    # Not by the two built in, whose tiny models were not, nor by two that take none; by one without models.
+    assert [one["id"] for one in told["restorers"] if one["guided"]] == ["waiting"]
+    assert "dog" in told["guides"][0]["vocabulary"]

@@ -20,6 +20,7 @@ from models.hub import Catalog
 from models.integrity import write_sums
 from tests.interface import files
 from tests.interface.conftest import free_port
+from tests.interface.test_app_api import editor_spec
 from tests.interface.test_app_mcp import with_session
 
 WHY = "The plugin 'dereflection' is disabled: "
@@ -104,10 +105,8 @@ def test_page_api_and_mcp_say_so(damaged_app: str, tmp_path: Path) -> None:
             client.predict(image=photo, api_name=endpoint, **more)
     assert client.predict(image=photo, steps=["deblur"], api_name="/restore")[1]["plugin"] == "deblur"
     assert client.predict(image=photo, api_name="/deblur")[1]["plugin"] == "deblur"
-    components = client.config["components"]
-    tabs = [one["props"]["label"] for one in components if one["type"] == "tabitem"]
-    assert tabs[:2] == ["Dereflection", "Deblurring"]
-    assert any(WHY in str(one["props"].get("value")).replace("&#x27;", "'") for one in components)
+    told = editor_spec(client)
+    assert [mode["id"] for mode in told["modes"]] == ["reflections", "blur"] and WHY in told["broken"]["dereflection"]
     sent = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
     for tool in ("dereflection", "restore"):
         answer = asyncio.run(with_session(damaged_app, lambda s, tool=tool: s.call_tool(tool, {"image": sent})))

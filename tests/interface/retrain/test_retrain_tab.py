@@ -54,7 +54,7 @@ def test_from_the_drop_to_the_list_of_models(app: Served, zipped: Path, tmp_path
     with playwright.sync_playwright() as driver:
         page = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]).new_page()
         page.goto(app.url)
-        page.get_by_role("tab", name="Retrain").click()
+        page.get_by_role("link", name="Retrain").click()
         state, said = page.locator("#retrain-state"), page.locator("#retrain-said")
 
         page.locator("#retrain-name input, #retrain-name textarea").fill("my-windows")
@@ -75,7 +75,7 @@ def test_from_the_drop_to_the_list_of_models(app: Served, zipped: Path, tmp_path
         page.locator("#retrain-stop").click()
         expect(state).to_contain_text("Stopped at step", timeout=SLOW_MS)
         page.reload()  # nothing of it is the page's
-        page.get_by_role("tab", name="Retrain").click()
+        page.get_by_role("link", name="Retrain").click()
         page.locator("#retrain-name input, #retrain-name textarea").fill("my-windows")
         page.locator("#retrain-steps input").fill(str(STEPS))
         page.locator("#retrain-train").click()
