@@ -232,6 +232,9 @@ class Plugin(Protocol):
 
         A guide may have a parameter ``text``, a description by a person, from which it then takes the guidance in
         place of the picture; and a static method ``vocabulary()``, the tags it knows, which the page offers.
+
+        A restorer may have a method ``examine(picture, ctx)``: JSON values as of ``Guidance.diagnosis`` on the fault
+        that it removes, or None. The automatic choice of steps trusts them more than the guide's.
         """
         ...
 

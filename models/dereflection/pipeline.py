@@ -12,6 +12,7 @@ import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
+from models.dereflection.detection import overview, unexplained_change, verdict
 from models.dereflection.interface import OVERVIEW_PX, PUBLISHED_SIDE_PX, Processing, TiledNetwork
 from models.dereflection.small import SmallDereflection
 from models.errors import MemoryShortError, ModelError
@@ -230,6 +231,17 @@ class DereflectionPipeline(GuidedPipeline):
         np.clip(both, 0, 1, out=both)  # blending weights sum to 1 but for rounding
         layer = both[..., 3:] if keep_layer else None
         return DereflectionOutput(both[..., :3], layer, plans[-1].record(), notes)
+
+    def detect(self, photo: np.ndarray) -> dict[str, Any] | None:
+        """Say whether ``photo``, H x W x 3 in [0, 1], shows a reflection: see `models.dereflection.detection`.
+
+        None where the network has no threshold for it, which ``training.calibrate`` sets.
+        """
+        threshold = float(getattr(self.network.config, "detection_threshold", 0.0))
+        if not threshold:
+            return None
+        seen = overview(photo)
+        return verdict(unexplained_change(seen, self(seen, keep_layer=False).image), threshold)
 
     def _tile(self, height: int, width: int, tile: int | None = None) -> int:
         """Return the first tile size, not much larger than the photo, or the first halvings would be useless."""

@@ -56,6 +56,8 @@ class SmallDereflection(RenamedOptions, Guided):
             picture (:func:`weight_global_affine`). Chosen likewise: how bright the scene is without its veil is
             ambiguous.
         tags: Names of the tags that can guide the network (`models.guidance`); empty: trained without guidance.
+        detection_threshold: The change above which a photo is said to show a reflection
+            (`models.dereflection.detection`); chosen by training.calibrate, 0 where it was not.
     """
 
     multiple = 32
@@ -84,6 +86,7 @@ class SmallDereflection(RenamedOptions, Guided):
         residual_scale: float = 1.0,
         global_affine_weight: float = 1.0,
         tags: tuple[str, ...] = (),
+        detection_threshold: float = 0.0,
     ) -> None:
         super().__init__()
         self.token_dim, self.tile, self.overlap = token_dim, tile, overlap

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -52,6 +52,10 @@ class Dereflection(Pipelined):
         )
         layers = {"reflection": output.reflection} if params.keep_layers else {}
         return Result(output.image, layers, {"plan": output.plan, "notes": output.notes})
+
+    def examine(self, picture: Picture, ctx: RunContext) -> dict[str, Any] | None:
+        """Say whether the picture shows a reflection; None where the model was not calibrated for that."""
+        return self._pipeline.detect(picture.pixels)
 
     def cost(self, size: Size, params: Params) -> Cost:
         """Return the pipeline's own estimate."""

@@ -27,32 +27,50 @@ def is_automatic(steps: Sequence[str]) -> bool:
 
 def pick(
     guide: Ready,
-    chain: list[tuple[Loaded, BaseModel]],
+    cures: list[tuple[Ready, BaseModel]],
     wanted: HostOptions,
     picture: Picture,
     facts: RunFacts,
     progress: Progress,
     catalog: Catalog | None,
 ) -> tuple[list[tuple[Loaded, BaseModel]], HostOptions]:
-    """Return those of the steps that the guide's diagnosis of the photo calls for, and the options for them.
+    """Return those of ``cures`` that the diagnosis of the photo calls for, and the options for them.
 
-    The diagnosis and the reason go to ``facts``. A model of a step that is not run is left out of the options, with a
-    note. Raises LimpidError.
+    The diagnosis is the guide's, and where a restorer can examine the photo for its fault by itself, that restorer's.
+    It goes to ``facts``, with the reason of the choice. A model of a step that is not run is left out of the options,
+    with a note. Raises LimpidError.
     """
     progress.update(0.01, "looking what is wrong")
     name = guide.loaded.manifest.name
     with plugin_errors(guide.loaded):
         context = RunContext(wanted.seed, None, progress.silent(), facts.notes)
-        found = as_guidance(guide.plugin.run(picture, guide.loaded.Params(), context))
-    steps, why = chosen(found.diagnosis, name)
-    facts.diagnosis = found.diagnosis
+        found = as_guidance(guide.plugin.run(picture, guide.loaded.Params(), context)).diagnosis
+    found = {**found, **examined(cures, picture, found, context)}
+    steps, why = chosen(found, name)
+    facts.diagnosis = found
     facts.notes += [*(guide.local.notes if guide.local else ()), why]
+    chain = [(ready.loaded, given) for ready, given in cures]
     kept = [one for one in chain if one[0].manifest.id in steps]
     task = task_of(wanted.model, chain, catalog)
     if task and task not in [loaded.manifest.task for loaded, _ in kept]:
         facts.notes.append(f"The model '{wanted.model}' had nothing to do.")
         wanted = wanted.model_copy(update={"model": None})
     return kept, wanted
+
+
+def examined(
+    cures: list[tuple[Ready, BaseModel]], picture: Picture, found: Mapping[str, Any], context: RunContext
+) -> dict[str, Any]:
+    """Return the diagnoses of restorers that examine a photo for their fault, over those of ``found``."""
+    faults = {step: fault for fault, step in CURES.items()}
+    own = {}
+    for ready, _ in cures:
+        fault = faults[ready.loaded.manifest.id]
+        if examine := getattr(ready.plugin, "examine", None):
+            with plugin_errors(ready.loaded):
+                if said := examine(picture, context):
+                    own[fault] = {**(found.get(fault) or {}), **said, "by": ready.loaded.manifest.id}
+    return own
 
 
 def chosen(diagnosis: Mapping[str, Any], guide: str) -> tuple[list[str], str]:

@@ -98,11 +98,11 @@ class Host:
         with self._turn(progress):
             if is_automatic(steps):
                 asked = self._models.get(self.registry.get(DEFAULT_GUIDE))
-                chain, wanted = pick(asked, chain, wanted, Picture(source.pixels), facts, progress, self.catalog)
+                cures = self._ready(chain, wanted.model, progress)
+                chain, wanted = pick(asked, cures, wanted, Picture(source.pixels), facts, progress, self.catalog)
             state = RunState(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 0.9), facts)
-            size = Size(*source.size)
-            plain = self._forecast(state.steps, size, measured=False)
-            self.limits.check_cost(self._forecast(state.steps, size))
+            plain = self._forecast(state.steps, Size(*source.size), measured=False)
+            self.limits.check_cost(self._forecast(state.steps, Size(*source.size)))
             guide = None
             if guidance is not None:
                 state.guidance, state.given = as_guidance(guidance), True

@@ -72,6 +72,31 @@ def test_the_steps_are_those_that_the_diagnosis_calls_for(host, photo, tmp_path,
     assert set(record["params"]) >= set(steps) and record["params"]["strength"] == 1.0
 
 
+class Knowing(Darken):
+    """A restorer that finds its own fault, or says nothing."""
+
+    says: dict[str, Any] | None = None
+
+    def examine(self, picture: Any, ctx: Any) -> Any:
+        assert picture.pixels.shape == (60, 80, 3)
+        return self.says
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_a_restorer_that_examines_the_photo_is_believed_rather_than_the_guide(photo, tmp_path, monkeypatch, found):
+    said = {"likelihood": 0.75 if found else 0.25, "found": found, "change": 0.1}
+    monkeypatch.setattr(Knowing, "says", said)
+    monkeypatch.setattr(Doctor, "found", () if found else ("reflection",))
+    plugins = [loaded(Knowing, "dereflection"), loaded(Darken, "deblur")]
+    host = Host(registry(*plugins, loaded(Doctor, "semantic_guidance", kind="guide")))
+    record = host.restore(photo, ["auto"], out_dir=tmp_path / "out").record
+    assert record["steps"] == (["dereflection"] if found else [])
+    assert record["diagnosis"]["reflection"] == {"strength": 0.5, **said, "by": "dereflection"}
+    monkeypatch.setattr(Knowing, "says", None)
+    record = host.restore(photo, ["auto"], out_dir=tmp_path / "out").record
+    assert record["steps"] == ([] if found else ["dereflection"]) and "by" not in record["diagnosis"]["reflection"]
+
+
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_photo_with_nothing_wrong_comes_back_untouched_and_the_record_says_why(host, tmp_path, deep):
     if deep:

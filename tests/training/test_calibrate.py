@@ -52,6 +52,10 @@ def test_the_effect_with_the_best_gain_is_written(run, tmp_path, capsys):
     assert (written.working_size, written.global_affine_weight, written.residual_scale) == chosen
     assert written.flip_tta is calibration["flip_tta"]
 
+    detection = calibration["detection"]
+    assert written.detection_threshold == detection["threshold"] >= calibrate.MIN_THRESHOLD
+    assert detection["clean_found"] <= 0.25 and 0 <= detection["pairs_found"] <= 1  # of 4 clean photos at most one
+
     photo = np.random.default_rng(0).random((40, 56, 3), dtype=np.float32) * 0.5 + 0.25
     pipelines = [DereflectionPipeline.from_pretrained(folder) for folder in (run, out)]
     pipelines[0].network.register_to_config(
