@@ -54,6 +54,12 @@ class Restorer:
         removed = None if removed is None else to_8bit(removed)
         return Prediction(to_8bit(output.image), seconds, removed, getattr(output, "motion", None))
 
+    def finds(self, photo: np.ndarray) -> dict[str, bool]:
+        """Return {"found": whether the pipeline finds its fault in ``photo``}; {} where it makes no diagnosis."""
+        detect = getattr(self.pipeline, "detect", None)
+        verdict = detect(as_float(photo)) if detect else None
+        return {} if verdict is None else {"found": bool(verdict["found"])}
+
     def tiled(
         self, photo: np.ndarray, tile: int | None, offset: tuple[int, int] = (0, 0)
     ) -> tuple[np.ndarray, dict[str, Any]]:

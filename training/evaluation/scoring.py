@@ -110,7 +110,7 @@ def measure_harm(
         row, restored, prediction = _restore(restorer, name, photo, predictions)
         changes.append(thumbnail(prediction.change(photo)))
         row = {"stem": name, "scene": scene_of(name, scene_pattern)} | row
-        row |= {"psnr": psnr(restored, photo), "ssim": ssim(restored, photo)}
+        row |= {"psnr": psnr(restored, photo), "ssim": ssim(restored, photo)} | restorer.finds(photo)
         row["gradient_kept"] = mean_gradient(restored) / max(mean_gradient(photo), 1e-6)
         rows.append(row)
     scenes = [row["scene"] for row in rows]
@@ -120,6 +120,7 @@ def measure_harm(
         summary[key] = statistics([row[key] for row in rows], scenes)
     summary["columns"] = ["input", "restored", prediction.column]
     summary["minimum"] = {"stem": rows[int(values.argmin())]["stem"], "psnr": float(values.min())}
+    summary |= _found(rows)
     sheet = []
     for index, place in extremes(values, scenes):
         name = rows[index]["stem"]
@@ -136,10 +137,10 @@ def look(restorer: Restorer, photos: dict[str, Path], predictions: Path) -> Meas
     for name, path in progress(photos.items()):
         photo = read_picture(path)
         row, _, prediction = _restore(restorer, name, photo, predictions)
-        rows.append({"stem": name} | row)
+        rows.append({"stem": name} | row | restorer.finds(photo))
         pictures = [thumbnail(picture) for picture in (photo, prediction.image, prediction.change(photo))]
         sheet.append(SheetRow(f"{name}, {photo.shape[1]} x {photo.shape[0]}", pictures))
-    summary: Summary = {"kind": "look", "protocol": "none (no target)", **_size_of_set(rows)}
+    summary: Summary = {"kind": "look", "protocol": "none (no target)", **_size_of_set(rows), **_found(rows)}
     return summary | {"columns": ["input", "restored", prediction.column]}, rows, sheet
 
 
@@ -196,6 +197,11 @@ def worse_aligned(output: Sequence[Scores], base: Sequence[Scores]) -> float:
     """Return the share of pictures whose aligned PSNR is lower by more than `WORSE_ALIGNED_DB`."""
     losses = [a.aligned - b.aligned < -WORSE_ALIGNED_DB for a, b in zip(output, base, strict=True)]
     return float(np.mean(losses))
+
+
+def _found(rows: list[Row]) -> Summary:
+    """Count the photos in which the model finds its fault; {} for models that make no diagnosis."""
+    return {"found": sum(row["found"] for row in rows)} if all("found" in row for row in rows) else {}
 
 
 def _restore(restorer: Restorer, name: str, photo: np.ndarray, predictions: Path) -> tuple[Row, np.ndarray, Prediction]:

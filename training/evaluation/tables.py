@@ -74,11 +74,16 @@ def _harm(summary: Summary) -> list[str]:
     least = f"{summary['minimum']['psnr']:.2f} ({summary['minimum']['stem']})"
     row = _cell(summary["psnr"]), least, _cell(summary["ssim"], 4), f"{summary['gradient_kept']['mean']:.3f}"
     columns = "PSNR (dB)", "least (dB)", "SSIM", "gradient kept"
-    return ["Sharp photos with nothing to remove; output against input.", "", *table(columns, [row])]
+    text = ["Sharp photos with nothing to remove; output against input.", "", *table(columns, [row])]
+    return [*text, *(["", *_found(summary)] if "found" in summary else [])]
 
 
 def _look(summary: Summary) -> list[str]:
-    return ["No targets: see contact_sheet.png and predictions/."]
+    return ["No targets: see contact_sheet.png and predictions/.", *_found(summary)]
+
+
+def _found(summary: Summary) -> list[str]:
+    return [f"Something to remove is found in {summary['found']} of them."] if "found" in summary else []
 
 
 def _tiling(summary: Summary) -> list[str]:
