@@ -25,7 +25,7 @@ def example(language: str, having: str) -> str:
 
 def test_the_python_example(app_url: str, tmp_path: Path) -> None:
     photo = files.photo(tmp_path, "photo.jpg", (120, 80))
-    code = example("python", "handle_file").replace("http://127.0.0.1:7860", app_url)
+    code = example("python", 'api_name="/dereflection"').replace("http://127.0.0.1:7860", app_url)
     names: dict = {}
     exec(code.replace('"photo.jpg"', repr(str(photo))), names)
     with Image.open(names["restored"]) as restored:
