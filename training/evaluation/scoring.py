@@ -140,7 +140,7 @@ def look(restorer: Restorer, photos: dict[str, Path], predictions: Path) -> Meas
         rows.append({"stem": name} | row | restorer.finds(photo))
         pictures = [thumbnail(picture) for picture in (photo, prediction.image, prediction.change(photo))]
         sheet.append(SheetRow(f"{name}, {photo.shape[1]} x {photo.shape[0]}", pictures))
-    summary: Summary = {"kind": "look", "protocol": "none (no target)", **_size_of_set(rows), **_found(rows)}
+    summary: Summary = {"kind": "look", "protocol": "none", **_size_of_set(rows), **_found(rows)}
     return summary | {"columns": ["input", "restored", prediction.column]}, rows, sheet
 
 

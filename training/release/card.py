@@ -130,13 +130,24 @@ def describe_calibration(calibration: dict[str, Any] | None) -> str:
         )
     pairs = ", ".join(f"{count} of {name}" for name, count in calibration["pairs"].items())
     calibrated = rename_options(calibration)
-    chosen = {key: calibrated[key] for key in ("working_size", "global_affine_weight", "residual_scale")}
+    names = ("working_size", "flip_tta", "global_affine_weight", "residual_scale")
+    chosen = {key: calibrated[key] for key in names if key in calibrated}
+    twice = " and its mirror image" if chosen.get("flip_tta") else ""
     row = next(r for r in map(rename_options, calibration["rows"]) if chosen.items() <= r.items())
     return (
         f"\n* `training.calibrate`: {chosen['residual_scale']:g} of the network's change is applied, and "
-        f"{chosen['global_affine_weight']:g} of its change of tone, with the whole photo seen at "
+        f"{chosen['global_affine_weight']:g} of its change of tone, with the whole photo{twice} seen at "
         f"{chosen['working_size']} px; chosen by PSNR and aligned PSNR at the photo's exposure on {pairs} "
-        f"({row['psnr']:+.2f} dB, aligned {row['aligned']:+.2f} dB there)."
+        f"({row['psnr']:+.2f} dB, aligned {row['aligned']:+.2f} dB there).{_detection(calibration.get('detection'))}"
+    )
+
+
+def _detection(found: dict[str, float] | None) -> str:
+    if found is None:
+        return ""
+    return (
+        f" A reflection is found where the change exceeds {found['threshold']:g}: in {found['clean_found']:.0%} of clean "
+        f"held-out photos, and in {found['pairs_found']:.0%} of those behind glass."
     )
 
 
