@@ -146,8 +146,8 @@ def _detection(found: dict[str, float] | None) -> str:
     if found is None:
         return ""
     return (
-        f" A reflection is found where the change exceeds {found['threshold']:g}: in {found['clean_found']:.0%} of clean "
-        f"held-out photos, and in {found['pairs_found']:.0%} of those behind glass."
+        f" A reflection is found where the change exceeds {found['threshold']:g}: in {found['clean_found']:.0%} of "
+        f"clean held-out photos, and in {found['pairs_found']:.0%} of those behind glass."
     )
 
 
