@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 
 from interface.accounts import header, user_of
+from tests.aside import run_aside
 from tests.campaign.serving import Served, served
 from tests.interface import files
 
@@ -64,7 +64,7 @@ def test_nothing_is_answered_without_an_account(closed_app: Served) -> None:
             assert wrong.status_code == 401
     assert httpx.get(f"{closed_app.url}health").json()["status"] == "ok"
     with pytest.raises(BaseExceptionGroup):  # the MCP library's
-        asyncio.run(tools(closed_app, {}, ""))
+        run_aside(tools(closed_app, {}, ""))
 
 
 @pytest.mark.slow
@@ -75,7 +75,7 @@ def test_page_api_and_mcp_work_with_an_account(closed_app: Served, tmp_path: Pat
     file, record, _ = client.predict(image=handle_file(str(photo)), api_name="/dereflection")
     assert record["model"] == "dereflection-small" and Path(file).is_file()
     sent = f"data:image/png;base64,{base64.b64encode(photo.read_bytes()).decode()}"
-    answer = asyncio.run(tools(closed_app, header(("ann", "pass:word")), sent))
+    answer = run_aside(tools(closed_app, header(("ann", "pass:word")), sent))
     assert not answer.isError and "-restored.png" in " ".join(
         part.text for part in answer.content if part.type == "text"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
 import json
@@ -16,6 +15,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 from PIL import Image
 
+from tests.aside import run_aside
 from tests.interface import files
 
 
@@ -34,7 +34,7 @@ def call_tools(url: str, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
     async def call(session: ClientSession) -> list[Any]:
         return [await session.call_tool(name, given) for name, given in calls]
 
-    return list(asyncio.run(with_session(url, call)))
+    return list(run_aside(with_session(url, call)))
 
 
 def encoded(folder: Path) -> str:
@@ -43,7 +43,7 @@ def encoded(folder: Path) -> str:
 
 
 def test_tools_say_what_the_plugins_say(app_url: str) -> None:
-    listed = asyncio.run(with_session(app_url, lambda session: session.list_tools()))
+    listed = run_aside(with_session(app_url, lambda session: session.list_tools()))
     tools = {tool.name: tool for tool in listed.tools}
     assert {"dereflection", "restore", "invert", "looker", "plugins", "models", "health"} <= set(tools)
     invert = tools["invert"]
@@ -72,7 +72,7 @@ def test_every_tool_has_a_valid_schema_and_can_be_called(app_url: str, tmp_path:
             answers[tool.name] = await session.call_tool(tool.name, asked)
         return answers
 
-    answers = asyncio.run(with_session(app_url, call))
+    answers = run_aside(with_session(app_url, call))
     assert {"dereflection", "deblur", "restore", "invert", "looker", "plugins", "models", "health"} <= set(answers)
     for name, answer in answers.items():
         assert not answer.isError, (name, answer.content)

@@ -13,6 +13,7 @@ import pytest
 
 from interface import cache, links
 from interface.guard import MAX_JSON_BYTES
+from tests.aside import run_aside
 from tests.interface import files
 
 FILE = {"_type": "gradio.FileData"}
@@ -209,7 +210,6 @@ class Transport(httpx.AsyncBaseTransport):
 def test_what_a_link_leads_to_is_checked(
     answer: httpx.Response, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import asyncio
 
     check = links._transport
 
@@ -218,16 +218,15 @@ def test_what_a_link_leads_to_is_checked(
 
     monkeypatch.setattr(links, "_transport", public)
     with pytest.raises(links.LinkError, match=word):
-        asyncio.run(links.download("http://photos.example/x.png", tmp_path, 1000))
+        run_aside(links.download("http://photos.example/x.png", tmp_path, 1000))
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_link_to_a_small_file_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import asyncio
 
     async def public(host: str) -> httpx.AsyncBaseTransport:
         return Transport(httpx.Response(200, content=b"picture"))
 
     monkeypatch.setattr(links, "_transport", public)
-    file = asyncio.run(links.download("http://photos.example/a/../x.png?size=1", tmp_path, 1000))
+    file = run_aside(links.download("http://photos.example/a/../x.png?size=1", tmp_path, 1000))
     assert file.read_bytes() == b"picture" and file.name == "x.png" and file.parent.parent == tmp_path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import shutil
@@ -18,6 +17,7 @@ from interface.server import serve
 from interface.service import Service
 from models.hub import Catalog
 from models.integrity import write_sums
+from tests.aside import run_aside
 from tests.interface import files
 from tests.interface.conftest import free_port
 from tests.interface.test_app_api import editor_spec
@@ -109,5 +109,5 @@ def test_page_api_and_mcp_say_so(damaged_app: str, tmp_path: Path) -> None:
     assert [mode["id"] for mode in told["modes"]] == ["reflections", "blur"] and WHY in told["broken"]["dereflection"]
     sent = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
     for tool in ("dereflection", "restore"):
-        answer = asyncio.run(with_session(damaged_app, lambda s, tool=tool: s.call_tool(tool, {"image": sent})))
+        answer = run_aside(with_session(damaged_app, lambda s, tool=tool: s.call_tool(tool, {"image": sent})))
         assert answer.isError and WHY in answer.content[0].text

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from interface.turns import Kind, Turns
+from tests.aside import run_aside
 
 
 def served(*jobs: tuple[str, Kind, int], cancelled: str = "") -> list[str]:
@@ -28,7 +29,7 @@ def served(*jobs: tuple[str, Kind, int], cancelled: str = "") -> list[str]:
             tasks[cancelled].cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
-    asyncio.run(asyncio.wait_for(all_of_them(), 10))
+    run_aside(asyncio.wait_for(all_of_them(), 10))
     return order
 
 
@@ -61,4 +62,4 @@ def test_a_turn_given_at_the_moment_of_leaving_is_passed_on() -> None:
         leaving.cancel()
         return await asyncio.wait_for(after, 5)
 
-    asyncio.run(scene())
+    run_aside(scene())

@@ -18,10 +18,14 @@ CHECKPOINTS = Path(__file__).parents[3] / "models" / "checkpoints"
 def test_reports_under_earlier_names_show_the_affine_baseline() -> None:
     file = CHECKPOINTS / "dereflection-small" / "evaluation" / "pairs-real20-limpid-8bit-native.json"
     report = json.loads(file.read_text())
-    page, baseline = markdown(report), report["scores"]["constant"]
+    oracle = report.pop("oracle_affine_baseline")
+    report |= {"constant": oracle | {"gain": 1.25}, "oracle_constant": oracle, "train_pairs": ["one", "two"]}
+    baseline = report["scores"]["constant"] = report["scores"]["input"]
+    report["gains"]["constant"] = report["gains"]["input"]
+    page = markdown(report)
     assert f"| affine baseline (training pairs) | {baseline['psnr']['mean']:.2f} (" in page
-    assert f"| affine map of this very set (oracle) | {report['oracle_constant']['psnr']:.2f} |" in page
-    assert f"Affine baseline of {', '.join(report['train_pairs'])}: {report['constant']['gain']:.3f} x" in page
+    assert f"| affine map of this very set (oracle) | {oracle['psnr']:.2f} |" in page
+    assert "Affine baseline of one, two: 1.250 x" in page
 
 
 @pytest.mark.parametrize("folder", sorted(p.parent for p in CHECKPOINTS.glob("*/record.json")), ids=lambda p: p.name)
