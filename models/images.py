@@ -80,3 +80,20 @@ def enlarge_part(maps: Tensor, box: Box) -> Tensor:
     grid = torch.stack([x.expand(len(y), -1), y[:, None].expand(-1, len(x))], dim=-1)[None]
     part = F.grid_sample(maps.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
     return part.to(maps.dtype)
+
+
+def affine_residual(picture: np.ndarray, target: np.ndarray) -> float:
+    """Return the mean squared error left after the least-squares gain and offset of each channel, picture to target.
+
+    Nothing is clipped or rounded after the fit, so the error of a channel has a closed form: var(target) -
+    cov(picture, target)^2 / var(picture). Both are H x W x C, in one unit.
+    """
+    error = 0.0
+    channels = picture.shape[-1]
+    for channel in range(channels):
+        x, y = (side[..., channel].astype(np.float64) for side in (picture, target))
+        x, y = x - x.mean(), y - y.mean()
+        variance, covariance = float(np.mean(x * x)), float(np.mean(x * y))
+        explained = covariance * covariance / variance if variance > 0 else 0.0
+        error += max(float(np.mean(y * y)) - explained, 0.0) / channels
+    return error

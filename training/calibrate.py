@@ -10,8 +10,6 @@ vote. Of the model with the best, the change above which a photo is said to show
 (``detection_threshold``, `models.dereflection.detection`) is set so that 95 % of held-out clean photos stay below.
 """
 
-import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -23,11 +21,8 @@ from torch import Tensor
 from models.dereflection.detection import overview, unexplained_change
 from models.dereflection.pipeline import DereflectionPipeline
 from models.dereflection.small import SmallDereflection
-from models.integrity import write_sums
-from models.loading import rename_options
 from training.core.command import Command
-from training.core.export import finished_run
-from training.core.files import new_folder
+from training.core.export import finished_run, write_calibrated
 from training.data.pairs import PairStore
 from training.evaluation.metrics import tensor_aligned_psnr, tensor_psnr
 from training.evaluation.tables import table
@@ -163,15 +158,9 @@ def calibrate(run: Path, out: Path) -> list[dict[str, float]]:
     chosen = {key: best[key] for key in CHOSEN}
     cast(SmallDereflection, pipeline.network).register_to_config(**chosen)
     found = detection(pipeline, pairs, sharp_photos(config.data, config.seed, CLEAN_PHOTOS))
-    with new_folder(out) as partial:
-        shutil.copytree(run, partial, dirs_exist_ok=True)
-        settings = partial / "network" / "config.json"
-        options = rename_options(json.loads(settings.read_text())) | chosen
-        settings.write_text(json.dumps(options | {"detection_threshold": found["threshold"]}, indent=2) + "\n")
-        counts = {name: len(each) for name, each in sets.items()}
-        record["calibration"] = {**chosen, "pairs": counts, "detection": found, "rows": rows}
-        (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
-        write_sums(partial)
+    counts = {name: len(each) for name, each in sets.items()}
+    record["calibration"] = {**chosen, "pairs": counts, "detection": found, "rows": rows}
+    write_calibrated(run, out, record, chosen | {"detection_threshold": found["threshold"]})
     return rows
 
 

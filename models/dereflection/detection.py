@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch.nn.functional as F
 
-from models.images import to_array, to_tensor
+from models.images import affine_residual, to_array, to_tensor
 
 DETECTION_SIDE_PX = 512  # longest side of the picture that is looked at
 
@@ -28,14 +28,7 @@ def overview(photo: np.ndarray) -> np.ndarray:
 
 def unexplained_change(photo: np.ndarray, restored: np.ndarray) -> float:
     """Return the RMS, over pixels and channels in [0, 1], of a change that no gain and offset of a channel explains."""
-    error = 0.0
-    for channel in range(photo.shape[-1]):
-        x, y = (side[..., channel].astype(np.float64) for side in (photo, restored))
-        x, y = x - x.mean(), y - y.mean()
-        variance, covariance = float((x * x).mean()), float((x * y).mean())
-        explained = covariance**2 / variance if variance > 0 else 0.0
-        error += max(float((y * y).mean()) - explained, 0.0) / photo.shape[-1]
-    return error**0.5
+    return affine_residual(photo, restored) ** 0.5
 
 
 def verdict(change: float, threshold: float) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import torch
 from models.errors import ModelError
 from models.hub import locate
 from models.integrity import SUMS, find_alteration, read_sums, write_sums
+from models.loading import rename_options
 from models.runtime import cpu_name
 from training.core.config import RunConfig
 from training.core.curves import read_curve
@@ -57,6 +58,16 @@ def finished_run(run: Path) -> dict[str, Any]:
     if wrong := find_alteration(run, read_sums(run / SUMS)):
         raise ModelError(f"The model in {run} is not the one its run wrote: {wrong}.")
     return dict(json.loads((run / "record.json").read_text()))
+
+
+def write_calibrated(run: Path, out: Path, record: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Write ``out`` atomically: the model of ``run`` with ``settings`` in its network's config.json, and ``record``."""
+    with new_folder(out) as partial:
+        shutil.copytree(run, partial, dirs_exist_ok=True)
+        config = partial / "network" / "config.json"
+        config.write_text(json.dumps(rename_options(json.loads(config.read_text())) | settings, indent=2) + "\n")
+        (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
+        write_sums(partial)
 
 
 def keep_ancestors(parent: Path, lineage: Path) -> None:

@@ -68,12 +68,16 @@ class Sources:
         self.tags: TrueTags | None = None
         if config.guidance:  # validation compares with and without tags, so none are dropped
             self.tags = TrueTags(self.photos.files, 0.0 if validation else config.guidance.dropout, seed)
-        self.pairs, self.weights, self.pair_names = [], [], []
         self.files = [*photos]
+        self._load_pairs(config)
+
+    def _load_pairs(self, config: PhotoConfig) -> None:
+        """Decode this side's real pairs into ``pairs``, and list those of both sides in ``files``."""
+        self.pairs, self.weights, self.pair_names = [], [], []
         for folder, weight in config.pairs.items():
             pairs = sorted(find_pairs(config.root / folder), key=lambda pair: pair.stem)
             self.files += [file for pair in pairs for file in (pair.input, pair.target)]
-            if kept := split_pairs(config, folder, pairs, validation):
+            if kept := split_pairs(config, folder, pairs, self.validation):
                 self.pairs.append(PairStore(kept, config.store_side))
                 self.weights.append(weight)
                 self.pair_names.append(Path(folder).name)

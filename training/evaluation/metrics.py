@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from models.images import to_pixels
+from models.images import affine_residual, to_pixels
 
 PSNR_CAP = 60.0  # dB: identical pictures would be infinite, and one of them would swallow a mean
 SSIM_WINDOW = 7  # skimage's default, pixels
@@ -56,19 +56,10 @@ def ssim(picture: np.ndarray, target: np.ndarray) -> float:
 def aligned_psnr(picture: np.ndarray, target: np.ndarray) -> float:
     """Return PSNR in dB after the least-squares gain and offset of each channel from picture to target.
 
-    It leaves out global changes of brightness and contrast. Nothing is clipped or rounded after the fit, so the error
-    of a channel has a closed form: var(target) - cov(picture, target)^2 / var(picture).
+    It leaves out global changes of brightness and contrast.
     """
     _same_shape(picture, target)
-    error = 0.0
-    channels = picture.shape[-1]
-    for channel in range(channels):
-        x, y = (side[..., channel].astype(np.float64) for side in (picture, target))
-        x, y = x - x.mean(), y - y.mean()
-        variance, covariance = float(np.mean(x * x)), float(np.mean(x * y))
-        explained = covariance * covariance / variance if variance > 0 else 0.0
-        error += max(float(np.mean(y * y)) - explained, 0.0) / channels
-    return psnr_of_error(error)
+    return psnr_of_error(affine_residual(picture, target))
 
 
 def tensor_psnr(picture: Tensor, target: Tensor) -> float:

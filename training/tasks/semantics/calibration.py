@@ -8,8 +8,6 @@ Two things are chosen on samples of the run's configuration that training held o
   sharp photos, and of the held-out real pairs' targets, alone.
 """
 
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,10 @@ import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from models.integrity import write_sums
 from models.semantics.network import Findings
 from models.semantics.pipeline import SemanticsPipeline
 from training.core.command import Command
-from training.core.export import finished_run
-from training.core.files import new_folder
+from training.core.export import finished_run, write_calibrated
 from training.data.photos import read_photo
 from training.data.sources import Batch
 from training.evaluation.tables import table
@@ -99,14 +95,8 @@ def calibrate(run: Path, out: Path) -> dict[str, Any]:
     sharp = [read_photo(file, SIDE_PX).float() / 255 for file in data.photos.files]
     sharp += [target.float() / 255 for store in data.pairs for _, target in store.pairs]
     chosen = choose(SemanticsPipeline.from_pretrained(run), samples, sharp)
-    with new_folder(out) as partial:
-        shutil.copytree(run, partial, dirs_exist_ok=True)
-        settings = partial / "network" / "config.json"
-        kept = {key: chosen[key] for key in ("temperatures", "thresholds")}
-        settings.write_text(json.dumps(json.loads(settings.read_text()) | kept, indent=2) + "\n")
-        record["calibration"] = chosen
-        (partial / "record.json").write_text(json.dumps(record, indent=2) + "\n")
-        write_sums(partial)
+    record["calibration"] = chosen
+    write_calibrated(run, out, record, {key: chosen[key] for key in ("temperatures", "thresholds")})
     return chosen
 
 

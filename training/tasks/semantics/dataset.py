@@ -16,10 +16,9 @@ from degradations.sample_rng import SampleRNG, Stream
 from models.images import to_linear
 from models.semantics.network import KINDS, SemanticsNetwork
 from training.data.manifest import DataError, list_images, manifest_hash
-from training.data.pairs import PairStore, find_pairs
 from training.data.photos import Crop, PhotoStore
 from training.data.semantic import class_of, split_of
-from training.data.sources import Batch, Sources, held_out, split_pairs
+from training.data.sources import Batch, Sources, held_out
 from training.tasks.semantics.config import DegradedDataConfig
 
 DEFOCUS = ("disc", "polygon", "gaussian")  # blur families without motion
@@ -62,15 +61,8 @@ class DegradedPhotos(Sources):
             raise DataError(f"There is no photo of the {wanted} split in {', '.join(config.clean)} ({config.root}).")
         self.photos = PhotoStore(mine, config.store_side)
         self.tags, self.files = None, [*photos]
-        self.pairs, self.weights, self.pair_names = [], [], []
         self._kept: dict[tuple[int, int], Batch] = {}
-        for folder, weight in config.pairs.items():
-            pairs = sorted(find_pairs(config.root / folder), key=lambda pair: pair.stem)
-            self.files += [file for pair in pairs for file in (pair.input, pair.target)]
-            if kept := split_pairs(config, folder, pairs, validation):
-                self.pairs.append(PairStore(kept, config.store_side))
-                self.weights.append(weight)
-                self.pair_names.append(Path(folder).name)
+        self._load_pairs(config)
 
     def batch(self, indices: Sequence[int], size: int, device: torch.device | str = "cpu") -> Batch:
         """Make the samples ``indices``: see the class."""
