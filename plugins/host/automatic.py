@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from models.hub import Catalog
 from plugins.contract import Picture, PluginError, Progress, RunContext, as_guidance
-from plugins.host.loading import Ready, task_of
+from plugins.host.loading import ModelCache, Ready, task_of
 from plugins.host.record import RunFacts
 from plugins.host.steps import plugin_errors
 from plugins.options import AUTO, CURES, HostOptions
@@ -26,51 +26,47 @@ def is_automatic(steps: Sequence[str]) -> bool:
 
 
 def pick(
-    guide: Ready,
-    cures: list[tuple[Ready, BaseModel]],
+    models: ModelCache,
+    guide: Loaded,
+    chain: list[tuple[Loaded, BaseModel]],
     wanted: HostOptions,
     picture: Picture,
     facts: RunFacts,
     progress: Progress,
     catalog: Catalog | None,
 ) -> tuple[list[tuple[Loaded, BaseModel]], HostOptions]:
-    """Return those of ``cures`` that the diagnosis of the photo calls for, and the options for them.
+    """Return those of ``chain`` that the diagnosis of the photo calls for, and the options for them.
 
     The diagnosis is the guide's, and where a restorer can examine the photo for its fault by itself, that restorer's.
     It goes to ``facts``, with the reason of the choice. A model of a step that is not run is left out of the options,
     with a note. Raises LimpidError.
     """
     progress.update(0.01, "looking what is wrong")
-    name = guide.loaded.manifest.name
-    with plugin_errors(guide.loaded):
+    asked, task = models.get(guide), task_of(wanted.model, chain, catalog)
+    with plugin_errors(guide):
         context = RunContext(wanted.seed, None, progress.silent(), facts.notes)
-        found = as_guidance(guide.plugin.run(picture, guide.loaded.Params(), context)).diagnosis
-    found = {**found, **examined(cures, picture, found, context)}
-    steps, why = chosen(found, name)
+        found = as_guidance(asked.plugin.run(picture, guide.Params(), context)).diagnosis
+    for loaded, _ in chain:
+        if hasattr(loaded.plugin, "examine"):  # no other model is loaded before it is known to be needed
+            ready = models.get(loaded, wanted.model if task and loaded.manifest.task == task else None)
+            found = {**found, **examined(ready, picture, found, context)}
+    steps, why = chosen(found, guide.manifest.name)
     facts.diagnosis = found
-    facts.notes += [*(guide.local.notes if guide.local else ()), why]
-    chain = [(ready.loaded, given) for ready, given in cures]
+    facts.notes += [*(asked.local.notes if asked.local else ()), why]
     kept = [one for one in chain if one[0].manifest.id in steps]
-    task = task_of(wanted.model, chain, catalog)
     if task and task not in [loaded.manifest.task for loaded, _ in kept]:
         facts.notes.append(f"The model '{wanted.model}' had nothing to do.")
         wanted = wanted.model_copy(update={"model": None})
     return kept, wanted
 
 
-def examined(
-    cures: list[tuple[Ready, BaseModel]], picture: Picture, found: Mapping[str, Any], context: RunContext
-) -> dict[str, Any]:
-    """Return the diagnoses of restorers that examine a photo for their fault, over those of ``found``."""
-    faults = {step: fault for fault, step in CURES.items()}
-    own = {}
-    for ready, _ in cures:
-        fault = faults[ready.loaded.manifest.id]
-        if examine := getattr(ready.plugin, "examine", None):
-            with plugin_errors(ready.loaded):
-                if said := examine(picture, context):
-                    own[fault] = {**(found.get(fault) or {}), **said, "by": ready.loaded.manifest.id}
-    return own
+def examined(ready: Ready, picture: Picture, found: Mapping[str, Any], context: RunContext) -> dict[str, Any]:
+    """Return what a restorer that examines photos says of its fault, over what ``found`` says; {} for nothing."""
+    step = ready.loaded.manifest.id
+    (fault,) = (fault for fault, cure in CURES.items() if cure == step)
+    with plugin_errors(ready.loaded):
+        said = ready.plugin.examine(picture, context)  # type: ignore[attr-defined]
+    return {fault: {**(found.get(fault) or {}), **said, "by": step}} if said else {}
 
 
 def chosen(diagnosis: Mapping[str, Any], guide: str) -> tuple[list[str], str]:

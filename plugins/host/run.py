@@ -97,9 +97,8 @@ class Host:
         mask = None if wanted.mask is None else read_mask(wanted.mask, *source.size, facts.notes)
         with self._turn(progress):
             if is_automatic(steps):
-                asked = self._models.get(self.registry.get(DEFAULT_GUIDE))
-                cures = self._ready(chain, wanted.model, progress)
-                chain, wanted = pick(asked, cures, wanted, Picture(source.pixels), facts, progress, self.catalog)
+                guided, whole = self.registry.get(DEFAULT_GUIDE), Picture(source.pixels)
+                chain, wanted = pick(self._models, guided, chain, wanted, whole, facts, progress, self.catalog)
             state = RunState(self._ready(chain, wanted.model, progress), wanted.seed, progress.part(0.05, 0.9), facts)
             plain = self._forecast(state.steps, Size(*source.size), measured=False)
             self.limits.check_cost(self._forecast(state.steps, Size(*source.size)))

@@ -97,6 +97,17 @@ def test_a_restorer_that_examines_the_photo_is_believed_rather_than_the_guide(ph
     assert record["steps"] == ([] if found else ["dereflection"]) and "by" not in record["diagnosis"]["reflection"]
 
 
+def test_only_restorers_that_examine_or_run_are_loaded(photo, tmp_path, monkeypatch):
+    class Sleeping(Darken):
+        loads = 0
+
+    monkeypatch.setattr(Knowing, "says", {"likelihood": 0.9, "found": True})
+    plugins = [loaded(Knowing, "dereflection"), loaded(Sleeping, "deblur")]
+    host = Host(registry(*plugins, loaded(Doctor, "semantic_guidance", kind="guide")))
+    assert host.restore(photo, ["auto"], out_dir=tmp_path / "out").record["steps"] == ["dereflection"]
+    assert Sleeping.loads == 0
+
+
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_photo_with_nothing_wrong_comes_back_untouched_and_the_record_says_why(host, tmp_path, deep):
     if deep:
